@@ -1,0 +1,23 @@
+#![doc = include_str!("../README.md")]
+
+pub mod bounding_box;
+pub mod dtype;
+pub mod error;
+mod format;
+pub mod geometry;
+pub mod limits;
+pub mod location;
+pub mod metadata;
+mod mmap;
+mod staging;
+pub mod volume;
+pub mod voxels;
+
+pub use bounding_box::BoundingBox;
+pub use dtype::{DataType, Element};
+pub use error::{Error, Place, Result};
+pub use geometry::{Axis, VoxelSize};
+pub use limits::Limits;
+pub use metadata::Metadata;
+pub use volume::{OpenOptions, Volume, VolumeWriter, WriteOptions};
+pub use voxels::Voxels;

@@ -1,0 +1,61 @@
+//! Bytes of a local file, memory-mapped where the system allows it and read with `pread` where not.
+//! The only unsafe code of this crate.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Place, Result};
+
+/// A local file whose bytes can be copied out from any offset, by many threads at once.
+///
+/// No slice of the mapping leaves this module: each copy first asks the system for the file's length
+/// now, so that a file truncated by another program gives an error. (A file truncated during one copy
+/// can still end the program: no way around this exists for mappings. Where that matters, set
+/// `EXAVOX_NO_MMAP=1`.)
+#[derive(Debug)]
+pub(crate) struct FileBytes {
+    path: PathBuf,
+    file: File,
+    mapping: Option<memmap2::Mmap>,
+}
+
+impl FileBytes {
+    /// Opens a file and maps it.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(Error::at(path))?;
+        let mapping = if std::env::var_os("EXAVOX_NO_MMAP").is_some() { None } else { map(&file) };
+        Ok(Self { path: path.to_owned(), file, mapping })
+    }
+
+    /// Length of the file now, in bytes.
+    pub(crate) fn len(&self) -> Result<u64> {
+        Ok(self.file.metadata().map_err(Error::at(&self.path))?.len())
+    }
+
+    /// Copies `out.len()` bytes from `offset`.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if the file ends before; [`Error::Io`] if the system refuses.
+    pub(crate) fn copy_to(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        let (end, length) = (offset.saturating_add(out.len() as u64), self.len()?);
+        if end > length {
+            let message = format!("file is truncated: expected {end} bytes, found {length}");
+            return Err(Error::format(Place::path(&self.path), message));
+        }
+        match &self.mapping {
+            Some(mapping) if end <= mapping.len() as u64 => {
+                out.copy_from_slice(&mapping[offset as usize..end as usize]);
+                Ok(())
+            }
+            _ => self.file.read_exact_at(out, offset).map_err(Error::at(&self.path)),
+        }
+    }
+}
+
+#[allow(unsafe_code)]
+fn map(file: &File) -> Option<memmap2::Mmap> {
+    // SAFETY: the mapping is private to `FileBytes`, which never lends a slice of it and checks the
+    // file's length before each copy. Bytes that another program changes meanwhile are plain data.
+    unsafe { memmap2::Mmap::map(file) }.ok()
+}

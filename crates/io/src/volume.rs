@@ -1,0 +1,349 @@
+//! The one handle on a volume: open by name, read any region, create outputs.
+
+use std::collections::BTreeMap;
+
+use crate::bounding_box::BoundingBox;
+use crate::dtype::DataType;
+use crate::error::{Error, Place, Result};
+use crate::format;
+use crate::geometry::VoxelSize;
+use crate::limits::Limits;
+use crate::location::Location;
+use crate::metadata::Metadata;
+pub use crate::staging::WriteMode;
+use crate::voxels::Voxels;
+
+/// A format's side of a volume that can be read. Object safe; regions are checked by [`Volume`].
+pub(crate) trait Reader: Send + Sync {
+    fn metadata(&self) -> &Metadata;
+
+    /// Fills `out`, whose type is the volume's and whose shape is the region's. `region` is not
+    /// empty and lies inside the volume; `channel` exists. Only the chunks that touch the region
+    /// are read.
+    fn read_into(&self, channel: usize, region: &BoundingBox, out: &mut Voxels) -> Result<()>;
+}
+
+/// A format's side of a volume that is being written.
+pub(crate) trait Writer: Send + Sync {
+    /// Writes a block; `voxels` has the volume's type, the box lies inside and, where
+    /// [`Writer::granule`] says so, is aligned.
+    fn write(&self, channel: usize, start: [u64; 3], voxels: &Voxels) -> Result<()>;
+
+    /// Blocks must start at multiples of this and have this shape, except at the volume's end.
+    fn granule(&self) -> [u64; 3];
+
+    /// Whether blocks must come in C order of (channel, z, y, x), one after the other.
+    fn sequential(&self) -> bool;
+
+    /// Makes the output visible under its final name. All blocks have been written.
+    fn finish(self: Box<Self>) -> Result<()>;
+}
+
+/// How to open a volume.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct OpenOptions {
+    /// Bounds on memory that the file's header can ask for.
+    pub limits: Limits,
+    /// Scale of a pyramid, 0 = finest.
+    pub scale: usize,
+    /// Time point of a volume that has a time axis.
+    pub time: usize,
+}
+
+impl OpenOptions {
+    /// Sets the scale of a pyramid, 0 = finest.
+    #[must_use]
+    pub fn with_scale(mut self, scale: usize) -> Self {
+        self.scale = scale;
+        self
+    }
+
+    /// Sets the time point of a volume that has a time axis.
+    #[must_use]
+    pub fn with_time(mut self, time: usize) -> Self {
+        self.time = time;
+        self
+    }
+
+    /// Sets the bounds on memory.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+}
+
+/// A volume open for reading: `[channel, z, y, x]`, whatever the format. Regions can be read from
+/// many threads at once.
+pub struct Volume {
+    name: String,
+    limits: Limits,
+    reader: Box<dyn Reader>,
+}
+
+impl std::fmt::Debug for Volume {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Volume")
+            .field("name", &self.name)
+            .field("metadata", self.metadata())
+            .finish()
+    }
+}
+
+impl Volume {
+    /// Opens a volume by name: `v.zarr`, `v.h5:raw`, `v.npy`, `v.raw:uint8:z,y,x`, `stack.tif`,
+    /// `folder/` or `mosaic_{channel}_z{z}.tif`. Reads headers only.
+    ///
+    /// # Errors
+    /// Names the file and what was expected against what was found.
+    pub fn open(name: &str) -> Result<Self> {
+        Self::open_with(name, &OpenOptions::default())
+    }
+
+    /// Opens a volume by name with a scale, a time point or limits of one's own.
+    ///
+    /// # Errors
+    /// As [`Volume::open`]; also if the scale or time point does not exist.
+    pub fn open_with(name: &str, options: &OpenOptions) -> Result<Self> {
+        let location: Location = name.parse()?;
+        let reader = format::open(&location, options)?;
+        let metadata = reader.metadata();
+        if metadata.shape.contains(&0) {
+            let message = format!("volume of shape {:?} has no voxels", metadata.shape);
+            return Err(Error::format(Place::new(name), message));
+        }
+        Ok(Self { name: name.to_owned(), limits: options.limits.clone(), reader })
+    }
+
+    /// The name it was opened by.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Shape, type, voxel size and storage of the volume.
+    pub fn metadata(&self) -> &Metadata {
+        self.reader.metadata()
+    }
+
+    /// Voxels along z, y and x.
+    pub fn shape(&self) -> [u64; 3] {
+        self.metadata().shape
+    }
+
+    /// Reads a region of one channel into a new block of the region's shape.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the region or channel is outside, [`Error::LimitExceeded`] if the region
+    /// is too large, [`Error::Format`] if a chunk is damaged or missing.
+    pub fn read(&self, channel: usize, region: &BoundingBox) -> Result<Voxels> {
+        let place = Place::new(&self.name);
+        region.check_inside(self.shape(), &self.name)?;
+        self.limits.check_region(&region.shape(), self.metadata().dtype.size(), &place)?;
+        let mut out = Voxels::zeros(self.metadata().dtype, region.shape().map(|v| v as usize))?;
+        self.read_into(channel, region, &mut out)?;
+        Ok(out)
+    }
+
+    /// Reads a region of one channel into a block that is there, whose shape must be the region's.
+    ///
+    /// # Errors
+    /// As [`Volume::read`]; [`Error::Usage`] also if shape or type of the block is another.
+    pub fn read_into(&self, channel: usize, region: &BoundingBox, out: &mut Voxels) -> Result<()> {
+        region.check_inside(self.shape(), &self.name)?;
+        let channels = self.metadata().channels.len();
+        if channel >= channels {
+            let message = format!("channel {channel} does not exist, there are {channels}");
+            return Err(Error::usage(Place::new(&self.name), message));
+        }
+        let expected = (self.metadata().dtype, region.shape().map(|v| v as usize));
+        if (out.dtype(), out.shape()) != expected {
+            let found = (out.dtype(), out.shape());
+            let message = format!("buffer: expected {expected:?}, found {found:?}");
+            return Err(Error::usage(Place::new(&self.name), message));
+        }
+        self.reader.read_into(channel, region, out)
+    }
+}
+
+/// Description of a volume to be created.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct WriteOptions {
+    /// Element type.
+    pub dtype: DataType,
+    /// Voxels along z, y and x.
+    pub shape: [u64; 3],
+    /// Names of the channels; at least one.
+    pub channels: Vec<String>,
+    /// Edge lengths of a voxel.
+    pub voxel_size: Option<VoxelSize>,
+    /// Chunk shape `[z, y, x]` for chunked formats; `None` = the format's default.
+    pub chunk_shape: Option<[u64; 3]>,
+    /// Shard shape `[z, y, x]` for OME-Zarr 0.5; `None` = no shards.
+    pub shard_shape: Option<[u64; 3]>,
+    /// Compression.
+    pub codec: Codec,
+    /// Version of OME-Zarr, where that is the format.
+    pub ome: OmeVersion,
+    /// What to do with an output that is there already.
+    pub mode: WriteMode,
+    /// Attributes to be kept with the volume where the format has room for them (Zarr).
+    pub attributes: BTreeMap<String, serde_json::Value>,
+}
+
+/// Version of the OME-Zarr metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OmeVersion {
+    /// 0.4, on Zarr v2: read by everything.
+    #[default]
+    V04,
+    /// 0.5, on Zarr v3: can have shards.
+    V05,
+}
+
+/// Compression of chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// None.
+    Raw,
+    /// Zstandard with a level from 1 to 22.
+    Zstd(i32),
+    /// Deflate (gzip, zlib) with a level from 0 to 9.
+    Gzip(u32),
+}
+
+impl WriteOptions {
+    /// One channel, the format's default chunks, zstd level 3 where the format has it, no overwriting.
+    pub fn new(dtype: DataType, shape: [u64; 3]) -> Self {
+        Self {
+            dtype,
+            shape,
+            channels: vec!["0".to_owned()],
+            voxel_size: None,
+            chunk_shape: None,
+            shard_shape: None,
+            codec: Codec::Zstd(3),
+            ome: OmeVersion::default(),
+            mode: WriteMode::default(),
+            attributes: BTreeMap::new(),
+        }
+    }
+
+    /// Takes channels and voxel size from another volume.
+    #[must_use]
+    pub fn like(mut self, metadata: &Metadata) -> Self {
+        self.channels.clone_from(&metadata.channels);
+        self.voxel_size = metadata.voxel_size;
+        self
+    }
+
+    /// Sets what happens to an output that is there already.
+    #[must_use]
+    pub fn with_mode(mut self, mode: WriteMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Sets the names of the channels.
+    #[must_use]
+    pub fn with_channels(mut self, channels: Vec<String>) -> Self {
+        self.channels = channels;
+        self
+    }
+
+    /// Sets the voxel size.
+    #[must_use]
+    pub fn with_voxel_size(mut self, voxel_size: Option<VoxelSize>) -> Self {
+        self.voxel_size = voxel_size;
+        self
+    }
+}
+
+/// A volume being written. It appears under its name when [`VolumeWriter::finish`] succeeds; dropped
+/// before, it leaves nothing.
+pub struct VolumeWriter {
+    name: String,
+    options: WriteOptions,
+    writer: Box<dyn Writer>,
+}
+
+impl std::fmt::Debug for VolumeWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VolumeWriter")
+            .field("name", &self.name)
+            .field("options", &self.options)
+            .finish()
+    }
+}
+
+impl VolumeWriter {
+    /// Creates a volume; the extension of the name tells the format: `.zarr` (OME-Zarr), `.npy`,
+    /// `.raw`, `.tif`/`.tiff`, `.png`, or a pattern of TIFF or PNG planes.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] if it is there and may not be replaced, [`Error::Unsupported`] if the format
+    /// cannot hold such a volume.
+    pub fn create(name: &str, options: &WriteOptions) -> Result<Self> {
+        let place = || Place::new(name);
+        if options.shape.contains(&0) || options.channels.is_empty() {
+            let message = format!("cannot write a volume of shape {:?}", options.shape);
+            return Err(Error::usage(place(), message));
+        }
+        let location: Location = name.parse()?;
+        let writer = format::create(&location, options)?;
+        Ok(Self { name: name.to_owned(), options: options.clone(), writer })
+    }
+
+    /// Blocks must start at multiples of this shape `[z, y, x]` and have it, except at the end of
+    /// the volume. Blocks that are multiples of it are fine too.
+    pub fn granule(&self) -> [u64; 3] {
+        self.writer.granule()
+    }
+
+    /// Whether blocks must be written in C order of (channel, z, y, x), as TIFF wants it; otherwise
+    /// in any order and from many threads.
+    pub fn sequential(&self) -> bool {
+        self.writer.sequential()
+    }
+
+    /// Writes a block of one channel at a start voxel `[z, y, x]`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the block is not aligned, lies outside, or has another type;
+    /// [`Error::Io`] if the disk is full or read-only.
+    pub fn write(&self, channel: usize, start: [u64; 3], voxels: &Voxels) -> Result<()> {
+        let region = BoundingBox::from_start_shape(start, voxels.shape().map(|v| v as u64));
+        region.check_inside(self.options.shape, &self.name)?;
+        self.check_block(channel, &region, voxels.dtype())?;
+        self.writer.write(channel, start, voxels)
+    }
+
+    /// Makes the volume visible under its name.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the system refuses; nothing is left then.
+    pub fn finish(self) -> Result<()> {
+        self.writer.finish()
+    }
+
+    fn check_block(&self, channel: usize, region: &BoundingBox, dtype: DataType) -> Result<()> {
+        let usage = |message: String| Err(Error::usage(Place::new(&self.name), message));
+        if dtype != self.options.dtype {
+            return usage(format!("expected a block of {}, found {dtype}", self.options.dtype));
+        }
+        if channel >= self.options.channels.len() {
+            return usage(format!("channel {channel} of {}", self.options.channels.len()));
+        }
+        let granule = self.granule();
+        let aligned = (0..3).all(|a| {
+            let at_end = region.end[a] == self.options.shape[a];
+            region.start[a].is_multiple_of(granule[a])
+                && (at_end || region.end[a].is_multiple_of(granule[a]))
+        });
+        if !aligned {
+            return usage(format!("block {region} is not aligned to chunks of {granule:?}"));
+        }
+        Ok(())
+    }
+}
