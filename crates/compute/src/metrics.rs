@@ -1,0 +1,1 @@
+//! Quality of a segmentation against a ground truth.

@@ -1,0 +1,1 @@
+//! Classic operations on volumes.
