@@ -1,2 +1,34 @@
+//! The program `exavox`: parse, run, one line for an error, an exit status.
 #![recursion_limit = "256"]
-fn main() {}
+
+mod args;
+mod commands;
+mod context;
+mod env_vars;
+mod exit_status;
+mod failure;
+mod memory_size;
+mod printer;
+mod progress;
+mod values;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::Cli;
+use context::Context;
+use exit_status::ExitStatus;
+use printer::Printer;
+
+fn main() -> ExitCode {
+    // Wrong use ends here with status 2, `--help` and `--version` with 0.
+    let cli = Cli::parse();
+    let printer = Printer::new(&cli.global);
+    run(cli, printer).unwrap_or_else(|error| failure::report(&error, &printer)).into()
+}
+
+fn run(cli: Cli, printer: Printer) -> anyhow::Result<ExitStatus> {
+    let context = Context::new(&cli.global, printer, cli.command.default_threads())?;
+    commands::run(cli.command, &context)
+}

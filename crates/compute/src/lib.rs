@@ -1,8 +1,13 @@
 #![doc = include_str!("../README.md")]
 #![recursion_limit = "256"]
 
+pub mod conv3d;
+pub mod device;
 pub mod error;
+pub mod ffn;
 pub mod metrics;
 pub mod ops;
+mod simd;
 
+pub use device::{ComputeDevice, DeviceSpec};
 pub use error::{Error, Result};

@@ -1,1 +1,4 @@
 //! Classic operations on volumes.
+
+pub mod distance_transform;
+pub mod projection;

@@ -10,9 +10,11 @@ use crate::volume::{OpenOptions, Reader, WriteOptions, Writer};
 
 mod hdf5;
 mod npy;
+mod plane_source;
 mod planes;
 mod png;
 mod raw;
+mod slabs;
 mod tiff;
 mod zarr;
 

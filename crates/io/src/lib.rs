@@ -9,7 +9,7 @@ pub mod limits;
 pub mod location;
 pub mod metadata;
 mod mmap;
-mod staging;
+pub mod staging;
 pub mod volume;
 pub mod voxels;
 

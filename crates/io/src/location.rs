@@ -94,6 +94,7 @@ fn parse_raw(text: &str, path: PathBuf, spec: &str) -> Result<Location> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -19,7 +19,7 @@ pub enum WriteMode {
 /// A file or directory under construction beside its final path. Dropped without
 /// [`Staged::commit`], it is removed.
 #[derive(Debug)]
-pub(crate) struct Staged {
+pub struct Staged {
     target: PathBuf,
     temporary: PathBuf,
     mode: WriteMode,
@@ -31,7 +31,7 @@ impl Staged {
     ///
     /// # Errors
     /// [`Error::Exists`] if the target is there and may not be replaced.
-    pub(crate) fn new(target: &Path, mode: WriteMode) -> Result<Self> {
+    pub fn new(target: &Path, mode: WriteMode) -> Result<Self> {
         let place = Place::path(target);
         if mode == WriteMode::CreateNew && target.symlink_metadata().is_ok() {
             return Err(Error::Exists { place });
@@ -51,12 +51,15 @@ impl Staged {
     }
 
     /// The path to write to.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.temporary
     }
 
     /// Puts the finished output at its final path.
-    pub(crate) fn commit(mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Error::Exists`] if the target has appeared meanwhile, [`Error::Io`] if the rename fails.
+    pub fn commit(mut self) -> Result<()> {
         let exists = self.target.symlink_metadata().is_ok();
         if exists && self.mode == WriteMode::CreateNew {
             return Err(Error::Exists { place: Place::path(&self.target) });

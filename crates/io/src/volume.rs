@@ -32,8 +32,8 @@ pub(crate) trait Writer: Send + Sync {
     /// Blocks must start at multiples of this and have this shape, except at the volume's end.
     fn granule(&self) -> [u64; 3];
 
-    /// Whether blocks must come in C order of (channel, z, y, x), one after the other.
-    fn sequential(&self) -> bool;
+    /// The order in which blocks must come.
+    fn order(&self) -> WriteOrder;
 
     /// Makes the output visible under its final name. All blocks have been written.
     fn finish(self: Box<Self>) -> Result<()>;
@@ -112,6 +112,11 @@ impl Volume {
         if metadata.shape.contains(&0) {
             let message = format!("volume of shape {:?} has no voxels", metadata.shape);
             return Err(Error::format(Place::new(name), message));
+        }
+        if options.scale >= metadata.scales.len() {
+            let (scale, count) = (options.scale, metadata.scales.len());
+            let message = format!("scale {scale} does not exist, there are {count}");
+            return Err(Error::usage(Place::new(name), message));
         }
         Ok(Self { name: name.to_owned(), limits: options.limits.clone(), reader })
     }
@@ -200,6 +205,17 @@ pub enum OmeVersion {
     V04,
     /// 0.5, on Zarr v3: can have shards.
     V05,
+}
+
+/// The order in which the blocks of a volume must be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteOrder {
+    /// Any order, from many threads.
+    Any,
+    /// C order of (z, y, x) within a channel; channels in any order, each from a thread of its own.
+    WithinChannel,
+    /// C order of (channel, z, y, x), one block after the other.
+    Strict,
 }
 
 /// Compression of chunks.
@@ -301,10 +317,9 @@ impl VolumeWriter {
         self.writer.granule()
     }
 
-    /// Whether blocks must be written in C order of (channel, z, y, x), as TIFF wants it; otherwise
-    /// in any order and from many threads.
-    pub fn sequential(&self) -> bool {
-        self.writer.sequential()
+    /// The order in which blocks must be written.
+    pub fn order(&self) -> WriteOrder {
+        self.writer.order()
     }
 
     /// Writes a block of one channel at a start voxel `[z, y, x]`.

@@ -21,6 +21,25 @@ pub enum Error {
         /// What is wrong, with expected and found.
         message: String,
     },
+    /// A voxel's value is not a value of the type asked for.
+    #[error("{place}: voxel c,z,y,x {channel},{}: {value} is not a value of {dtype}", join(voxel_zyx))]
+    LossyCast {
+        /// The volume that was read.
+        place: String,
+        /// Index of the channel.
+        channel: usize,
+        /// The voxel in the volume that was read.
+        voxel_zyx: [u64; 3],
+        /// Its value.
+        value: String,
+        /// The type asked for.
+        dtype: exavox_io::DataType,
+    },
+}
+
+fn join(zyx: &[u64; 3]) -> String {
+    let [z, y, x] = zyx;
+    format!("{z},{y},{x}")
 }
 
 impl Error {

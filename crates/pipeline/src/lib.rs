@@ -1,7 +1,14 @@
 #![doc = include_str!("../README.md")]
 
+pub mod convert;
+pub mod demo;
 pub mod error;
+pub mod evaluate;
+pub mod picture;
 pub mod progress;
+pub mod segment;
+pub mod report;
 
+pub use convert::{ConvertOptions, ConvertReport, convert};
 pub use error::{Error, Result};
 pub use progress::{Event, Observer, Silent, Unit};

@@ -81,7 +81,7 @@ fn value_after<'a>(header: &'a str, key: &str) -> Option<&'a str> {
 }
 
 fn parse_shape(text: &str) -> Option<Vec<u64>> {
-    let inside = text.trim_start().strip_prefix('(')?.split(')').next()?;
+    let inside = text.trim_start().strip_prefix('(')?.split_once(')')?.0;
     inside.split(',').map(str::trim).filter(|s| !s.is_empty()).map(|s| s.parse().ok()).collect()
 }
 

@@ -11,7 +11,7 @@ use crate::error::{Error, Place, Result};
 use crate::metadata::{Metadata, numbered_channels};
 use crate::mmap::FileBytes;
 use crate::staging::Staged;
-use crate::volume::{Reader, WriteOptions, Writer};
+use crate::volume::{Reader, WriteOptions, WriteOrder, Writer};
 use crate::voxels::Voxels;
 
 /// Opens a raw file of a known type and shape `[channel, z, y, x]`.
@@ -156,8 +156,8 @@ impl Writer for FlatWriter {
         [1; 3]
     }
 
-    fn sequential(&self) -> bool {
-        false
+    fn order(&self) -> WriteOrder {
+        WriteOrder::Any
     }
 
     fn finish(self: Box<Self>) -> Result<()> {

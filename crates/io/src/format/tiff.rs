@@ -1,11 +1,35 @@
-//! tiff
-use crate::error::{Error, Place, Result};
-use crate::volume::{OpenOptions, Reader, WriteOptions, Writer};
+//! TIFF and BigTIFF stacks: <https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf>, pages as
+//! planes; channels and voxel size from OME-XML or ImageJ's description.
+//!
+//! The directories are read here and not with the `tiff` crate, which refuses images of more than
+//! 32768 strips or tiles on opening: mosaics have more. Compressed strips and tiles are decoded with it.
+
 use std::path::Path;
 
-pub(crate) fn open(path: &Path, _o: &OpenOptions) -> Result<Box<dyn Reader>> {
-    Err(Error::unsupported(Place::path(path), "todo"))
+use crate::error::Result;
+use crate::volume::{OpenOptions, Reader, WriteOptions, Writer};
+
+mod chunk;
+mod directory;
+mod imagej;
+mod ome;
+mod order;
+mod page;
+mod reader;
+mod rows;
+mod sink;
+mod stack;
+mod writer;
+
+pub(crate) use reader::{KeepOpen, TiffReader};
+pub(crate) use sink::TiffSink;
+
+/// Opens a TIFF file; reads its directories only.
+pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Reader>> {
+    Ok(Box::new(TiffReader::open(path, options, KeepOpen::Yes)?))
 }
-pub(crate) fn create(path: &Path, _o: &WriteOptions) -> Result<Box<dyn Writer>> {
-    Err(Error::unsupported(Place::path(path), "todo"))
+
+/// Creates a TIFF file of one page per plane, all planes of the first channel first.
+pub(crate) fn create(path: &Path, options: &WriteOptions) -> Result<Box<dyn Writer>> {
+    Ok(Box::new(writer::TiffWriter::create(path, options)?))
 }

@@ -1,0 +1,73 @@
+//! The command line as a whole. What one command takes sits with the command.
+
+use std::num::NonZeroUsize;
+
+use clap::{Args, Parser, Subcommand};
+use exavox_compute::DeviceSpec;
+
+use crate::commands::{completions, convert, devices, evaluate, info, segment};
+use crate::context::{all_cores, all_cores_but_one};
+use crate::env_vars;
+use crate::memory_size::MemorySize;
+
+/// Image volumes too large for memory into projections and segmentations.
+#[derive(Debug, Parser)]
+#[command(name = "exavox", version, about, after_help = env_vars::HELP)]
+#[command(arg_required_else_help = true, subcommand_required = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalArgs {
+    /// Where to compute: auto, cpu, cpu-jit, wgpu[:N] or cuda[:N].
+    #[arg(long, global = true, value_name = "DEVICE", default_value = "auto")]
+    #[arg(env = env_vars::DEVICE, hide_env_values = true)]
+    pub(crate) device: DeviceSpec,
+    /// CPU threads [default: all cores but one; all cores for segment and demo].
+    #[arg(long, global = true, value_name = "N")]
+    #[arg(env = env_vars::THREADS, hide_env_values = true)]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// Memory to stay below: 4GiB, 500MB.
+    #[arg(long, global = true, value_name = "SIZE")]
+    #[arg(env = env_vars::MEMORY, hide_env_values = true)]
+    pub(crate) memory: Option<MemorySize>,
+    /// Print the result as one JSON object on stdout.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print results, warnings and errors only.
+    #[arg(long, global = true)]
+    pub(crate) quiet: bool,
+    /// Show no progress.
+    #[arg(long, global = true)]
+    pub(crate) no_progress: bool,
+}
+
+/// The commands, in the order of the help text.
+#[derive(Debug, Subcommand)]
+// One value lives per run: its size does not matter.
+#[allow(clippy::large_enum_variant)]
+pub(crate) enum Command {
+    Info(info::Args),
+    Convert(convert::Args),
+    Segment(segment::Args),
+    Evaluate(evaluate::Args),
+    Devices(devices::Args),
+    Completions(completions::Args),
+}
+
+impl Command {
+    /// Threads where the user names no number. A network on the CPU takes hours and wants every
+    /// core; the others leave one free.
+    pub(crate) fn default_threads(&self) -> NonZeroUsize {
+        match self {
+            Self::Segment(_) => all_cores(),
+            _ => all_cores_but_one(),
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! One module per command: its `Args`, and `run`.
+
+pub(crate) mod completions;
+pub(crate) mod convert;
+pub(crate) mod devices;
+pub(crate) mod evaluate;
+pub(crate) mod info;
+pub(crate) mod segment;
+
+use crate::args::Command;
+use crate::context::Context;
+use crate::exit_status::ExitStatus;
+
+/// Runs the command that was asked for.
+pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<ExitStatus> {
+    match command {
+        Command::Info(args) => info::run(args, context),
+        Command::Convert(args) => convert::run(args, context),
+        Command::Segment(args) => segment::run(args, context),
+        Command::Evaluate(args) => evaluate::run(args, context),
+        Command::Devices(args) => devices::run(args, context),
+        Command::Completions(args) => completions::run(args, context),
+    }
+}

@@ -1,0 +1,188 @@
+//! `exavox segment`: flood-filling-network segmentation of an image volume.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use anyhow::bail;
+use exavox_io::volume::WriteMode;
+use exavox_io::{BoundingBox, OpenOptions, Volume};
+use exavox_pipeline::segment::{Request, Seeds, SegmentReport, SegmentRun, SegmentSettings, segment};
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::exit_status::ExitStatus;
+use crate::values;
+
+/// Segment an image with a flood-filling network.
+///
+/// Writes LABELS, and beside it STEM.segments.csv (a line per segment) and STEM.report.html (open it
+/// in a browser). Settings come from flags, then from --config or --request, then from those that
+/// were published with the FIB-25 weights.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The image; with --request, the request's own unless given here.
+    #[arg(value_name = "IMAGE")]
+    image: Option<String>,
+    /// The labels to write (.zarr, .npy, .tif, .raw); with --request, labels.zarr in the request's
+    /// output directory unless given here.
+    #[arg(value_name = "LABELS")]
+    labels: Option<String>,
+    /// Trained weights: prefix of a TensorFlow checkpoint, or a .safetensors file.
+    #[arg(long, value_name = "CHECKPOINT")]
+    model: Option<PathBuf>,
+    /// Settings in TOML.
+    #[arg(long, value_name = "FILE.toml", conflicts_with = "request")]
+    config: Option<PathBuf>,
+    /// Settings as google/ffn's InferenceRequest in protobuf text form.
+    #[arg(long, value_name = "FILE.pbtxt")]
+    request: Option<PathBuf>,
+    /// Part to segment: z0:z1,y0:y1,x0:x1 in voxels, half open; an end may be left out.
+    #[arg(long, value_name = "REGION")]
+    roi: Option<BoundingBox>,
+    /// Replace results that exist, once the new ones are whole.
+    #[arg(long)]
+    overwrite: bool,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// Settings one by one.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Settings")]
+struct Flags {
+    /// Channel to segment, by number.
+    #[arg(long, value_name = "N")]
+    channel: Option<usize>,
+    /// Scale of a pyramid to read, 0 = finest.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    scale: usize,
+    /// Start at this voxel instead of the seed policy's; can be repeated.
+    #[arg(long = "seed", value_name = "Z,Y,X", value_parser = values::position_zyx)]
+    seeds: Vec<[u64; 3]>,
+    /// Field of view of the network, voxels, odd.
+    #[arg(long, value_name = "Z,Y,X", value_parser = values::sizes_zyx)]
+    fov: Option<[usize; 3]>,
+    /// How far the field of view moves in one go.
+    #[arg(long, value_name = "Z,Y,X", value_parser = values::sizes_zyx)]
+    deltas: Option<[usize; 3]>,
+    /// Subtracted from the image.
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    image_mean: Option<f32>,
+    /// The image is divided by it.
+    #[arg(long, value_name = "VALUE")]
+    image_stddev: Option<f32>,
+    /// Probability given to the seed voxel.
+    #[arg(long, value_name = "P")]
+    init_activation: Option<f32>,
+    /// Probability of voxels not looked at yet.
+    #[arg(long, value_name = "P")]
+    pad_value: Option<f32>,
+    /// The field of view moves to voxels of at least this probability.
+    #[arg(long, value_name = "P")]
+    move_threshold: Option<f32>,
+    /// Voxels of at least this probability are written.
+    #[arg(long, value_name = "P")]
+    segment_threshold: Option<f32>,
+    /// Disco rule: above this share of a field of view; below 0 = off.
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    disco_seed_threshold: Option<f32>,
+    /// Seeds closer than this to a segment are skipped.
+    #[arg(long, value_name = "Z,Y,X", value_parser = values::sizes_zyx)]
+    min_boundary_dist: Option<[usize; 3]>,
+    /// Segments of fewer voxels are dropped.
+    #[arg(long, value_name = "VOXELS")]
+    min_segment_size: Option<usize>,
+}
+
+/// Segments, and tells what came of it.
+pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
+    let inputs = inputs(&args, context)?;
+    let options = OpenOptions::default().with_scale(args.flags.scale);
+    let image = Volume::open_with(&inputs.image, &options)?;
+    let run = SegmentRun {
+        target: inputs.labels,
+        mode: if args.overwrite { WriteMode::Overwrite } else { WriteMode::CreateNew },
+        device: context.open_device()?,
+        memory_bytes: context.memory_bytes(),
+    };
+    let report = segment(&image, &inputs.settings, &run, &context.observer)?;
+    context.printer.summary(&Summary(report))?;
+    Ok(ExitStatus::Done)
+}
+
+struct Inputs {
+    image: String,
+    labels: String,
+    settings: SegmentSettings,
+}
+
+fn inputs(args: &Args, context: &Context) -> anyhow::Result<Inputs> {
+    let (mut image, mut labels) = (None, None);
+    let mut settings = match (&args.config, &args.request) {
+        (Some(path), _) => SegmentSettings::from_toml(path)?,
+        (_, Some(path)) => {
+            let request = Request::open(path)?;
+            request.notes.iter().for_each(|note| context.printer.note(&format!("note: {note}")));
+            image = request.image;
+            labels = request.output_directory.map(|d| d.join("labels.zarr").display().to_string());
+            request.settings
+        }
+        _ => SegmentSettings::new(""),
+    };
+    args.flags.apply(&mut settings);
+    if let Some(model) = &args.model {
+        settings.checkpoint.clone_from(model);
+    }
+    settings.roi = args.roi;
+    if settings.checkpoint.as_os_str().is_empty() {
+        bail!("no checkpoint is given; expected --model, or one in --config or --request");
+    }
+    let Some(image) = args.image.clone().or(image) else { bail!("no IMAGE is given") };
+    let Some(labels) = args.labels.clone().or(labels) else { bail!("no LABELS to write are given") };
+    Ok(Inputs { image, labels, settings })
+}
+
+impl Flags {
+    fn apply(&self, settings: &mut SegmentSettings) {
+        let inference = &mut settings.inference;
+        set(&mut settings.channel, self.channel);
+        set(&mut settings.model.fov_zyx, self.fov);
+        set(&mut settings.model.deltas_zyx, self.deltas);
+        set(&mut inference.image_mean, self.image_mean);
+        set(&mut inference.image_stddev, self.image_stddev);
+        set(&mut inference.init_activation, self.init_activation);
+        set(&mut inference.pad_value, self.pad_value);
+        set(&mut inference.move_threshold, self.move_threshold);
+        set(&mut inference.segment_threshold, self.segment_threshold);
+        set(&mut inference.disco_seed_threshold, self.disco_seed_threshold);
+        set(&mut inference.min_boundary_dist_zyx, self.min_boundary_dist);
+        set(&mut inference.min_segment_size, self.min_segment_size);
+        if !self.seeds.is_empty() {
+            settings.seeds = Seeds::Points(self.seeds.clone());
+        }
+    }
+}
+
+fn set<T>(target: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *target = value;
+    }
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Summary(SegmentReport);
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(report) = self;
+        let percent = 100.0 * report.labelled_fraction;
+        writeln!(f, "{} segments, {percent:.2} % of the voxels labelled", report.segments)?;
+        let (steps, seconds) = (report.fov_steps, report.seconds);
+        writeln!(f, "{steps} steps in {seconds:.1} s on {}", report.device)?;
+        writeln!(f, "labels: {}", report.target)?;
+        writeln!(f, "table:  {}", report.table.display())?;
+        write!(f, "report: {}", report.report.display())
+    }
+}

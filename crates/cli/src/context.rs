@@ -1,0 +1,78 @@
+//! What a command gets besides its own arguments.
+
+use std::num::NonZeroUsize;
+
+use anyhow::Context as _;
+use exavox_compute::{ComputeDevice, DeviceSpec};
+use exavox_io::limits::available_memory;
+
+use crate::args::GlobalArgs;
+use crate::printer::Printer;
+use crate::progress::Progress;
+
+/// Output, progress, and the global settings with their defaults filled in.
+pub(crate) struct Context {
+    /// All output goes through it.
+    pub(crate) printer: Printer,
+    /// Told of progress by the pipeline.
+    pub(crate) observer: Progress,
+    /// As the user named it; opened by the commands that compute.
+    pub(crate) device: DeviceSpec,
+    /// CPU threads for everything; rayon's global pool has as many.
+    pub(crate) threads: NonZeroUsize,
+    /// Bytes to stay below, if the user set them.
+    pub(crate) memory: Option<u64>,
+}
+
+impl Context {
+    /// Resolves the global settings.
+    pub(crate) fn new(
+        global: &GlobalArgs,
+        printer: Printer,
+        default_threads: NonZeroUsize,
+    ) -> anyhow::Result<Self> {
+        let threads = global.threads.unwrap_or(default_threads);
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.get())
+            .build_global()
+            .with_context(|| format!("--threads {threads}: threads could not be started"))?;
+        Ok(Self {
+            printer,
+            observer: Progress::new(global, printer),
+            device: global.device,
+            threads,
+            memory: global.memory.map(|m| m.0),
+        })
+    }
+}
+
+/// Memory to use where the user says nothing and the system cannot be asked.
+const DEFAULT_MEMORY: u64 = 8 << 30;
+
+impl Context {
+    /// Opens the device of `--device`; for `auto` the choice, and why it was not a better one, is
+    /// told.
+    pub(crate) fn open_device(&self) -> anyhow::Result<ComputeDevice> {
+        let (device, reasons) = ComputeDevice::open(self.device)?;
+        if !reasons.is_empty() {
+            self.printer.note(&format!("using {} ({})", device.name(), reasons.join("; ")));
+        }
+        Ok(device)
+    }
+
+    /// Bytes to stay below: `--memory`, or nine tenths of what is available.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let available = || available_memory().map_or(DEFAULT_MEMORY, |bytes| bytes / 10 * 9);
+        self.memory.unwrap_or_else(available)
+    }
+}
+
+/// Every core: for commands that compute for hours and are left alone.
+pub(crate) fn all_cores() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// One core stays free, so that the machine can still be used; at least one is taken.
+pub(crate) fn all_cores_but_one() -> NonZeroUsize {
+    NonZeroUsize::new(all_cores().get() - 1).unwrap_or(NonZeroUsize::MIN)
+}

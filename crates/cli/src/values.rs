@@ -1,0 +1,94 @@
+//! Readers for values of flags that several commands share.
+
+use exavox_io::VoxelSize;
+use exavox_io::volume::{Codec, OmeVersion};
+
+/// `64,64,64`: voxels along z, y and x, each above 0.
+pub(crate) fn shape_zyx(text: &str) -> Result<[u64; 3], String> {
+    let shape: [u64; 3] = triple(text)?;
+    if shape.contains(&0) { Err("a size of 0 voxels".to_owned()) } else { Ok(shape) }
+}
+
+/// `10,200,300`: a voxel along z, y and x.
+pub(crate) fn position_zyx(text: &str) -> Result<[u64; 3], String> {
+    triple(text)
+}
+
+/// `33,33,33`: voxels along z, y and x; may be 0.
+pub(crate) fn sizes_zyx(text: &str) -> Result<[usize; 3], String> {
+    triple(text)
+}
+
+/// `40,4,4`: edge lengths in nanometres along z, y and x.
+pub(crate) fn voxel_size(text: &str) -> Result<VoxelSize, String> {
+    VoxelSize::from_nm_zyx(triple(text)?)
+        .ok_or_else(|| "a voxel size must be finite and above 0".to_owned())
+}
+
+/// `raw`, `zstd`, `zstd:7`, `gzip`, `gzip:5`.
+pub(crate) fn codec(text: &str) -> Result<Codec, String> {
+    let (name, level) = match text.split_once(':') {
+        Some((name, level)) => (name, Some(level)),
+        None => (text, None),
+    };
+    let level_in = |default: i32, low: i32, high: i32| match level.map(str::parse) {
+        None => Ok(default),
+        Some(Ok(level)) if (low..=high).contains(&level) => Ok(level),
+        Some(_) => Err(format!("the level of {name} is a number from {low} to {high}")),
+    };
+    match name {
+        "raw" if level.is_none() => Ok(Codec::Raw),
+        "zstd" => level_in(3, 1, 22).map(Codec::Zstd),
+        "gzip" => level_in(6, 0, 9).map(|level| Codec::Gzip(level.unsigned_abs())),
+        _ => Err("expected raw, zstd[:LEVEL] or gzip[:LEVEL]".to_owned()),
+    }
+}
+
+/// `0.4` or `0.5`.
+pub(crate) fn ome_version(text: &str) -> Result<OmeVersion, String> {
+    match text {
+        "0.4" => Ok(OmeVersion::V04),
+        "0.5" => Ok(OmeVersion::V05),
+        _ => Err("expected 0.4 or 0.5".to_owned()),
+    }
+}
+
+fn triple<T: std::str::FromStr>(text: &str) -> Result<[T; 3], String> {
+    let wrong = || format!("expected three numbers z,y,x, found '{text}'");
+    let values: Vec<T> = text
+        .split(',')
+        .map(|v| v.trim().parse().map_err(|_| wrong()))
+        .collect::<Result<_, String>>()?;
+    values.try_into().map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_are_three_numbers_above_zero() {
+        assert_eq!(shape_zyx("1, 2,3"), Ok([1, 2, 3]));
+        for text in ["", "1,2", "1,2,3,4", "1,2,0", "1,2,-3", "a,b,c"] {
+            assert!(shape_zyx(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn codecs_have_levels_within_bounds() {
+        assert_eq!(codec("raw"), Ok(Codec::Raw));
+        assert_eq!(codec("zstd"), Ok(Codec::Zstd(3)));
+        assert_eq!(codec("gzip:9"), Ok(Codec::Gzip(9)));
+        for text in ["", "raw:1", "zstd:0", "zstd:23", "gzip:-1", "gzip:x", "lzma"] {
+            assert!(codec(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn voxel_sizes_are_lengths() {
+        assert!(voxel_size("40,4,4.5").is_ok());
+        for text in ["0,4,4", "-1,4,4", "nan,4,4", "inf,4,4"] {
+            assert!(voxel_size(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Whole runs of the program: what it prints, how it ends, what it leaves.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
+#[path = "tests/convert.rs"]
+mod convert;
+#[path = "tests/frame.rs"]
+mod frame;
+#[path = "tests/harness.rs"]
+mod harness;
+#[path = "tests/info.rs"]
+mod info;

@@ -1,0 +1,31 @@
+//! Flood-filling networks: one object at a time, a network looks at a small field of view (FOV) of
+//! image and current object, and says for each voxel how likely it belongs to the object; the FOV
+//! then moves on to where the object continues.
+//!
+//! Januszewski et al., "High-precision automated reconstruction of neurons with flood-filling
+//! networks", Nature Methods 15 (2018), <https://doi.org/10.1038/s41592-018-0049-4>; the behaviour is
+//! that of <https://github.com/google/ffn>.
+//!
+//! The life of a segment: a [`seed::peaks`] position that is free and not beside another object; the
+//! seed voxel gets [`InferenceOptions::init_activation`]; [`Canvas::update_at`] runs the
+//! [`Network`] on the FOV and writes the new logits; [`FaceMax`] finds where the object leaves the
+//! inner cuboid and queues those positions; when the queue is empty, voxels above
+//! [`InferenceOptions::segment_threshold`] become a segment if they are enough.
+
+mod canvas;
+mod config;
+mod model;
+mod movement;
+mod network;
+pub mod seed;
+mod segment;
+mod tensor_bundle;
+mod weights;
+
+pub use canvas::Canvas;
+pub use config::{InferenceOptions, ModelConfig};
+pub use model::ConvStack3d;
+pub use movement::FaceMax;
+pub use network::{BurnNetwork, FallbackNetwork, Network};
+pub use segment::{Counters, FloodEvent, Origin, Segmentation, segment_all};
+pub use weights::{Layer, Weights};

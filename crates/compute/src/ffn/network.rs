@@ -1,0 +1,111 @@
+//! One step of the network, whatever runs it: the seam between the flood loop and the devices.
+
+use burn::tensor::{Tensor, TensorData};
+
+use super::config::ModelConfig;
+use super::model::ConvStack3d;
+use super::weights::Weights;
+use crate::device::{ComputeDevice, guarded};
+use crate::error::{Error, Result};
+
+/// Something that computes one step. The flood loop knows no more of a device than this.
+pub trait Network {
+    /// Writes the new logits of one FOV.
+    ///
+    /// All three have the FOV's voxels in C order `[z, y, x]`: `image` normalised, `seed` logits
+    /// without NaN, `logits` the result (seed + update).
+    ///
+    /// # Errors
+    /// [`Error::DeviceFailed`] if the device fails or is out of memory; `logits` is then undefined.
+    fn step(&mut self, image: &[f32], seed: &[f32], logits: &mut [f32]) -> Result<()>;
+
+    /// Name of the device that runs it now.
+    fn device_name(&self) -> String;
+}
+
+/// The network on a burn device.
+pub struct BurnNetwork {
+    model: ConvStack3d,
+    device: ComputeDevice,
+    fov_zyx: [usize; 3],
+}
+
+impl BurnNetwork {
+    /// Puts the weights on the device. Kernels are compiled at the first step.
+    ///
+    /// # Errors
+    /// [`Error::DeviceFailed`] if the device has no room for them.
+    pub fn new(weights: &Weights, config: &ModelConfig, device: &ComputeDevice) -> Result<Self> {
+        let model = guarded(|| ConvStack3d::new(weights, device.burn()))
+            .map_err(|reason| failed(device, reason))?;
+        Ok(Self { model, device: device.clone(), fov_zyx: config.fov_zyx })
+    }
+}
+
+impl Network for BurnNetwork {
+    fn step(&mut self, image: &[f32], seed: &[f32], logits: &mut [f32]) -> Result<()> {
+        let [z, y, x] = self.fov_zyx;
+        let input = |values: &[f32]| {
+            let data = TensorData::new(values.to_vec(), [1, 1, z, y, x]);
+            Tensor::<5>::from_data(data, self.device.burn())
+        };
+        // burn reports some failures as errors and some as panics; both mean the same here.
+        let data = guarded(|| self.model.forward(input(image), input(seed)).try_into_data())
+            .map_err(|reason| failed(&self.device, reason))?
+            .map_err(|error| failed(&self.device, error.to_string()))?;
+        let values = data.as_slice::<f32>().map_err(|e| failed(&self.device, format!("{e:?}")))?;
+        if values.len() != logits.len() {
+            let reason = format!("expected {} logits, found {}", logits.len(), values.len());
+            return Err(failed(&self.device, reason));
+        }
+        logits.copy_from_slice(values);
+        Ok(())
+    }
+
+    fn device_name(&self) -> String {
+        self.device.name().to_owned()
+    }
+}
+
+fn failed(device: &ComputeDevice, reason: String) -> Error {
+    Error::DeviceFailed { device: device.name().to_owned(), reason }
+}
+
+/// Repeats a failed step on the CPU and stays there, so that the run goes on.
+pub struct FallbackNetwork<'a> {
+    current: Box<dyn Network + 'a>,
+    /// Taken at the first failure; `None` afterwards, and where the first device is the CPU already.
+    fallback: Option<MakeNetwork<'a>>,
+    warn: Box<dyn FnMut(&str) + 'a>,
+}
+
+/// Builds the network that takes over. Weights are put on the CPU only if they are needed there.
+pub type MakeNetwork<'a> = Box<dyn FnOnce() -> Result<Box<dyn Network + 'a>> + 'a>;
+
+impl<'a> FallbackNetwork<'a> {
+    /// A network with another to take over; `warn` is told when it does.
+    pub fn new(
+        first: Box<dyn Network + 'a>,
+        fallback: Option<MakeNetwork<'a>>,
+        warn: impl FnMut(&str) + 'a,
+    ) -> Self {
+        Self { current: first, fallback, warn: Box::new(warn) }
+    }
+}
+
+impl Network for FallbackNetwork<'_> {
+    fn step(&mut self, image: &[f32], seed: &[f32], logits: &mut [f32]) -> Result<()> {
+        let error = match self.current.step(image, seed, logits) {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let Some(make) = self.fallback.take() else { return Err(error) };
+        (self.warn)(&format!("{error}; the step is repeated on the CPU, and the run goes on there"));
+        self.current = make()?;
+        self.current.step(image, seed, logits)
+    }
+
+    fn device_name(&self) -> String {
+        self.current.device_name()
+    }
+}

@@ -1,0 +1,70 @@
+//! The definitions, voxel by voxel: what the table is tested against.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{ScoreOptions, Scores};
+
+/// All figures by their definitions, from probabilities; `None` if no voxel is left to compare.
+/// Time grows with the number of labels of the truth times that of the prediction.
+pub fn scores(labels: &[u64], truth: &[u64], options: &ScoreOptions) -> Option<Scores> {
+    let voxels: Vec<(u64, u64)> = truth.iter().copied().zip(labels.iter().copied()).collect();
+    let of_truth = |(t, _): &(u64, u64)| Some(*t) != options.ignore_truth;
+    let shown = |(_, l): &(u64, u64)| !options.foreground_only || *l != 0;
+    let kept: Vec<_> = voxels.iter().copied().filter(|v| of_truth(v) && shown(v)).collect();
+    if kept.is_empty() {
+        return None;
+    }
+    let joint = probability(&kept, |v| v);
+    let (by_truth, by_label) = (probability(&kept, |v| v.0), probability(&kept, |v| v.1));
+    let conditional = |given: &dyn Fn((u64, u64)) -> f64| -> f64 {
+        joint.iter().map(|(pair, p)| -p * (p / given(*pair)).log2()).sum()
+    };
+    let together = agreement(&joint);
+    let (split, merge) = (together / agreement(&by_truth), together / agreement(&by_label));
+    Some(Scores {
+        voi_split: conditional(&|pair| by_truth[&pair.0]),
+        voi_merge: conditional(&|pair| by_label[&pair.1]),
+        adapted_rand_error: error(split, merge),
+        rand_split: split,
+        rand_merge: merge,
+        snemi_adapted_rand_error: snemi(&voxels, options.ignore_truth.unwrap_or(0)),
+        voxels: kept.len() as u64,
+        labels: kept.iter().map(|v| v.1).collect::<BTreeSet<_>>().len() as u64,
+        truth_labels: kept.iter().map(|v| v.0).collect::<BTreeSet<_>>().len() as u64,
+    })
+}
+
+fn probability<K: Ord>(voxels: &[(u64, u64)], key: impl Fn((u64, u64)) -> K) -> BTreeMap<K, f64> {
+    let mut probability = BTreeMap::new();
+    for &voxel in voxels {
+        *probability.entry(key(voxel)).or_insert(0.0) += 1.0 / voxels.len() as f64;
+    }
+    probability
+}
+
+fn agreement<K>(probability: &BTreeMap<K, f64>) -> f64 {
+    probability.values().map(|p| p * p).sum()
+}
+
+fn error(recall: f64, precision: f64) -> f64 {
+    1.0 - 2.0 * precision * recall / (precision + recall)
+}
+
+/// SNEMI3D's formula on counts.
+fn snemi(voxels: &[(u64, u64)], unlabelled: u64) -> Option<f64> {
+    let kept = || voxels.iter().filter(|v| v.0 != unlabelled);
+    let count = |test: &dyn Fn(&(u64, u64)) -> bool| kept().filter(|v| test(v)).count() as f64;
+    let truths: BTreeSet<u64> = kept().map(|v| v.0).collect();
+    let labels: BTreeSet<u64> = kept().map(|v| v.1).filter(|l| *l != 0).collect();
+    if labels.is_empty() {
+        return None;
+    }
+    let singletons = count(&|v| v.1 == 0) / voxels.len() as f64;
+    let pairs = truths.iter().flat_map(|t| labels.iter().map(move |l| (*t, *l)));
+    let together: f64 = pairs.map(|pair| count(&|v| *v == pair).powi(2)).sum();
+    let in_truth: f64 = truths.iter().map(|t| count(&|v| v.0 == *t).powi(2)).sum();
+    let in_labels: f64 = labels.iter().map(|l| count(&|v| v.1 == *l).powi(2)).sum();
+    let recall = (together + singletons) / in_truth;
+    let precision = (together + singletons) / (in_labels + singletons);
+    Some(error(recall, precision))
+}

@@ -1,0 +1,99 @@
+//! Standard deviation of the population (`ddof = 0`).
+
+use std::marker::PhantomData;
+
+use super::projector::{Accumulator, filled};
+use super::sample::{Sample, Squared, Sum};
+use super::sums::Sums;
+use crate::error::Result;
+
+/// From exact sums of values and squares; for integers of up to 32 bits.
+pub(super) struct Moments<T: Squared> {
+    values: Sums<T::Part, i128>,
+    squares: Sums<T::Squares, i128>,
+}
+
+impl<T: Squared> Accumulator<T> for Moments<T> {
+    type Output = f32;
+
+    fn new(cells: usize, _planes: usize) -> Result<Self> {
+        let values = Sums::new(cells, T::total)?;
+        Ok(Self { values, squares: Sums::new(cells, T::total_squares)? })
+    }
+
+    #[inline(always)]
+    fn begin(&mut self, depth: usize) {
+        self.values.begin(depth);
+        self.squares.begin(depth);
+    }
+
+    #[inline(always)]
+    fn across(&mut self, at: usize, values: &[T], _index: usize) {
+        self.values.across(at, values, T::part);
+        self.squares.across(at, values, T::squared);
+    }
+
+    #[inline(always)]
+    fn along(&mut self, at: usize, values: &[T], _index: usize) {
+        self.values.along(at, values, T::part);
+        self.squares.along(at, values, T::squared);
+    }
+
+    fn finish(self, planes: usize) -> Result<Vec<f32>> {
+        let n = planes as i128;
+        // n * sum of squares - (sum)^2 is n^2 times the variance, and an integer.
+        let scaled = |(sum, squares): (i128, i128)| n * squares - sum * sum;
+        let sums = self.values.into_wide().into_iter().zip(self.squares.into_wide());
+        Ok(sums.map(|s| (scaled(s).to_f64().sqrt() / n as f64) as f32).collect())
+    }
+}
+
+/// By updating mean and squared distance with each value in f64, which does not cancel; for floats
+/// and for 64-bit integers.
+pub(super) struct Welford<T> {
+    mean: Vec<f64>,
+    distance: Vec<f64>,
+    values: PhantomData<fn(T)>,
+}
+
+impl<T: Sample> Accumulator<T> for Welford<T> {
+    type Output = f32;
+
+    fn new(cells: usize, _planes: usize) -> Result<Self> {
+        let (mean, distance) = (filled(0.0, cells)?, filled(0.0, cells)?);
+        Ok(Self { mean, distance, values: PhantomData })
+    }
+
+    #[inline(always)]
+    fn begin(&mut self, _depth: usize) {}
+
+    #[inline(always)]
+    fn across(&mut self, at: usize, values: &[T], index: usize) {
+        let range = at..at + values.len();
+        let share = 1.0 / (index as f64 + 1.0);
+        let cells = self.mean[range.clone()].iter_mut().zip(&mut self.distance[range]);
+        for ((mean, distance), &value) in cells.zip(values) {
+            update(mean, distance, value.to_f64(), share);
+        }
+    }
+
+    #[inline(always)]
+    fn along(&mut self, at: usize, values: &[T], index: usize) {
+        for (k, &value) in values.iter().enumerate() {
+            let share = 1.0 / ((index + k) as f64 + 1.0);
+            update(&mut self.mean[at], &mut self.distance[at], value.to_f64(), share);
+        }
+    }
+
+    fn finish(self, planes: usize) -> Result<Vec<f32>> {
+        let n = planes as f64;
+        Ok(self.distance.into_iter().map(|d| (d / n).sqrt() as f32).collect())
+    }
+}
+
+#[inline(always)]
+fn update(mean: &mut f64, distance: &mut f64, value: f64, share: f64) {
+    let before = value - *mean;
+    *mean += before * share;
+    *distance += before * (value - *mean);
+}

@@ -1,0 +1,141 @@
+//! Quality of a segmentation against a ground truth, streamed over blocks: memory is a block a thread
+//! and the table of labels that occur together.
+
+use std::time::Instant;
+
+use exavox_compute::metrics::{Background, Contingency, Figures};
+use exavox_io::{BoundingBox, Volume};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::progress::{Event, Observer, Unit};
+
+/// Voxels along the edge of a block, before it is rounded up to whole chunks.
+const BLOCK: u64 = 128;
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct EvaluateOptions {
+    /// Which voxels do not count.
+    pub background: Background,
+    /// The part that is compared; `None` = all.
+    pub roi: Option<BoundingBox>,
+}
+
+/// Quality of a segmentation. The names are those of `--json`; entropies in bits.
+#[derive(Debug, Clone, Serialize)]
+pub struct EvaluateReport {
+    /// H(prediction | truth): how much true objects are split.
+    pub voi_split: f64,
+    /// H(truth | prediction): how much predicted objects merge true ones.
+    pub voi_merge: f64,
+    /// 1 - harmonic mean of Rand split and Rand merge.
+    pub adapted_rand_error: f64,
+    /// Rand recall.
+    pub rand_split: f64,
+    /// Rand precision.
+    pub rand_merge: f64,
+    /// Adapted Rand error with voxels of prediction 0 as objects of one voxel (SNEMI3D, CREMI).
+    pub snemi_adapted_rand_error: f64,
+    /// Voxels that counted.
+    pub voxels: u64,
+    /// Labels of the prediction that counted.
+    pub labels: usize,
+    /// Labels of the truth that counted.
+    pub truth_labels: usize,
+    /// Wall-clock time.
+    pub seconds: f64,
+}
+
+/// Compares labels with a ground truth of the same shape; channel 0 of each.
+///
+/// # Errors
+/// [`Error::Settings`] if the shapes differ (with the axis) or the labels are not integers.
+pub fn evaluate(
+    labels: &Volume,
+    truth: &Volume,
+    options: &EvaluateOptions,
+    observer: &dyn Observer,
+) -> Result<EvaluateReport> {
+    let started = Instant::now();
+    check_shapes(labels, truth)?;
+    let whole = BoundingBox::whole(labels.shape());
+    let mut region = options.roi.unwrap_or(whole);
+    // An end left out means the end of the volume.
+    region.end = std::array::from_fn(|a| match region.end[a] {
+        u64::MAX => whole.end[a],
+        end => end,
+    });
+    region.check_inside(labels.shape(), labels.name())?;
+    let total = region.num_voxels();
+    observer.notify(&Event::Started { stage: "evaluate", total, unit: Unit::Voxels });
+    let blocks: Vec<BoundingBox> = region.tiles(block_shape(labels, truth)).collect();
+    let table = blocks
+        .par_iter()
+        .map(|block| count(labels, truth, block, options.background, observer))
+        .try_reduce(|| Contingency::new(options.background), |mut a, b| {
+            a.merge(b);
+            Ok(a)
+        })?;
+    let seconds = started.elapsed().as_secs_f64();
+    observer.notify(&Event::Finished { stage: "evaluate", seconds });
+    Ok(report(&Figures::of(&table), seconds))
+}
+
+fn check_shapes(labels: &Volume, truth: &Volume) -> Result<()> {
+    let (found, expected) = (labels.shape(), truth.shape());
+    for (a, axis) in ["z", "y", "x"].into_iter().enumerate() {
+        if found[a] != expected[a] {
+            let message = format!(
+                "axis {axis}: expected {} voxels as in {}, found {}",
+                expected[a],
+                truth.name(),
+                found[a]
+            );
+            return Err(Error::settings(labels.name(), message));
+        }
+    }
+    Ok(())
+}
+
+/// Whole chunks of the one with the larger chunks, so that few are decoded twice.
+fn block_shape(labels: &Volume, truth: &Volume) -> [u64; 3] {
+    let (a, b) = (labels.metadata().chunk_shape, truth.metadata().chunk_shape);
+    std::array::from_fn(|axis| {
+        let chunk = a[axis].max(b[axis]).max(1);
+        BLOCK.next_multiple_of(chunk).min(4 * BLOCK)
+    })
+}
+
+fn count(
+    labels: &Volume,
+    truth: &Volume,
+    block: &BoundingBox,
+    background: Background,
+    observer: &dyn Observer,
+) -> Result<Contingency> {
+    let integers = |volume: &Volume| -> Result<Vec<u64>> {
+        let voxels = volume.read(0, block)?;
+        voxels.to_labels().map_err(|e| Error::settings(volume.name(), e.to_string()))
+    };
+    let mut table = Contingency::new(background);
+    table.add(&integers(labels)?, &integers(truth)?);
+    observer.notify(&Event::Advanced { by: block.num_voxels(), note: "" });
+    Ok(table)
+}
+
+fn report(figures: &Figures, seconds: f64) -> EvaluateReport {
+    EvaluateReport {
+        voi_split: figures.voi_split,
+        voi_merge: figures.voi_merge,
+        adapted_rand_error: figures.adapted_rand_error,
+        rand_split: figures.rand_split,
+        rand_merge: figures.rand_merge,
+        snemi_adapted_rand_error: figures.snemi_adapted_rand_error,
+        voxels: figures.voxels,
+        labels: figures.labels,
+        truth_labels: figures.truth_labels,
+        seconds,
+    }
+}

@@ -1,0 +1,331 @@
+//! Flood-filling-network segmentation of a volume that fits into memory as one subvolume: labels,
+//! a table of segments, and a report.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use exavox_compute::ffn::{
+    self, BurnNetwork, Canvas, Counters, FallbackNetwork, FloodEvent, Network, Origin, Weights,
+};
+use exavox_compute::{ComputeDevice, Error as ComputeError};
+use exavox_io::volume::WriteMode;
+use exavox_io::{BoundingBox, DataType, Metadata, Volume, VolumeWriter, Voxels, WriteOptions};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::progress::{Event, Observer, Unit};
+
+mod outputs;
+mod request;
+mod settings;
+mod text_proto;
+
+pub use request::Request;
+pub use settings::{Seeds, SegmentSettings};
+
+/// Bytes a voxel takes at the peak: image, canvas and the seed policy's work.
+const BYTES_PER_VOXEL: u64 = 48;
+
+/// What a run may use, and where its results go.
+#[derive(Debug, Clone)]
+pub struct SegmentRun {
+    /// Labels, any format that can be written.
+    pub target: String,
+    /// What to do with results that are there already.
+    pub mode: WriteMode,
+    /// The device of the network.
+    pub device: ComputeDevice,
+    /// Memory that may be used, bytes; a volume that needs more is refused.
+    pub memory_bytes: u64,
+}
+
+impl SegmentRun {
+    /// A run that creates its results and may use three quarters of the memory that is available.
+    pub fn new(target: impl Into<String>, device: ComputeDevice) -> Self {
+        let memory_bytes = exavox_io::Limits::default().max_region_bytes;
+        Self { target: target.into(), mode: WriteMode::CreateNew, device, memory_bytes }
+    }
+}
+
+/// What a segmentation gave. The names are those of `--json`.
+#[derive(Debug, Clone, Serialize)]
+pub struct SegmentReport {
+    /// Labels written.
+    pub target: String,
+    /// Table of segments written.
+    pub table: PathBuf,
+    /// Report written.
+    pub report: PathBuf,
+    /// Accepted segments.
+    pub segments: usize,
+    /// Steps of the network, those of rejected objects too.
+    pub fov_steps: u64,
+    /// Labelled voxels over all voxels.
+    pub labelled_fraction: f64,
+    /// Wall-clock time of the whole run.
+    pub seconds: f64,
+    /// Voxels of the region over `seconds`.
+    pub voxels_per_second: f64,
+    /// Device that ran the last step.
+    pub device: String,
+    /// Time of reading, of the seed policy, and of the flood loop.
+    pub stage_seconds: [f64; 3],
+    /// Seeds of the policy.
+    pub seeds: u64,
+    /// Flood attempts.
+    pub segment_at_calls: u64,
+    /// Seeds outside the margin or inside a segment.
+    pub skip_invalid_pos: u64,
+    /// Objects whose seed was judged outside.
+    pub seed_got_too_weak: u64,
+    /// Objects below the minimum size.
+    pub too_small: u64,
+    /// Voxels of accepted objects that belonged to earlier segments.
+    pub voxels_overlapping: u64,
+}
+
+/// Segments one channel of a volume and writes labels, table and report; all of them or none.
+///
+/// # Errors
+/// [`Error::Settings`] if the region is smaller than the FOV or does not fit into memory; whatever
+/// image, checkpoint, device or disk say.
+pub fn segment(
+    image: &Volume,
+    settings: &SegmentSettings,
+    run: &SegmentRun,
+    observer: &dyn Observer,
+) -> Result<SegmentReport> {
+    // Everything that can be refused is refused before the hours begin.
+    check_memory(&region_of(image, settings)?, run.memory_bytes)?;
+    let weights = Weights::open(&settings.checkpoint, settings.depth)?;
+    let mut network = network(&weights, settings, run, observer)?;
+    segment_with(network.as_mut(), image, settings, run, observer)
+}
+
+/// As [`segment`], with a network of the caller's; checkpoint and device of the settings are only
+/// named in the report.
+///
+/// # Errors
+/// As [`segment`].
+pub fn segment_with(
+    network: &mut dyn Network,
+    image: &Volume,
+    settings: &SegmentSettings,
+    run: &SegmentRun,
+    observer: &dyn Observer,
+) -> Result<SegmentReport> {
+    let started = Instant::now();
+    let region = region_of(image, settings)?;
+    check_memory(&region, run.memory_bytes)?;
+    let side_files = outputs::SideFiles::create(&run.target, run.mode)?;
+    let writer = create_labels(image.metadata(), &region, run)?;
+
+    let voxels = image.read(settings.channel, &region)?;
+    let canvas =
+        Canvas::new(voxels.to_f32(), voxels.shape(), settings.model, settings.inference)?;
+    let read_seconds = started.elapsed().as_secs_f64();
+    let (seeds, seed_seconds) = find_seeds(&canvas, settings, image.metadata(), &region, observer)?;
+    let flooding = Instant::now();
+    let result = flood(canvas, &seeds, network, observer)?;
+
+    let mut report = report(&result.origins, &result.counters, voxels.len(), run, &side_files);
+    report.device = network.device_name();
+    report.stage_seconds = [read_seconds, seed_seconds, flooding.elapsed().as_secs_f64()];
+    report.seconds = started.elapsed().as_secs_f64();
+    report.voxels_per_second = voxels.len() as f64 / report.seconds;
+
+    let labels = Voxels::from_vec(voxels.shape(), result.labels)?;
+    write_labels(&writer, &labels)?;
+    let page = outputs::Page { image, settings, region, report: &report, origins: &result.origins };
+    side_files.write(&page, &voxels, &labels)?;
+    // The labels come last: where they are, table and report are too.
+    side_files.commit()?;
+    writer.finish()?;
+    Ok(report)
+}
+
+fn region_of(image: &Volume, settings: &SegmentSettings) -> Result<BoundingBox> {
+    let whole = BoundingBox::whole(image.shape());
+    let mut region = settings.roi.unwrap_or(whole);
+    for a in 0..3 {
+        if region.end[a] == u64::MAX {
+            region.end[a] = whole.end[a];
+        }
+    }
+    region.check_inside(image.shape(), image.name())?;
+    for (a, axis) in ["z", "y", "x"].into_iter().enumerate() {
+        let (found, fov) = (region.shape()[a], settings.model.fov_zyx[a] as u64);
+        if found < fov {
+            let message =
+                format!("region {region} is smaller than the FOV along {axis}: expected {fov}, found {found}");
+            return Err(Error::settings(image.name(), message));
+        }
+    }
+    Ok(region)
+}
+
+fn check_memory(region: &BoundingBox, available: u64) -> Result<()> {
+    let needed = region.num_voxels().saturating_mul(BYTES_PER_VOXEL);
+    // Labels inside a subvolume are 32 bits with a sign.
+    let too_many = region.num_voxels() > i32::MAX as u64;
+    if needed > available || too_many {
+        let (needed, available) = (needed >> 20, available >> 20);
+        let message = format!("needs {needed} MiB of memory, {available} MiB may be used; choose a smaller --roi");
+        return Err(Error::settings(format!("region {region}"), message));
+    }
+    Ok(())
+}
+
+fn find_seeds(
+    canvas: &Canvas,
+    settings: &SegmentSettings,
+    metadata: &Metadata,
+    region: &BoundingBox,
+    observer: &dyn Observer,
+) -> Result<(Vec<[usize; 3]>, f64)> {
+    let started = Instant::now();
+    let seeds = match &settings.seeds {
+        Seeds::Peaks => {
+            let total = region.num_voxels();
+            observer.notify(&Event::Started { stage: "seeds", total, unit: Unit::Voxels });
+            let size = metadata.voxel_size.map_or([1.0; 3], |v| v.nm_zyx);
+            let margin = settings.model.margin();
+            let seeds = ffn::seed::peaks(canvas.image(), canvas.shape(), size, margin);
+            let note = format!("{} seeds", seeds.len());
+            observer.notify(&Event::Advanced { by: total, note: &note });
+            seeds
+        }
+        Seeds::Points(points) => relative(points, region)?,
+    };
+    let seconds = started.elapsed().as_secs_f64();
+    observer.notify(&Event::Finished { stage: "seeds", seconds });
+    Ok((seeds, seconds))
+}
+
+/// Points of the volume as points of the region.
+fn relative(points: &[[u64; 3]], region: &BoundingBox) -> Result<Vec<[usize; 3]>> {
+    let inside = |p: &[u64; 3]| (0..3).all(|a| region.start[a] <= p[a] && p[a] < region.end[a]);
+    points
+        .iter()
+        .map(|p| {
+            if !inside(p) {
+                return Err(Error::settings(format!("seed {p:?}"), format!("lies outside {region}")));
+            }
+            Ok([0, 1, 2].map(|a| (p[a] - region.start[a]) as usize))
+        })
+        .collect()
+}
+
+/// The network on the device of the run, with the CPU to take over.
+fn network<'a>(
+    weights: &'a Weights,
+    settings: &'a SegmentSettings,
+    run: &SegmentRun,
+    observer: &'a dyn Observer,
+) -> Result<Box<dyn Network + 'a>> {
+    let on_cpu = move || -> Result<Box<dyn Network + 'a>, ComputeError> {
+        Ok(Box::new(BurnNetwork::new(weights, &settings.model, &ComputeDevice::cpu()?)?))
+    };
+    if run.device.is_cpu() {
+        return Ok(on_cpu()?);
+    }
+    let warn = move |message: &str| observer.notify(&Event::Warning(message));
+    match BurnNetwork::new(weights, &settings.model, &run.device) {
+        Ok(first) => {
+            Ok(Box::new(FallbackNetwork::new(Box::new(first), Some(Box::new(on_cpu)), warn)))
+        }
+        Err(error) => {
+            warn(&format!("{error}; the run goes on on the CPU"));
+            Ok(on_cpu()?)
+        }
+    }
+}
+
+fn flood(
+    canvas: Canvas,
+    seeds: &[[usize; 3]],
+    network: &mut dyn Network,
+    observer: &dyn Observer,
+) -> Result<ffn::Segmentation> {
+    let started = Instant::now();
+    let total = seeds.len() as u64;
+    observer.notify(&Event::Started { stage: "flood", total, unit: Unit::Seeds });
+    let (mut steps, mut segments) = (0, 0);
+    let result = ffn::segment_all(canvas, seeds, network, |event| {
+        let by = match event {
+            FloodEvent::Step { steps: done } => {
+                steps = done;
+                0
+            }
+            FloodEvent::Seed { segments: found } => {
+                segments = found;
+                1
+            }
+            FloodEvent::Segment(_) => return,
+        };
+        let note = format!("{segments} segments, {steps} steps");
+        observer.notify(&Event::Advanced { by, note: &note });
+    })?;
+    let seconds = started.elapsed().as_secs_f64();
+    observer.notify(&Event::Finished { stage: "flood", seconds });
+    Ok(result)
+}
+
+fn create_labels(
+    metadata: &Metadata,
+    region: &BoundingBox,
+    run: &SegmentRun,
+) -> Result<VolumeWriter> {
+    let options = WriteOptions::new(DataType::U32, region.shape())
+        .with_voxel_size(metadata.voxel_size)
+        .with_mode(run.mode);
+    Ok(VolumeWriter::create(&run.target, &options)?)
+}
+
+fn write_labels(writer: &VolumeWriter, labels: &Voxels) -> Result<()> {
+    let shape = labels.shape().map(|s| s as u64);
+    let granule = writer.granule();
+    // Slabs of whole chunks: a copy of the slab is all that is needed beside the labels.
+    let slab = [granule[0], shape[1], shape[2]];
+    for tile in BoundingBox::whole(shape).tiles(slab) {
+        let mut block = Voxels::zeros(DataType::U32, tile.shape().map(|s| s as usize))?;
+        block.copy_box([0; 3], labels, &tile)?;
+        writer.write(0, tile.start, &block)?;
+    }
+    Ok(())
+}
+
+/// The report without its times.
+fn report(
+    origins: &[Origin],
+    counters: &Counters,
+    voxels: usize,
+    run: &SegmentRun,
+    side_files: &outputs::SideFiles,
+) -> SegmentReport {
+    SegmentReport {
+        target: run.target.clone(),
+        table: side_files.table().to_owned(),
+        report: side_files.report().to_owned(),
+        segments: origins.len(),
+        fov_steps: counters.fov_steps,
+        labelled_fraction: counters.voxels_segmented as f64 / voxels as f64,
+        seconds: 0.0,
+        voxels_per_second: 0.0,
+        device: String::new(),
+        stage_seconds: [0.0; 3],
+        seeds: counters.seeds,
+        segment_at_calls: counters.segment_at_calls,
+        skip_invalid_pos: counters.skip_invalid_pos,
+        seed_got_too_weak: counters.seed_got_too_weak,
+        too_small: counters.too_small,
+        voxels_overlapping: counters.voxels_overlapping,
+    }
+}
+
+/// `labels.zarr` -> `labels.SUFFIX`, in the same directory.
+fn beside(target: &str, suffix: &str) -> PathBuf {
+    let path = Path::new(target.trim_end_matches('/'));
+    let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+    path.with_file_name(format!("{stem}.{suffix}"))
+}

@@ -1,0 +1,299 @@
+//! google/ffn's `InferenceRequest` in protobuf text form, turned into our settings.
+//!
+//! Sizes in a request are x, y, z; they are reversed here, once.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::settings::{SegmentSettings, Seeds};
+use super::text_proto::{Field, Value, parse};
+use crate::error::{Error, Result};
+
+/// A request, with what the command line gives otherwise.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// Settings of the segmentation.
+    pub settings: SegmentSettings,
+    /// The image, as exavox names volumes (`file.h5:dataset`).
+    pub image: Option<String>,
+    /// Directory for results.
+    pub output_directory: Option<PathBuf>,
+    /// Fields that have no effect here, and why.
+    pub notes: Vec<String>,
+}
+
+impl Request {
+    /// Reads a request file.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] names file, line and field: one that is not known, one that is known but
+    /// not supported, one that is missing.
+    pub fn open(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(exavox_io::Error::at(path))?;
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    fn parse(text: &str, file: &str) -> Result<Self> {
+        let fields = parse(text, file)?;
+        let mut settings = SegmentSettings::new("");
+        // What a request leaves out is 0 in google/ffn.
+        settings.inference.min_segment_size = 0;
+        settings.inference.min_boundary_dist_zyx = [0; 3];
+        let (image, output_directory) = (None, None);
+        let mut request = Self { settings, image, output_directory, notes: Vec::new() };
+        for field in &fields {
+            request.take(&Reader { file, field })?;
+        }
+        require(&fields, file, &["model_checkpoint_path", "image_mean", "image_stddev"])?;
+        require(&fields, file, &["inference_options", "seed_policy"])?;
+        Ok(request)
+    }
+
+    fn take(&mut self, field: &Reader<'_>) -> Result<()> {
+        let settings = &mut self.settings;
+        match field.name() {
+            "image" => self.image = Some(image(field)?),
+            "image_mean" => settings.inference.image_mean = field.number()?,
+            "image_stddev" => settings.inference.image_stddev = field.number()?,
+            "model_checkpoint_path" => settings.checkpoint = field.text()?.into(),
+            "model_name" => field.check_class("ConvStack3DFFNModel")?,
+            "model_args" => model_args(field, settings)?,
+            "movement_policy_name" => field.check_class("FaceMaxMovementPolicy")?,
+            "seed_policy" => {
+                field.check_class("PolicyPeaks")?;
+                settings.seeds = Seeds::Peaks;
+            }
+            "movement_policy_args" | "seed_policy_args" => field.check_empty_json()?,
+            "inference_options" => inference_options(field, settings)?,
+            "segmentation_output_dir" => self.output_directory = Some(field.text()?.into()),
+            "batch_size" | "concurrent_requests" | "checkpoint_interval" => {
+                self.notes.push(format!("{} has no effect on one subvolume", field.name()));
+            }
+            "alignment_options" => alignment(field)?,
+            "masks" | "seed_masks" | "shift_mask" | "shift_mask_fov" | "shift_mask_scale"
+            | "shift_mask_threshold" | "init_segmentation" | "reference_histogram"
+            | "histogram_masks" | "model_checkpoint_path_list" => {
+                return Err(field.wrong("is a field of google/ffn that is not supported"));
+            }
+            _ => return Err(field.wrong("is not a field of InferenceRequest")),
+        }
+        Ok(())
+    }
+}
+
+/// One field with the file it stands in, for errors.
+struct Reader<'a> {
+    file: &'a str,
+    field: &'a Field,
+}
+
+impl Reader<'_> {
+    fn name(&self) -> &str {
+        &self.field.name
+    }
+
+    fn wrong(&self, why: &str) -> Error {
+        let place = format!("{} line {}", self.file, self.field.line);
+        Error::settings(place, format!("{} {why}", self.field.name))
+    }
+
+    fn text(&self) -> Result<&str> {
+        match &self.field.value {
+            Value::Text(text) => Ok(text),
+            other => Err(self.wrong(&format!("must be a string in quotes, found {other:?}"))),
+        }
+    }
+
+    fn number<T: std::str::FromStr>(&self) -> Result<T> {
+        match &self.field.value {
+            // C++ allows a float to end in f.
+            Value::Word(word) => word
+                .trim_end_matches('f')
+                .parse()
+                .map_err(|_| self.wrong(&format!("must be a number, found {word}"))),
+            other => Err(self.wrong(&format!("must be a number, found {other:?}"))),
+        }
+    }
+
+    fn fields(&self) -> Result<impl Iterator<Item = Reader<'_>>> {
+        match &self.field.value {
+            Value::Message(fields) => {
+                Ok(fields.iter().map(|field| Reader { file: self.file, field }))
+            }
+            other => Err(self.wrong(&format!("must be a message, found {other:?}"))),
+        }
+    }
+
+    /// Names of classes may have any package in front.
+    fn check_class(&self, expected: &str) -> Result<()> {
+        let found = self.text()?;
+        if found.rsplit('.').next() == Some(expected) {
+            return Ok(());
+        }
+        Err(self.wrong(&format!("'{found}' is not supported, expected '{expected}'")))
+    }
+
+    fn check_empty_json(&self) -> Result<()> {
+        let text = self.text()?.trim();
+        if text.is_empty() || text.replace(char::is_whitespace, "") == "{}" {
+            return Ok(());
+        }
+        Err(self.wrong(&format!("with values is not supported, found {text}")))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModelArgs {
+    depth: Option<usize>,
+    fov_size: Option<[usize; 3]>,
+    deltas: Option<[usize; 3]>,
+    /// Has no effect: the batch is one FOV.
+    #[serde(rename = "batch_size")]
+    _batch_size: Option<usize>,
+}
+
+fn model_args(field: &Reader<'_>, settings: &mut SegmentSettings) -> Result<()> {
+    let args: ModelArgs = serde_json::from_str(field.text()?)
+        .map_err(|e| field.wrong(&format!("is not what the network takes: {e}")))?;
+    let reversed = |[x, y, z]: [usize; 3]| [z, y, x];
+    // The network's own default depth in google/ffn.
+    settings.depth = Some(args.depth.unwrap_or(9));
+    if let Some(fov) = args.fov_size {
+        settings.model.fov_zyx = reversed(fov);
+    }
+    if let Some(deltas) = args.deltas {
+        settings.model.deltas_zyx = reversed(deltas);
+    }
+    Ok(())
+}
+
+fn inference_options(message: &Reader<'_>, settings: &mut SegmentSettings) -> Result<()> {
+    let options = &mut settings.inference;
+    options.disco_seed_threshold = 0.0;
+    let Value::Message(fields) = &message.field.value else {
+        return Err(message.wrong("must be a message"));
+    };
+    // 0 as a probability would be minus infinity: nobody means that, so it must be written down.
+    let needed = ["init_activation", "pad_value", "move_threshold", "segment_threshold"];
+    require(fields, message.file, &needed)?;
+    for field in message.fields()? {
+        match field.name() {
+            "init_activation" => options.init_activation = field.number()?,
+            "pad_value" => options.pad_value = field.number()?,
+            "move_threshold" => options.move_threshold = field.number()?,
+            "segment_threshold" => options.segment_threshold = field.number()?,
+            "disco_seed_threshold" => options.disco_seed_threshold = field.number()?,
+            "min_segment_size" => options.min_segment_size = field.number()?,
+            "min_boundary_dist" => options.min_boundary_dist_zyx = vector(&field)?,
+            _ => return Err(field.wrong("is not a field of InferenceOptions")),
+        }
+    }
+    Ok(())
+}
+
+/// `{ x: 1 y: 2 z: 3 }` as z, y, x; what is left out is 0.
+fn vector(message: &Reader<'_>) -> Result<[usize; 3]> {
+    let mut zyx = [0; 3];
+    for field in message.fields()? {
+        let axis = match field.name() {
+            "z" => 0,
+            "y" => 1,
+            "x" => 2,
+            _ => return Err(field.wrong("is not an axis; expected x, y or z")),
+        };
+        zyx[axis] = field.number()?;
+    }
+    Ok(zyx)
+}
+
+fn image(message: &Reader<'_>) -> Result<String> {
+    let mut image = None;
+    for field in message.fields()? {
+        match field.name() {
+            "hdf5" => image = Some(field.text()?.to_owned()),
+            _ => return Err(field.wrong("is not supported as an image; expected hdf5")),
+        }
+    }
+    image.ok_or_else(|| message.wrong("names no volume; expected hdf5: \"file:dataset\""))
+}
+
+fn alignment(message: &Reader<'_>) -> Result<()> {
+    for field in message.fields()? {
+        let none = [Value::Word("NO_ALIGNMENT".into()), Value::Word("0".into())];
+        if field.name() != "type" || !none.contains(&field.field.value) {
+            return Err(field.wrong("is not supported; expected type: NO_ALIGNMENT"));
+        }
+    }
+    Ok(())
+}
+
+fn require(fields: &[Field], file: &str, names: &[&str]) -> Result<()> {
+    match names.iter().find(|name| !fields.iter().any(|f| f.name == **name)) {
+        Some(name) => Err(Error::settings(file, format!("{name} is missing"))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const PUBLISHED: &str = r#"
+        # Settings published with the FIB-25 weights.
+        image { hdf5: "images/grayscale.h5:raw" }
+        image_mean: 128
+        image_stddev: 33
+        checkpoint_interval: 1800
+        seed_policy: "PolicyPeaks"
+        model_checkpoint_path: "models/fib25/model.ckpt-27465036"
+        model_name: "convstack_3d.ConvStack3DFFNModel"
+        model_args: "{\"depth\": 12, \"fov_size\": [33, 35, 37], \"deltas\": [8, 7, 6]}"
+        segmentation_output_dir: "results/fib25/"
+        inference_options {
+          init_activation: 0.95
+          pad_value: 0.05
+          move_threshold: 0.9
+          min_boundary_dist { x: 1 y: 2 z: 3}
+          segment_threshold: 0.6
+          min_segment_size: 1000
+        }
+    "#;
+
+    #[test]
+    fn published_request_is_understood_and_xyz_reversed() {
+        let request = Request::parse(PUBLISHED, "r.pbtxt").unwrap();
+        assert_eq!(request.image.as_deref(), Some("images/grayscale.h5:raw"));
+        assert_eq!(request.settings.depth, Some(12));
+        assert_eq!(request.settings.model.fov_zyx, [37, 35, 33]);
+        assert_eq!(request.settings.model.deltas_zyx, [6, 7, 8]);
+        assert_eq!(request.settings.inference.min_boundary_dist_zyx, [3, 2, 1]);
+        assert_eq!(request.settings.inference.disco_seed_threshold, 0.0);
+        assert_eq!(request.settings.inference.min_segment_size, 1000);
+        assert_eq!(request.notes.len(), 1);
+    }
+
+    #[test]
+    fn unknown_unsupported_and_missing_fields_are_named() {
+        let with = |extra: &str| {
+            Request::parse(&format!("{PUBLISHED}\n{extra}"), "r.pbtxt").unwrap_err().to_string()
+        };
+        assert!(with("colour: 3").contains("colour is not a field"));
+        assert!(with("masks { }").contains("masks is a field of google/ffn that is not supported"));
+        let without = PUBLISHED.replace("pad_value: 0.05", "");
+        let error = Request::parse(&without, "r.pbtxt").unwrap_err().to_string();
+        assert!(error.contains("pad_value is missing"), "{error}");
+        let error = with("inference_options { oops: 1 pad_value: 1 }");
+        assert!(error.contains("line 21"), "{error}");
+    }
+
+    #[test]
+    fn damaged_text_is_an_error_with_a_line() {
+        for text in ["image {", "image_mean 3", "seed_policy: \"x", "a: [1, 2", "\n\n: 3"] {
+            let error = Request::parse(text, "r.pbtxt").unwrap_err().to_string();
+            assert!(error.contains("r.pbtxt"), "{text}: {error}");
+        }
+    }
+}

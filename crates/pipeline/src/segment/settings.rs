@@ -1,0 +1,169 @@
+//! Settings of a segmentation, from a TOML file or from code.
+
+use std::path::{Path, PathBuf};
+
+use exavox_compute::ffn::{InferenceOptions, ModelConfig};
+use exavox_io::BoundingBox;
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+
+/// Where objects start.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Seeds {
+    /// At the voxels farthest from edges of the image (`PolicyPeaks`).
+    #[default]
+    Peaks,
+    /// At given voxels of the volume, `[z, y, x]`, in this order.
+    Points(Vec<[u64; 3]>),
+}
+
+/// Everything that decides what a segmentation gives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SegmentSettings {
+    /// Trained weights: the prefix of a TensorFlow checkpoint, or a `.safetensors` file.
+    pub checkpoint: PathBuf,
+    /// Pairs of convolutions the checkpoint must have; `None` = as many as it has.
+    pub depth: Option<usize>,
+    /// Field of view and deltas.
+    pub model: ModelConfig,
+    /// Normalisation and thresholds.
+    pub inference: InferenceOptions,
+    /// Where objects start.
+    pub seeds: Seeds,
+    /// The channel that is segmented.
+    pub channel: usize,
+    /// The part of the volume that is segmented; `None` = all of it.
+    pub roi: Option<BoundingBox>,
+}
+
+impl SegmentSettings {
+    /// The settings published with the FIB-25 weights, for a checkpoint.
+    pub fn new(checkpoint: impl Into<PathBuf>) -> Self {
+        Self {
+            checkpoint: checkpoint.into(),
+            depth: None,
+            model: ModelConfig::default(),
+            inference: InferenceOptions::default(),
+            seeds: Seeds::default(),
+            channel: 0,
+            roi: None,
+        }
+    }
+
+    /// Reads a TOML file; what it leaves out stays as in [`SegmentSettings::new`]. A relative path of
+    /// a checkpoint starts at the file's directory.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] names the file, the line, and a key that is not known.
+    pub fn from_toml(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(exavox_io::Error::at(path))?;
+        let place = path.display().to_string();
+        let file: File = toml::from_str(&text).map_err(|e| {
+            let line = e.span().map_or(1, |s| text[..s.start.min(text.len())].lines().count().max(1));
+            let message = e.message().lines().collect::<Vec<_>>().join(" ");
+            Error::settings(format!("{place} line {line}"), message)
+        })?;
+        let mut settings = Self::new("");
+        file.apply(&mut settings, path.parent().unwrap_or(Path::new("")));
+        Ok(settings)
+    }
+}
+
+/// The TOML file. Names are those of google/ffn, positions and sizes in z, y, x.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    model: Model,
+    inference: Inference,
+    seeds: SeedTable,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Model {
+    checkpoint: Option<PathBuf>,
+    depth: Option<usize>,
+    fov_zyx: Option<[usize; 3]>,
+    deltas_zyx: Option<[usize; 3]>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Inference {
+    image_mean: Option<f32>,
+    image_stddev: Option<f32>,
+    init_activation: Option<f32>,
+    pad_value: Option<f32>,
+    move_threshold: Option<f32>,
+    segment_threshold: Option<f32>,
+    disco_seed_threshold: Option<f32>,
+    min_boundary_dist_zyx: Option<[usize; 3]>,
+    min_segment_size: Option<usize>,
+    channel: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SeedTable {
+    points_zyx: Option<Vec<[u64; 3]>>,
+}
+
+impl File {
+    fn apply(self, settings: &mut SegmentSettings, directory: &Path) {
+        let Self { model, inference, seeds } = self;
+        if let Some(checkpoint) = model.checkpoint {
+            settings.checkpoint = directory.join(checkpoint);
+        }
+        settings.depth = model.depth;
+        set(&mut settings.model.fov_zyx, model.fov_zyx);
+        set(&mut settings.model.deltas_zyx, model.deltas_zyx);
+        let options = &mut settings.inference;
+        set(&mut options.image_mean, inference.image_mean);
+        set(&mut options.image_stddev, inference.image_stddev);
+        set(&mut options.init_activation, inference.init_activation);
+        set(&mut options.pad_value, inference.pad_value);
+        set(&mut options.move_threshold, inference.move_threshold);
+        set(&mut options.segment_threshold, inference.segment_threshold);
+        set(&mut options.disco_seed_threshold, inference.disco_seed_threshold);
+        set(&mut options.min_boundary_dist_zyx, inference.min_boundary_dist_zyx);
+        set(&mut options.min_segment_size, inference.min_segment_size);
+        set(&mut settings.channel, inference.channel);
+        set(&mut settings.seeds, seeds.points_zyx.map(Seeds::Points));
+    }
+}
+
+fn set<T>(target: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *target = value;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<SegmentSettings> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s.toml");
+        std::fs::write(&path, text).unwrap();
+        SegmentSettings::from_toml(&path)
+    }
+
+    #[test]
+    fn what_is_left_out_keeps_its_default() {
+        let settings = parse("[model]\ncheckpoint = 'a/b'\n[inference]\npad_value = 0.5\n").unwrap();
+        assert!(settings.checkpoint.ends_with("a/b"));
+        assert_eq!(settings.inference.pad_value, 0.5);
+        assert_eq!(settings.inference.move_threshold, 0.9);
+        assert_eq!(settings.seeds, Seeds::Peaks);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let error = parse("[inference]\npad_value = 0.5\nmin_size = 3\n").unwrap_err().to_string();
+        assert!(error.contains("min_size") && error.contains("line 3"), "{error}");
+        assert!(!error.contains('\n'));
+    }
+}
