@@ -9,3 +9,9 @@ mod frame;
 mod harness;
 #[path = "tests/info.rs"]
 mod info;
+#[path = "tests/evaluate.rs"]
+mod evaluate;
+#[path = "tests/reference.rs"]
+mod reference;
+#[path = "tests/segment.rs"]
+mod segment;

@@ -26,6 +26,6 @@ pub use canvas::Canvas;
 pub use config::{InferenceOptions, ModelConfig};
 pub use model::ConvStack3d;
 pub use movement::FaceMax;
-pub use network::{BurnNetwork, FallbackNetwork, Network};
+pub use network::{BurnNetwork, FallbackNetwork, MakeNetwork, Network};
 pub use segment::{Counters, FloodEvent, Origin, Segmentation, segment_all};
 pub use weights::{Layer, Weights};

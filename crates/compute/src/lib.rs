@@ -5,6 +5,8 @@ pub mod conv3d;
 pub mod device;
 pub mod error;
 pub mod ffn;
+#[cfg(feature = "cube")]
+mod kernels;
 pub mod metrics;
 pub mod ops;
 mod simd;

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use exavox_compute::metrics::{Background, Contingency, Figures};
+use exavox_compute::metrics::{Contingency, ScoreOptions, Scores};
 use exavox_io::{BoundingBox, Volume};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -15,10 +15,10 @@ use crate::progress::{Event, Observer, Unit};
 const BLOCK: u64 = 128;
 
 /// What is compared.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct EvaluateOptions {
     /// Which voxels do not count.
-    pub background: Background,
+    pub scores: ScoreOptions,
     /// The part that is compared; `None` = all.
     pub roi: Option<BoundingBox>,
 }
@@ -37,13 +37,13 @@ pub struct EvaluateReport {
     /// Rand precision.
     pub rand_merge: f64,
     /// Adapted Rand error with voxels of prediction 0 as objects of one voxel (SNEMI3D, CREMI).
-    pub snemi_adapted_rand_error: f64,
+    pub snemi_adapted_rand_error: Option<f64>,
     /// Voxels that counted.
     pub voxels: u64,
     /// Labels of the prediction that counted.
-    pub labels: usize,
+    pub labels: u64,
     /// Labels of the truth that counted.
-    pub truth_labels: usize,
+    pub truth_labels: u64,
     /// Wall-clock time.
     pub seconds: f64,
 }
@@ -73,14 +73,14 @@ pub fn evaluate(
     let blocks: Vec<BoundingBox> = region.tiles(block_shape(labels, truth)).collect();
     let table = blocks
         .par_iter()
-        .map(|block| count(labels, truth, block, options.background, observer))
-        .try_reduce(|| Contingency::new(options.background), |mut a, b| {
+        .map(|block| count(labels, truth, block, observer))
+        .try_reduce(Contingency::new, |mut a, b| {
             a.merge(b);
             Ok(a)
         })?;
     let seconds = started.elapsed().as_secs_f64();
     observer.notify(&Event::Finished { stage: "evaluate", seconds });
-    Ok(report(&Figures::of(&table), seconds))
+    Ok(report(&table.scores(&options.scores)?, seconds))
 }
 
 fn check_shapes(labels: &Volume, truth: &Volume) -> Result<()> {
@@ -112,20 +112,19 @@ fn count(
     labels: &Volume,
     truth: &Volume,
     block: &BoundingBox,
-    background: Background,
     observer: &dyn Observer,
 ) -> Result<Contingency> {
     let integers = |volume: &Volume| -> Result<Vec<u64>> {
         let voxels = volume.read(0, block)?;
         voxels.to_labels().map_err(|e| Error::settings(volume.name(), e.to_string()))
     };
-    let mut table = Contingency::new(background);
-    table.add(&integers(labels)?, &integers(truth)?);
+    let mut table = Contingency::new();
+    table.add(&integers(labels)?, &integers(truth)?)?;
     observer.notify(&Event::Advanced { by: block.num_voxels(), note: "" });
     Ok(table)
 }
 
-fn report(figures: &Figures, seconds: f64) -> EvaluateReport {
+fn report(figures: &Scores, seconds: f64) -> EvaluateReport {
     EvaluateReport {
         voi_split: figures.voi_split,
         voi_merge: figures.voi_merge,

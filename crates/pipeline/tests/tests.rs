@@ -3,3 +3,5 @@
 
 #[path = "tests/convert.rs"]
 mod convert;
+#[path = "tests/segment.rs"]
+mod segment;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use exavox_compute::metrics::Background;
+use exavox_compute::metrics::ScoreOptions;
 use exavox_io::{BoundingBox, Volume};
 use exavox_pipeline::evaluate::{EvaluateOptions, EvaluateReport, evaluate};
 use serde::Serialize;
@@ -48,9 +48,10 @@ fn ignored_label(text: &str) -> Result<IgnoredLabel, String> {
 /// Prints the figures on stdout.
 pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
     let (labels, truth) = (Volume::open(&args.labels)?, Volume::open(&args.truth)?);
-    let background =
-        Background { ignore_truth: args.ignore_truth.0, foreground_only: args.foreground_only };
-    let options = EvaluateOptions { background, roi: args.roi };
+    let scores = ScoreOptions::default()
+        .with_ignore_truth(args.ignore_truth.0)
+        .with_foreground_only(args.foreground_only);
+    let options = EvaluateOptions { scores, roi: args.roi };
     let report = evaluate(&labels, &truth, &options, &context.observer)?;
     context.printer.answer(&Answer(report))?;
     Ok(ExitStatus::Done)
@@ -69,7 +70,9 @@ impl fmt::Display for Answer {
         writeln!(f, "adapted Rand error  {:.4}", r.adapted_rand_error)?;
         writeln!(f, "Rand split          {:.4}", r.rand_split)?;
         writeln!(f, "Rand merge          {:.4}", r.rand_merge)?;
-        writeln!(f, "SNEMI Rand error    {:.4}", r.snemi_adapted_rand_error)?;
+        if let Some(error) = r.snemi_adapted_rand_error {
+            writeln!(f, "SNEMI Rand error    {error:.4}")?;
+        }
         write!(f, "{} voxels, {} labels, {} true labels", r.voxels, r.labels, r.truth_labels)
     }
 }

@@ -7,10 +7,10 @@ use super::{ComputeDevice, DeviceSpec, from_cubecl, guarded, unavailable};
 use crate::error::Result;
 
 /// A device of a CubeCL runtime, named but not reached yet.
+#[cfg_attr(not(feature = "cube"), allow(dead_code))]
 pub(super) struct Found {
     pub(super) spec: DeviceSpec,
     pub(super) name: String,
-    #[cfg_attr(not(feature = "cube"), allow(dead_code))]
     pub(super) device: CubeDevice,
     pub(super) software: bool,
 }

@@ -1,0 +1,132 @@
+//! `exavox segment` and `exavox devices` on small input with a small network.
+
+use exavox_pipeline::demo::{demo_network, synthetic};
+
+use crate::harness::{Folder, Run, run};
+
+const SHAPE: [usize; 3] = [48, 72, 40];
+
+/// A folder with an image, a network, and settings that go with it; and a seed as the flag wants it.
+fn folder() -> (Folder, String) {
+    let folder = Folder::new();
+    let made = synthetic(SHAPE, 1).unwrap();
+    folder.write("image.npy", SHAPE, made.channels[0].as_slice::<u8>().unwrap().to_vec());
+    demo_network().save(&folder.join("network.safetensors")).unwrap();
+    std::fs::write(folder.join("settings.toml"), SETTINGS).unwrap();
+    let [z, y, x] = made.seeds_zyx[7];
+    (folder, format!("{z},{y},{x}"))
+}
+
+const SETTINGS: &str = "\
+[model]
+checkpoint = 'network.safetensors'
+depth = 6
+fov_zyx = [13, 13, 13]
+deltas_zyx = [4, 4, 4]
+[inference]
+image_mean = 120.0
+image_stddev = 55.0
+disco_seed_threshold = -1.0
+min_segment_size = 100
+";
+
+const REQUEST: &str = r#"
+image { hdf5: "nothing.h5:raw" }
+image_mean: 120.0  image_stddev: 55.0
+seed_policy: "PolicyPeaks"
+model_checkpoint_path: "network.safetensors"
+model_name: "convstack_3d.ConvStack3DFFNModel"
+model_args: "{\"depth\": 6, \"fov_size\": [13, 13, 13], \"deltas\": [4, 4, 4]}"
+segmentation_output_dir: "results"
+inference_options {
+  init_activation: 0.95  pad_value: 0.05  move_threshold: 0.9  segment_threshold: 0.6
+  disco_seed_threshold: -1  min_segment_size: 100  min_boundary_dist { x: 1 y: 1 z: 1 }
+}
+"#;
+
+fn segment(folder: &Folder, args: &[&str]) -> Run {
+    folder.run(&[&["--device", "cpu", "--quiet", "segment"], args].concat())
+}
+
+#[test]
+fn settings_from_a_file_and_from_flags_give_the_same_labels() {
+    let (folder, seed) = folder();
+    let from_file = ["image.npy", "a.npy", "--config", "settings.toml", "--seed", &seed, "--json"];
+    let report = segment(&folder, &from_file).json();
+    assert_eq!(report["segments"], 1);
+    for name in ["fov_steps", "labelled_fraction", "seconds", "voxels_per_second"] {
+        assert!(report[name].as_f64().unwrap() > 0.0, "{name}: {report}");
+    }
+    assert_eq!(report["device"], "cpu");
+
+    let flags = "image.npy b.npy --model network.safetensors --fov 13,13,13 --deltas 4,4,4 \
+        --image-mean 120 --image-stddev 55 --disco-seed-threshold -1 --min-segment-size 100 --seed";
+    let flags: Vec<&str> = flags.split_whitespace().chain([seed.as_str()]).collect();
+    segment(&folder, &flags).done();
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    assert_eq!(read("a.npy"), read("b.npy"));
+    assert!(folder.entries().contains(&"a.report.html".to_owned()));
+}
+
+#[test]
+fn a_request_of_google_ffn_is_taken_as_it_is() {
+    let (folder, _) = folder();
+    std::fs::write(folder.join("r.pbtxt"), REQUEST).unwrap();
+    segment(&folder, &["image.npy", "--request", "r.pbtxt"]).done();
+    assert!(folder.join("results/labels.zarr").is_dir());
+    assert!(folder.join("results/labels.segments.csv").is_file());
+
+    let wrong = REQUEST.replace("image_mean: 120.0", "image_mean: 120.0 image_maen: 3");
+    std::fs::write(folder.join("r.pbtxt"), wrong).unwrap();
+    let error = segment(&folder, &["image.npy", "x.npy", "--request", "r.pbtxt"]).error();
+    assert!(error.contains("r.pbtxt line 3") && error.contains("image_maen"), "{error}");
+}
+
+#[test]
+fn bad_input_is_one_line_and_leaves_nothing() {
+    let (folder, _) = folder();
+    std::fs::write(folder.join("bad.toml"), SETTINGS.replace("fov_zyx", "fov")).unwrap();
+    std::fs::write(folder.join("broken.safetensors"), "not a network").unwrap();
+    let before = folder.entries();
+    let cases: [(&[&str], &str); 8] = [
+        (&["image.npy", "l.npy"], "no checkpoint"),
+        (&["image.npy", "l.npy", "--config", "bad.toml"], "bad.toml line 4"),
+        (&["image.npy", "l.npy", "--model", "missing"], "found neither"),
+        (&["image.npy", "l.npy", "--model", "broken.safetensors"], "broken.safetensors"),
+        (&["gone.npy", "l.npy", "--model", "network.safetensors"], "gone.npy"),
+        (&["image.npy", "l.npy", "--config", "settings.toml", "--roi", "0:12,:,:"], "along z"),
+        (&["image.npy", "l.npy", "--config", "settings.toml", "--roi", "0:99,:,:"], "axis z"),
+        (&["image.npy", "settings.toml", "--config", "settings.toml"], "settings.toml"),
+    ];
+    for (args, expected) in cases {
+        let error = segment(&folder, args).error();
+        assert!(error.contains(expected), "{args:?}: {error}");
+        assert_eq!(folder.entries(), before, "{args:?}");
+    }
+}
+
+#[test]
+fn devices_are_listed_with_a_reason_for_each_that_cannot_be_used() {
+    let listed = run(&["--json", "devices"]).json();
+    let devices = listed["devices"].as_array().unwrap();
+    assert!(devices.iter().any(|d| d["device"] == "cpu" && d["usable"] == true), "{listed}");
+    assert!(devices.iter().any(|d| d["device"].as_str().unwrap().starts_with("cuda")), "{listed}");
+    for device in devices {
+        assert!(!device["detail"].as_str().unwrap().is_empty(), "{listed}");
+    }
+    // A software adapter is never chosen by itself.
+    let auto = listed["auto"].as_str().unwrap();
+    let chosen = devices.iter().find(|d| d["device"] == auto).unwrap();
+    assert!(!chosen["detail"].as_str().unwrap().contains("software"), "{listed}");
+}
+
+#[test]
+fn a_device_that_is_not_there_is_refused_with_a_reason() {
+    let (folder, _) = folder();
+    let args = ["--device", "cuda:77", "segment", "image.npy", "l.npy", "--config", "settings.toml"];
+    let error = folder.run(&args).error();
+    assert!(error.contains("device cuda:77:"), "{error}");
+    let run = folder.run(&["--device", "gpu", "devices"]);
+    assert_eq!(run.status, Some(2));
+    assert!(run.stderr.contains("expected auto, cpu, cpu-jit, wgpu"), "{}", run.stderr);
+}

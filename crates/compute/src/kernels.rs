@@ -1,0 +1,6 @@
+//! Kernels in CubeCL: each compiles for CUDA, Vulkan, Metal and, by LLVM, the CPU.
+//!
+//! Rule: a kernel and its launch know a [`cubecl::client::Client`] and buffers, but neither burn nor
+//! any one runtime. What a kernel is for, and which inputs go to it, is decided in [`crate::ops`].
+
+pub(crate) mod project;

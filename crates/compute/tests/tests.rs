@@ -1,0 +1,10 @@
+//! Behaviour of the crate, one module per subject.
+#![recursion_limit = "256"]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
+#[path = "tests/checkpoint.rs"]
+mod checkpoint;
+#[path = "tests/golden.rs"]
+mod golden;
+#[path = "tests/network.rs"]
+mod network;
