@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use clap::{Args, Parser, Subcommand};
 use exavox_compute::DeviceSpec;
 
-use crate::commands::{completions, convert, devices, evaluate, info, segment};
+use crate::commands::{completions, convert, demo, devices, evaluate, info, segment};
 use crate::context::{all_cores, all_cores_but_one};
 use crate::env_vars;
 use crate::memory_size::MemorySize;
@@ -58,6 +58,7 @@ pub(crate) enum Command {
     Segment(segment::Args),
     Evaluate(evaluate::Args),
     Devices(devices::Args),
+    Demo(demo::Args),
     Completions(completions::Args),
 }
 
@@ -66,7 +67,7 @@ impl Command {
     /// core; the others leave one free.
     pub(crate) fn default_threads(&self) -> NonZeroUsize {
         match self {
-            Self::Segment(_) => all_cores(),
+            Self::Segment(_) | Self::Demo(_) => all_cores(),
             _ => all_cores_but_one(),
         }
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod completions;
 pub(crate) mod convert;
+pub(crate) mod demo;
 pub(crate) mod devices;
 pub(crate) mod evaluate;
 pub(crate) mod info;
@@ -19,6 +20,7 @@ pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<ExitSta
         Command::Segment(args) => segment::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),
         Command::Devices(args) => devices::run(args, context),
+        Command::Demo(args) => demo::run(args, context),
         Command::Completions(args) => completions::run(args, context),
     }
 }

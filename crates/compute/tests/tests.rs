@@ -6,5 +6,9 @@
 mod checkpoint;
 #[path = "tests/golden.rs"]
 mod golden;
+#[path = "tests/metrics.rs"]
+mod metrics;
 #[path = "tests/network.rs"]
 mod network;
+#[path = "tests/projection.rs"]
+mod projection;

@@ -15,7 +15,7 @@ use crate::progress::{Event, Observer, Unit};
 mod blocks;
 mod cast;
 mod run;
-mod same_place;
+pub(crate) mod same_place;
 
 /// Bytes of blocks in flight where the caller sets no lower bound.
 const DEFAULT_MEMORY: u64 = 256 << 20;

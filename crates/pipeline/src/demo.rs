@@ -1,8 +1,55 @@
 //! Built-in input for trying exavox without any data: a synthetic volume with known labels, and a
 //! small network with weights set by hand that can segment it.
 
+use crate::segment::{Seeds, SegmentSettings};
+
 mod network;
 mod synthetic;
 
 pub use network::{demo_network, demo_settings};
 pub use synthetic::{CHANNELS, Synthetic, synthetic};
+
+/// Settings as a TOML file that [`SegmentSettings::from_toml`] reads, the checkpoint by its file name:
+/// it is expected beside the file.
+pub fn settings_toml(settings: &SegmentSettings) -> String {
+    let (model, inference) = (&settings.model, &settings.inference);
+    let checkpoint = settings.checkpoint.file_name().unwrap_or_default().to_string_lossy();
+    let points = match &settings.seeds {
+        Seeds::Peaks => String::new(),
+        Seeds::Points(points) => format!("\n[seeds]\npoints_zyx = {points:?}\n"),
+    };
+    format!(
+        "[model]\ncheckpoint = \"{checkpoint}\"\nfov_zyx = {:?}\ndeltas_zyx = {:?}\n\n\
+         [inference]\nimage_mean = {:?}\nimage_stddev = {:?}\ninit_activation = {:?}\n\
+         pad_value = {:?}\nmove_threshold = {:?}\nsegment_threshold = {:?}\n\
+         disco_seed_threshold = {:?}\nmin_boundary_dist_zyx = {:?}\nmin_segment_size = {}\n{points}",
+        model.fov_zyx,
+        model.deltas_zyx,
+        inference.image_mean,
+        inference.image_stddev,
+        inference.init_activation,
+        inference.pad_value,
+        inference.move_threshold,
+        inference.segment_threshold,
+        inference.disco_seed_threshold,
+        inference.min_boundary_dist_zyx,
+        inference.min_segment_size,
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_come_back_from_their_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = demo_settings();
+        settings.checkpoint = directory.path().join("network.safetensors");
+        settings.seeds = Seeds::Points(vec![[1, 2, 3], [4, 5, 6]]);
+        let path = directory.path().join("segment.toml");
+        std::fs::write(&path, settings_toml(&settings)).unwrap();
+        assert_eq!(SegmentSettings::from_toml(&path).unwrap(), settings);
+    }
+}

@@ -4,11 +4,14 @@ pub mod convert;
 pub mod demo;
 pub mod error;
 pub mod evaluate;
+pub mod peak_memory;
 pub mod picture;
 pub mod progress;
+pub mod project;
 pub mod segment;
 pub mod report;
 
 pub use convert::{ConvertOptions, ConvertReport, convert};
 pub use error::{Error, Result};
 pub use progress::{Event, Observer, Silent, Unit};
+pub use project::{ProjectOptions, ProjectReport, project};

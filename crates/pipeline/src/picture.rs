@@ -1,7 +1,6 @@
 //! Pictures for people: grey images stretched to what the eye can see, labels in colours, PNG.
 
-use exavox_io::{Voxels, match_dtype};
-use exavox_io::Element;
+use exavox_io::{Element, Voxels, match_dtype};
 
 use crate::error::{Error, Result};
 
@@ -86,6 +85,33 @@ impl Picture {
         Self::from_fn(width, height, |y, x| Rgb([range.to_u8(values[y * width + x]); 3]))
     }
 
+    /// Pictures side by side, `gap` black pixels between them, aligned at the top.
+    pub fn row(pictures: &[Self], gap: usize) -> Self {
+        let height = pictures.iter().map(|p| p.height).max().unwrap_or(0);
+        let gaps = gap * pictures.len().saturating_sub(1);
+        let width = gaps + pictures.iter().map(|p| p.width).sum::<usize>();
+        let mut rgb = vec![0; width * height * 3];
+        let mut left = 0;
+        for picture in pictures {
+            let rows = picture.rgb.chunks_exact((picture.width * 3).max(1));
+            for (y, row) in rows.enumerate() {
+                let at = (y * width + left) * 3;
+                rgb[at..at + row.len()].copy_from_slice(row);
+            }
+            left += picture.width + gap;
+        }
+        Self { width, height, rgb }
+    }
+
+    /// Every pixel as a square of `times` pixels.
+    pub fn enlarged(&self, times: usize) -> Self {
+        let pixel = |y: usize, x: usize| {
+            let at = (y / times * self.width + x / times) * 3;
+            Rgb([self.rgb[at], self.rgb[at + 1], self.rgb[at + 2]])
+        };
+        Self::from_fn(self.width * times, self.height * times, pixel)
+    }
+
     /// The picture as a PNG file.
     ///
     /// # Errors
@@ -119,6 +145,16 @@ mod tests {
         let range = GreyRange::of(&Voxels::from_vec([1, 10, 100], values).unwrap());
         assert_eq!((range.to_u8(-5.0), range.to_u8(2000.0)), (0, 255));
         assert!((120..136).contains(&range.to_u8(500.0)));
+    }
+
+    #[test]
+    fn a_row_keeps_every_pixel() {
+        let a = Picture::from_fn(2, 1, |_, x| Rgb([x as u8 + 1; 3]));
+        let b = Picture::from_fn(1, 2, |y, _| Rgb([y as u8 + 7; 3]));
+        let row = Picture::row(&[a, b], 1);
+        let red: Vec<u8> = row.rgb.iter().step_by(3).copied().collect();
+        assert_eq!((row.width, row.height), (4, 2));
+        assert_eq!(red, [1, 2, 0, 7, 0, 0, 0, 8]);
     }
 
     #[test]

@@ -250,16 +250,18 @@ fn flood(
     let started = Instant::now();
     let total = seeds.len() as u64;
     observer.notify(&Event::Started { stage: "flood", total, unit: Unit::Seeds });
-    let (mut steps, mut segments) = (0, 0);
+    let (mut steps, mut segments, mut settled) = (0, 0, 0);
     let result = ffn::segment_all(canvas, seeds, network, |event| {
         let by = match event {
             FloodEvent::Step { steps: done } => {
                 steps = done;
                 0
             }
-            FloodEvent::Seed { segments: found } => {
+            FloodEvent::Seed { settled: now, segments: found } => {
                 segments = found;
-                1
+                let by = now.saturating_sub(settled);
+                settled = now;
+                by as u64
             }
             FloodEvent::Segment(_) => return,
         };

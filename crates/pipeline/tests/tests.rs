@@ -3,5 +3,7 @@
 
 #[path = "tests/convert.rs"]
 mod convert;
+#[path = "tests/project.rs"]
+mod project;
 #[path = "tests/segment.rs"]
 mod segment;

@@ -115,6 +115,9 @@ impl Canvas {
     }
 
     /// Logit of the current object at a voxel; NaN where no step has been.
+    ///
+    /// # Panics
+    /// If the voxel lies outside the canvas.
     pub fn seed_at(&self, position: [usize; 3]) -> f32 {
         self.seed[self.index(position)]
     }
@@ -135,8 +138,8 @@ impl Canvas {
     /// Whether the FOV may move here: free, and not judged outside the object. Voxels that no step
     /// has touched (NaN) pass.
     pub(super) fn is_valid(&self, position: Position) -> bool {
-        self.is_free(position)
-            && !(self.seed[self.index(position)] < self.logits.move_threshold)
+        let judged_outside = |logit: f32| logit < self.logits.move_threshold;
+        self.is_free(position) && !judged_outside(self.seed[self.index(position)])
     }
 
     /// Forgets the current object and starts one at a voxel.

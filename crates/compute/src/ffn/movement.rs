@@ -55,6 +55,9 @@ impl FaceMax {
     }
 
     /// Marks a step as done and queues where the object continues. `logits`: the FOV's, `[z, y, x]`.
+    ///
+    /// # Panics
+    /// If there are fewer logits than the FOV has voxels.
     pub fn update(&mut self, logits: &[f32], position: [usize; 3]) {
         self.done.insert(self.cell(position));
         let moves = face_maxima(logits, self.fov_zyx, self.deltas, self.threshold);

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::canvas::{Canvas, Position, TRIED};
 use super::movement::FaceMax;
 use super::network::Network;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Where a segment comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,8 +59,11 @@ pub struct Segmentation {
 /// Told to the caller between seeds and steps.
 #[derive(Debug, Clone, Copy)]
 pub enum FloodEvent<'a> {
-    /// A seed is dealt with, `segments` so far.
+    /// A seed is dealt with.
     Seed {
+        /// Seeds dealt with, and those still ahead that lie in a segment already: they will be
+        /// skipped. The best measure of progress there is, since most seeds end that way.
+        settled: usize,
         /// Accepted segments so far.
         segments: usize,
     },
@@ -84,24 +87,34 @@ struct Object {
 /// `watch` is called after each step and seed.
 ///
 /// # Errors
-/// What the network returns.
+/// [`Error::Usage`] if a seed lies outside the canvas; what the network returns.
 pub fn segment_all(
     mut canvas: Canvas,
     seeds: &[[usize; 3]],
     network: &mut dyn Network,
     mut watch: impl FnMut(FloodEvent<'_>),
 ) -> Result<Segmentation> {
+    let shape = canvas.shape();
+    if let Some(seed) = seeds.iter().find(|seed| (0..3).any(|a| seed[a] >= shape[a])) {
+        return Err(Error::Usage(format!("seed {seed:?} lies outside the canvas of {shape:?}")));
+    }
     let mut loops = FloodLoop {
         policy: FaceMax::new(&canvas.config, canvas.options.move_threshold),
         counters: Counters { seeds: seeds.len() as u64, ..Counters::default() },
         origins: Vec::new(),
     };
-    for &seed in seeds {
+    let mut covered = 0;
+    for (at, &seed) in seeds.iter().enumerate() {
+        let ahead = &seeds[at + 1..];
+        let was_covered = canvas.segmentation()[canvas.index(seed)] > 0;
         if let Some(origin) = loops.try_seed(&mut canvas, seed, network, &mut watch)? {
             watch(FloodEvent::Segment(&origin));
             loops.origins.push(origin);
+            covered = ahead.iter().filter(|s| canvas.segmentation()[canvas.index(**s)] > 0).count();
+        } else if was_covered {
+            covered -= 1;
         }
-        watch(FloodEvent::Seed { segments: loops.origins.len() });
+        watch(FloodEvent::Seed { settled: at + 1 + covered, segments: loops.origins.len() });
     }
     let labels = canvas.into_segmentation().into_iter().map(|l| l.max(0) as u32).collect();
     Ok(Segmentation { labels, origins: loops.origins, counters: loops.counters })

@@ -15,9 +15,11 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use exavox_io::{Axis, DataType, Voxels};
 
+use crate::device::ComputeDevice;
 use crate::error::{Error, Result};
 
 #[cfg(feature = "cube")]
@@ -167,6 +169,16 @@ impl ProjectionEngine for CpuEngine {
     ) -> Result<Option<Box<dyn Projection>>> {
         Ok(Some(Box::new(Projector::new(kind, dtype, axis, shape)?)))
     }
+}
+
+/// The engine of a device; `None` for the plain CPU, which is [`CpuEngine`].
+pub fn engine_of(device: &ComputeDevice) -> Option<Arc<dyn ProjectionEngine>> {
+    #[cfg(feature = "cube")]
+    if let Some(client) = device.client() {
+        return Some(Arc::new(device::DeviceEngine::new(device.name(), client.clone())));
+    }
+    let _ = device;
+    None
 }
 
 /// Projects a whole block `[z, y, x]` along an axis; the output has 1 voxel along it.

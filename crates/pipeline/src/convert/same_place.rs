@@ -7,7 +7,7 @@ use exavox_io::location::Location;
 use crate::error::{Error, Result};
 
 /// `Ok` unless the target is the source, or a folder that holds it.
-pub(super) fn refuse(source: &str, target: &str) -> Result<()> {
+pub(crate) fn refuse(source: &str, target: &str) -> Result<()> {
     let (from, to): (Location, Location) = (source.parse()?, target.parse()?);
     let replaced = match (&from, &to) {
         (Location::Pattern(from), Location::Pattern(to)) => resolve(from) == resolve(to),

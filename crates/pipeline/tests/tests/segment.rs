@@ -162,6 +162,7 @@ fn a_device_that_fails_in_the_middle_does_not_change_the_labels() {
     let report = segment_with(&mut network, &setup.image(), &setup.settings, &run, &warnings).unwrap();
     assert_eq!(report.device, "cpu");
     assert_eq!(labels(&setup.path("failed.npy")), labels(&setup.path("whole.npy")));
+    drop(network);
     let warnings = warnings.0.into_inner().unwrap();
     assert!(warnings.len() == 1 && warnings[0].contains("gpu failed: lost"), "{warnings:?}");
 }

@@ -39,13 +39,23 @@ impl<T: Squared> Accumulator<T> for Moments<T> {
         self.squares.along(at, values, T::squared);
     }
 
+    #[inline(always)]
     fn finish(self, planes: usize) -> Result<Vec<f32>> {
-        let n = planes as i128;
-        // n * sum of squares - (sum)^2 is n^2 times the variance, and an integer.
-        let scaled = |(sum, squares): (i128, i128)| n * squares - sum * sum;
+        if let (Some(values), Some(squares)) = (self.values.narrow(), self.squares.narrow()) {
+            let sums = values.iter().zip(squares);
+            let exact = sums.map(|(&v, &s)| (T::total(v), T::total_squares(s)));
+            return Ok(exact.map(|sums| from_sums(sums, planes)).collect());
+        }
         let sums = self.values.into_wide().into_iter().zip(self.squares.into_wide());
-        Ok(sums.map(|s| (scaled(s).to_f64().sqrt() / n as f64) as f32).collect())
+        Ok(sums.map(|sums| from_sums(sums, planes)).collect())
     }
+}
+
+#[inline(always)]
+fn from_sums((sum, squares): (i128, i128), planes: usize) -> f32 {
+    // n * sum of squares - (sum)^2 is n^2 times the variance, and an integer.
+    let scaled_variance = planes as i128 * squares - sum * sum;
+    (scaled_variance.to_f64().sqrt() / planes as f64) as f32
 }
 
 /// By updating mean and squared distance with each value in f64, which does not cancel; for floats

@@ -63,8 +63,12 @@ impl<S: Sum, W: Sum> Sums<S, W> {
         self.wide.into_iter().map(many).collect()
     }
 
+    /// The sums, as long as all are narrow.
+    pub(super) fn narrow(&self) -> Option<&[S]> {
+        self.wide.is_empty().then_some(&self.narrow)
+    }
+
     /// The exact sums.
-    #[inline(always)]
     pub(super) fn into_wide(mut self) -> Vec<W> {
         self.empty_narrow();
         self.wide
