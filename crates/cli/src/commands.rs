@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod devices;
 pub(crate) mod evaluate;
 pub(crate) mod info;
+pub(crate) mod project;
 pub(crate) mod segment;
 
 use crate::args::Command;
@@ -17,6 +18,7 @@ pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<ExitSta
     match command {
         Command::Info(args) => info::run(args, context),
         Command::Convert(args) => convert::run(args, context),
+        Command::Project(args) => project::run(args, context),
         Command::Segment(args) => segment::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),
         Command::Devices(args) => devices::run(args, context),

@@ -1,7 +1,9 @@
 //! Readers for values of flags that several commands share.
 
-use exavox_io::VoxelSize;
+use std::ops::Range;
+
 use exavox_io::volume::{Codec, OmeVersion};
+use exavox_io::{Axis, VoxelSize};
 
 /// `64,64,64`: voxels along z, y and x, each above 0.
 pub(crate) fn shape_zyx(text: &str) -> Result<[u64; 3], String> {
@@ -53,6 +55,24 @@ pub(crate) fn ome_version(text: &str) -> Result<OmeVersion, String> {
     }
 }
 
+/// `z`, `y` or `x`.
+pub(crate) fn axis(text: &str) -> Result<Axis, String> {
+    let axis = Axis::from_name(text).filter(|axis| axis.zyx_index().is_some());
+    axis.ok_or_else(|| "expected z, y or x".to_owned())
+}
+
+/// `10:20`, half open; without an end up to `u64::MAX`, without a start from 0.
+pub(crate) fn range(text: &str) -> Result<Range<u64>, String> {
+    let wrong = || format!("expected A:B with A below B, found '{text}'");
+    let (start, end) = text.split_once(':').ok_or_else(wrong)?;
+    let number = |text: &str, default| match text.trim() {
+        "" => Ok(default),
+        text => text.parse().map_err(|_| wrong()),
+    };
+    let range = number(start, 0)?..number(end, u64::MAX)?;
+    if range.is_empty() { Err(wrong()) } else { Ok(range) }
+}
+
 fn triple<T: std::str::FromStr>(text: &str) -> Result<[T; 3], String> {
     let wrong = || format!("expected three numbers z,y,x, found '{text}'");
     let values: Vec<T> = text
@@ -72,6 +92,17 @@ mod tests {
         for text in ["", "1,2", "1,2,3,4", "1,2,0", "1,2,-3", "a,b,c"] {
             assert!(shape_zyx(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn ranges_are_half_open_and_not_empty() {
+        assert_eq!(range("2:5"), Ok(2..5));
+        assert_eq!(range(":"), Ok(0..u64::MAX));
+        for text in ["", "3", "5:5", "6:5", "a:b", "-1:2", "1:2:3"] {
+            assert!(range(text).is_err(), "{text}");
+        }
+        assert_eq!(axis("Y"), Ok(Axis::Y));
+        assert!(axis("c").is_err() && axis("zy").is_err());
     }
 
     #[test]

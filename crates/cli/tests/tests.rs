@@ -3,14 +3,16 @@
 
 #[path = "tests/convert.rs"]
 mod convert;
+#[path = "tests/evaluate.rs"]
+mod evaluate;
 #[path = "tests/frame.rs"]
 mod frame;
 #[path = "tests/harness.rs"]
 mod harness;
 #[path = "tests/info.rs"]
 mod info;
-#[path = "tests/evaluate.rs"]
-mod evaluate;
+#[path = "tests/project.rs"]
+mod project;
 #[path = "tests/reference.rs"]
 mod reference;
 #[path = "tests/segment.rs"]

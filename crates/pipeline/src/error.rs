@@ -22,7 +22,10 @@ pub enum Error {
         message: String,
     },
     /// A voxel's value is not a value of the type asked for.
-    #[error("{place}: voxel c,z,y,x {channel},{}: {value} is not a value of {dtype}", join(voxel_zyx))]
+    #[error(
+        "{place}: voxel c,z,y,x {channel},{}: {value} is not a value of {dtype}",
+        join(voxel_zyx)
+    )]
     LossyCast {
         /// The volume that was read.
         place: String,

@@ -71,13 +71,13 @@ pub fn evaluate(
     let total = region.num_voxels();
     observer.notify(&Event::Started { stage: "evaluate", total, unit: Unit::Voxels });
     let blocks: Vec<BoundingBox> = region.tiles(block_shape(labels, truth)).collect();
-    let table = blocks
-        .par_iter()
-        .map(|block| count(labels, truth, block, observer))
-        .try_reduce(Contingency::new, |mut a, b| {
+    let table = blocks.par_iter().map(|block| count(labels, truth, block, observer)).try_reduce(
+        Contingency::new,
+        |mut a, b| {
             a.merge(b);
             Ok(a)
-        })?;
+        },
+    )?;
     let seconds = started.elapsed().as_secs_f64();
     observer.notify(&Event::Finished { stage: "evaluate", seconds });
     Ok(report(&table.scores(&options.scores)?, seconds))

@@ -8,8 +8,8 @@ pub mod peak_memory;
 pub mod picture;
 pub mod progress;
 pub mod project;
-pub mod segment;
 pub mod report;
+pub mod segment;
 
 pub use convert::{ConvertOptions, ConvertReport, convert};
 pub use error::{Error, Result};

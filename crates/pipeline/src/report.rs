@@ -69,7 +69,10 @@ impl Page<'_> {
         );
         html.push_str("<dl>");
         for (name, value) in &self.figures {
-            push(&mut html, format_args!("<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(value)));
+            push(
+                &mut html,
+                format_args!("<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(value)),
+            );
         }
         html.push_str("</dl>\n");
         for overlay in &self.overlays {

@@ -121,8 +121,7 @@ pub fn segment_with(
     let writer = create_labels(image.metadata(), &region, run)?;
 
     let voxels = image.read(settings.channel, &region)?;
-    let canvas =
-        Canvas::new(voxels.to_f32(), voxels.shape(), settings.model, settings.inference)?;
+    let canvas = Canvas::new(voxels.to_f32(), voxels.shape(), settings.model, settings.inference)?;
     let read_seconds = started.elapsed().as_secs_f64();
     let (seeds, seed_seconds) = find_seeds(&canvas, settings, image.metadata(), &region, observer)?;
     let flooding = Instant::now();
@@ -156,8 +155,9 @@ fn region_of(image: &Volume, settings: &SegmentSettings) -> Result<BoundingBox> 
     for (a, axis) in ["z", "y", "x"].into_iter().enumerate() {
         let (found, fov) = (region.shape()[a], settings.model.fov_zyx[a] as u64);
         if found < fov {
-            let message =
-                format!("region {region} is smaller than the FOV along {axis}: expected {fov}, found {found}");
+            let message = format!(
+                "region {region} is smaller than the FOV along {axis}: expected {fov}, found {found}"
+            );
             return Err(Error::settings(image.name(), message));
         }
     }
@@ -170,7 +170,9 @@ fn check_memory(region: &BoundingBox, available: u64) -> Result<()> {
     let too_many = region.num_voxels() > i32::MAX as u64;
     if needed > available || too_many {
         let (needed, available) = (needed >> 20, available >> 20);
-        let message = format!("needs {needed} MiB of memory, {available} MiB may be used; choose a smaller --roi");
+        let message = format!(
+            "needs {needed} MiB of memory, {available} MiB may be used; choose a smaller --roi"
+        );
         return Err(Error::settings(format!("region {region}"), message));
     }
     Ok(())
@@ -209,7 +211,10 @@ fn relative(points: &[[u64; 3]], region: &BoundingBox) -> Result<Vec<[usize; 3]>
         .iter()
         .map(|p| {
             if !inside(p) {
-                return Err(Error::settings(format!("seed {p:?}"), format!("lies outside {region}")));
+                return Err(Error::settings(
+                    format!("seed {p:?}"),
+                    format!("lies outside {region}"),
+                ));
             }
             Ok([0, 1, 2].map(|a| (p[a] - region.start[a]) as usize))
         })

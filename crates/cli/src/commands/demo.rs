@@ -174,12 +174,26 @@ impl fmt::Display for Summary {
         let (directory, found) = (self.directory.display(), &self.segmentation);
         let error = self.evaluation.adapted_rand_error;
         let labels = Path::new(&found.target).display();
-        writeln!(f, "{} of {} tubes found, adapted Rand error {error:.4}, {:.1} s", found.segments, self.evaluation.truth_labels, self.seconds)?;
-        writeln!(f, "look at:  {directory}/overview.png and, in a browser, {}", found.report.display())?;
+        writeln!(
+            f,
+            "{} of {} tubes found, adapted Rand error {error:.4}, {:.1} s",
+            found.segments, self.evaluation.truth_labels, self.seconds
+        )?;
+        writeln!(
+            f,
+            "look at:  {directory}/overview.png and, in a browser, {}",
+            found.report.display()
+        )?;
         writeln!(f, "repeat each step:")?;
         writeln!(f, "  exavox info {directory}/image.zarr")?;
-        writeln!(f, "  exavox project {directory}/image.zarr '{directory}/max_{{channel}}.png' --overwrite")?;
-        writeln!(f, "  exavox segment {directory}/image.zarr {labels} --config {directory}/segment.toml --overwrite")?;
+        writeln!(
+            f,
+            "  exavox project {directory}/image.zarr '{directory}/max_{{channel}}.png' --overwrite"
+        )?;
+        writeln!(
+            f,
+            "  exavox segment {directory}/image.zarr {labels} --config {directory}/segment.toml --overwrite"
+        )?;
         write!(f, "  exavox evaluate {labels} {directory}/truth.zarr")
     }
 }

@@ -16,7 +16,9 @@ pub(crate) struct Args {}
 /// Opens each device in turn and prints the outcome on stdout.
 pub(crate) fn run(_args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
     let auto = ComputeDevice::open(DeviceSpec::Auto).ok().map(|(d, _)| d.spec().to_string());
-    context.printer.answer(&Devices { auto, devices: survey().into_iter().map(Row::from).collect() })?;
+    context
+        .printer
+        .answer(&Devices { auto, devices: survey().into_iter().map(Row::from).collect() })?;
     Ok(ExitStatus::Done)
 }
 

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use anyhow::bail;
 use exavox_io::volume::WriteMode;
 use exavox_io::{BoundingBox, OpenOptions, Volume};
-use exavox_pipeline::segment::{Request, Seeds, SegmentReport, SegmentRun, SegmentSettings, segment};
+use exavox_pipeline::segment::{
+    Request, Seeds, SegmentReport, SegmentRun, SegmentSettings, segment,
+};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -138,7 +140,9 @@ fn inputs(args: &Args, context: &Context) -> anyhow::Result<Inputs> {
         bail!("no checkpoint is given; expected --model, or one in --config or --request");
     }
     let Some(image) = args.image.clone().or(image) else { bail!("no IMAGE is given") };
-    let Some(labels) = args.labels.clone().or(labels) else { bail!("no LABELS to write are given") };
+    let Some(labels) = args.labels.clone().or(labels) else {
+        bail!("no LABELS to write are given")
+    };
     Ok(Inputs { image, labels, settings })
 }
 

@@ -123,7 +123,8 @@ fn devices_are_listed_with_a_reason_for_each_that_cannot_be_used() {
 #[test]
 fn a_device_that_is_not_there_is_refused_with_a_reason() {
     let (folder, _) = folder();
-    let args = ["--device", "cuda:77", "segment", "image.npy", "l.npy", "--config", "settings.toml"];
+    let args =
+        ["--device", "cuda:77", "segment", "image.npy", "l.npy", "--config", "settings.toml"];
     let error = folder.run(&args).error();
     assert!(error.contains("device cuda:77:"), "{error}");
     let run = folder.run(&["--device", "gpu", "devices"]);

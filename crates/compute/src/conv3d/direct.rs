@@ -118,7 +118,14 @@ fn compute_task(tile: Tile, lines: &Lines, start: usize, weights: &Weights, out:
     for part in 0..TILES {
         for (block, out) in out.chunks_exact_mut(CHANNELS * run).enumerate() {
             let at = start + part * LENGTH;
-            tile.compute(&lines.values, at, lines.stride, &offsets, weights.block(block), &mut sums);
+            tile.compute(
+                &lines.values,
+                at,
+                lines.stride,
+                &offsets,
+                weights.block(block),
+                &mut sums,
+            );
             for (channel, sums) in sums.iter().enumerate() {
                 out[channel * run + part * LENGTH..][..LENGTH].copy_from_slice(sums);
             }
@@ -162,11 +169,13 @@ mod tests {
                 for i in 0..inputs {
                     for tap in 0..27 {
                         let (z, y, x0) = (z + tap / 9, y + tap / 3 % 3, x0 + tap % 3);
-                        let inside =
-                            (1..=nz).contains(&z) && (1..=ny).contains(&y) && (1..=nx).contains(&x0);
+                        let inside = (1..=nz).contains(&z)
+                            && (1..=ny).contains(&y)
+                            && (1..=nx).contains(&x0);
                         if inside {
                             let voxel = ((i * nz + z - 1) * ny + y - 1) * nx + x0 - 1;
-                            sum += f64::from(w[(output * inputs + i) * 27 + tap]) * f64::from(x[voxel]);
+                            sum += f64::from(w[(output * inputs + i) * 27 + tap])
+                                * f64::from(x[voxel]);
                         }
                     }
                 }

@@ -107,7 +107,8 @@ fn report(spec: DeviceSpec) -> DeviceReport {
     match ComputeDevice::open(spec) {
         Ok((device, _)) => {
             let runtime = device.client().map_or("burn flex", |c| c.name());
-            let (spec, detail) = (device.spec().to_string(), format!("{} [{runtime}]", device.name()));
+            let (spec, detail) =
+                (device.spec().to_string(), format!("{} [{runtime}]", device.name()));
             DeviceReport { spec, usable: true, detail }
         }
         Err(error) => {

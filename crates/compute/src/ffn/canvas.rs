@@ -65,8 +65,7 @@ impl Canvas {
         let voxels = image.len();
         let fov = config.fov_voxels();
         let buffer = || vec![0.0; fov];
-        let window =
-            Window { image: buffer(), seed: buffer(), old: buffer(), logits: buffer() };
+        let window = Window { image: buffer(), seed: buffer(), old: buffer(), logits: buffer() };
         let logits = Logits {
             init_activation: logit(options.init_activation) as f32,
             pad_value: logit(options.pad_value) as f32,
@@ -129,9 +128,8 @@ impl Canvas {
     /// Whether a FOV centred here lies inside the volume and its centre is in no segment.
     pub(super) fn is_free(&self, position: Position) -> bool {
         let margin = self.config.margin();
-        let inside = (0..3).all(|a| {
-            position[a] >= margin[a] && position[a] + margin[a] < self.shape[a]
-        });
+        let inside =
+            (0..3).all(|a| position[a] >= margin[a] && position[a] + margin[a] < self.shape[a]);
         inside && self.segmentation[self.index(position)] <= 0
     }
 
@@ -162,11 +160,7 @@ impl Canvas {
     ///
     /// # Errors
     /// What the network returns; the canvas is as before then.
-    pub fn update_at(
-        &mut self,
-        position: [usize; 3],
-        network: &mut dyn Network,
-    ) -> Result<&[f32]> {
+    pub fn update_at(&mut self, position: [usize; 3], network: &mut dyn Network) -> Result<&[f32]> {
         let start = self.window_start(position)?;
         let mut window = std::mem::replace(
             &mut self.window,
@@ -208,9 +202,8 @@ impl Canvas {
 
     fn window_start(&self, position: Position) -> Result<Position> {
         let margin = self.config.margin();
-        let inside = (0..3).all(|a| {
-            position[a] >= margin[a] && position[a] + margin[a] < self.shape[a]
-        });
+        let inside =
+            (0..3).all(|a| position[a] >= margin[a] && position[a] + margin[a] < self.shape[a]);
         if !inside {
             let (shape, fov) = (self.shape, self.config.fov_zyx);
             let message = format!("FOV {fov:?} at {position:?} leaves the volume of {shape:?}");
@@ -248,8 +241,9 @@ fn check_image(image: &[f32], shape: [usize; 3], config: &ModelConfig) -> Result
     for (a, axis) in ["z", "y", "x"].into_iter().enumerate() {
         if shape[a] < config.fov_zyx[a] {
             let (found, fov) = (shape[a], config.fov_zyx[a]);
-            let message =
-                format!("the image is smaller than the FOV along {axis}: expected {fov}, found {found}");
+            let message = format!(
+                "the image is smaller than the FOV along {axis}: expected {fov}, found {found}"
+            );
             return Err(Error::Usage(message));
         }
     }

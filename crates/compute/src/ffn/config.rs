@@ -37,11 +37,13 @@ impl ModelConfig {
         for (a, axis) in ["z", "y", "x"].into_iter().enumerate() {
             let (fov, delta) = (self.fov_zyx[a], self.deltas_zyx[a]);
             if fov.is_multiple_of(2) || fov > 1 << 10 {
-                let message = format!("FOV along {axis}: expected an odd size below 1024, found {fov}");
+                let message =
+                    format!("FOV along {axis}: expected an odd size below 1024, found {fov}");
                 return Err(Error::Usage(message));
             }
             if delta > fov / 2 {
-                let message = format!("delta along {axis}: expected at most {}, found {delta}", fov / 2);
+                let message =
+                    format!("delta along {axis}: expected at most {}, found {delta}", fov / 2);
                 return Err(Error::Usage(message));
             }
         }
@@ -111,7 +113,8 @@ impl InferenceOptions {
         }
         let (mean, stddev) = (self.image_mean, self.image_stddev);
         if !(stddev.is_finite() && stddev > 0.0 && mean.is_finite()) {
-            let message = format!("image_mean {mean}, image_stddev {stddev}: expected finite, above 0");
+            let message =
+                format!("image_mean {mean}, image_stddev {stddev}: expected finite, above 0");
             return Err(Error::Usage(message));
         }
         if self.disco_seed_threshold.is_nan() {

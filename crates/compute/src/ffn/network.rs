@@ -100,7 +100,9 @@ impl Network for FallbackNetwork<'_> {
             Err(error) => error,
         };
         let Some(make) = self.fallback.take() else { return Err(error) };
-        (self.warn)(&format!("{error}; the step is repeated on the CPU, and the run goes on there"));
+        (self.warn)(&format!(
+            "{error}; the step is repeated on the CPU, and the run goes on there"
+        ));
         self.current = make()?;
         self.current.step(image, seed, logits)
     }

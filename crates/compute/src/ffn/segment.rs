@@ -199,10 +199,10 @@ impl FloodLoop {
     fn write_segment(&mut self, canvas: &mut Canvas, object: &Object, id: u32) -> Option<u64> {
         let threshold = canvas.logits.segment_threshold;
         let margin = canvas.config.margin();
-        let start: Position = std::array::from_fn(|a| object.extent[0][a].saturating_sub(margin[a]));
-        let end: Position = std::array::from_fn(|a| {
-            (object.extent[1][a] + margin[a] + 1).min(canvas.shape[a])
-        });
+        let start: Position =
+            std::array::from_fn(|a| object.extent[0][a].saturating_sub(margin[a]));
+        let end: Position =
+            std::array::from_fn(|a| (object.extent[1][a] + margin[a] + 1).min(canvas.shape[a]));
         let (mut free, mut overlapping) = (Vec::new(), 0);
         for z in start[0]..end[0] {
             for y in start[1]..end[1] {

@@ -86,7 +86,9 @@ impl TensorBundle {
         let end = entry.offset.saturating_add(entry.size);
         if end > length {
             let name = path.display();
-            return Err(wrong(format!("{name} is truncated: expected {end} bytes, found {length}")));
+            return Err(wrong(format!(
+                "{name} is truncated: expected {end} bytes, found {length}"
+            )));
         }
         let mut bytes = vec![0; entry.size as usize];
         file.read_exact_at(&mut bytes, entry.offset).map_err(at)?;
@@ -100,7 +102,11 @@ pub(super) fn is_tensor_bundle(path: &Path) -> bool {
 }
 
 fn strip_index(path: &Path) -> PathBuf {
-    if path.extension().is_some_and(|e| e == "index") { path.with_extension("") } else { path.into() }
+    if path.extension().is_some_and(|e| e == "index") {
+        path.with_extension("")
+    } else {
+        path.into()
+    }
 }
 
 fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {

@@ -133,16 +133,18 @@ fn checked_depth(file: &str, expected: Option<usize>, found: usize) -> Result<us
         return Err(Error::checkpoint(file, format!("depth {found} is over {MAX_DEPTH}")));
     }
     match expected {
-        Some(depth) if depth != found => {
-            Err(Error::checkpoint(file, format!("expected a network of depth {depth}, found {found}")))
-        }
+        Some(depth) if depth != found => Err(Error::checkpoint(
+            file,
+            format!("expected a network of depth {depth}, found {found}"),
+        )),
         _ => Ok(found),
     }
 }
 
 fn check_outputs(file: &str, name: &str, found: usize, expected: usize) -> Result<()> {
     if found != expected {
-        let message = format!("tensor seed_update/{name}: expected {expected} outputs, found {found}");
+        let message =
+            format!("tensor seed_update/{name}: expected {expected} outputs, found {found}");
         return Err(Error::checkpoint(file, message));
     }
     Ok(())
@@ -164,7 +166,8 @@ fn read_layer(
     let (weights_name, (shape, weights)) = tensor("weights")?;
     let expected = [kernel, kernel, kernel, inputs, biases.len()];
     if shape != expected || bias_shape.len() != 1 || biases.is_empty() {
-        let message = format!("tensor {weights_name}: expected shape {expected:?}, found {shape:?}");
+        let message =
+            format!("tensor {weights_name}: expected shape {expected:?}, found {shape:?}");
         return Err(Error::checkpoint(file, message));
     }
     if let Some(at) = weights.iter().chain(&biases).position(|v| !v.is_finite()) {

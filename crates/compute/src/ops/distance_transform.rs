@@ -11,8 +11,7 @@ use rayon::prelude::*;
 /// the result.
 pub fn distance_to_zero(mask: &[bool], shape: [usize; 3], voxel_size_zyx: [f64; 3]) -> Vec<f32> {
     let [nz, ny, nx] = shape;
-    let mut squared: Vec<f64> =
-        mask.iter().map(|m| if *m { f64::INFINITY } else { 0.0 }).collect();
+    let mut squared: Vec<f64> = mask.iter().map(|m| if *m { f64::INFINITY } else { 0.0 }).collect();
     squared.par_chunks_mut(nx.max(1)).for_each_init(Envelope::default, |envelope, row| {
         envelope.transform(row, voxel_size_zyx[2]);
     });

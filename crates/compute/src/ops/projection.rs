@@ -22,9 +22,9 @@ use exavox_io::{Axis, DataType, Voxels};
 use crate::device::ComputeDevice;
 use crate::error::{Error, Result};
 
+mod deviation;
 #[cfg(feature = "cube")]
 pub mod device;
-mod deviation;
 mod extremum;
 mod layout;
 mod median;

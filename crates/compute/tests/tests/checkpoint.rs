@@ -157,7 +157,10 @@ fn a_tensor_of_another_shape_is_named_with_both_shapes() {
     all[at].1 = vec![3, 3, 3, 2, 8];
     let message = complaint(&all, None);
     assert!(message.contains("conv1_a/weights"), "{message}");
-    assert!(message.contains("[3, 3, 3, 4, 4]") && message.contains("[3, 3, 3, 2, 8]"), "{message}");
+    assert!(
+        message.contains("[3, 3, 3, 4, 4]") && message.contains("[3, 3, 3, 2, 8]"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -10,7 +10,8 @@ use crate::golden::device;
 pub(crate) fn weights(depth: usize, features: usize, seed: u64) -> Weights {
     let mut state = seed;
     let mut number = move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((state >> 40) as f32 / (1u64 << 24) as f32 - 0.5) * 0.4
     };
     let mut layer = |k: usize, inputs: usize, outputs: usize| {
@@ -20,7 +21,9 @@ pub(crate) fn weights(depth: usize, features: usize, seed: u64) -> Weights {
     };
     Weights {
         first: (layer(3, 2, features), layer(3, features, features)),
-        modules: (1..depth).map(|_| (layer(3, features, features), layer(3, features, features))).collect(),
+        modules: (1..depth)
+            .map(|_| (layer(3, features, features), layer(3, features, features)))
+            .collect(),
         update: layer(1, features, 1),
     }
 }
@@ -29,9 +32,8 @@ pub(crate) fn weights(depth: usize, features: usize, seed: u64) -> Weights {
 fn convolve(input: &[f64], shape: [usize; 3], layer: &Layer) -> Vec<f64> {
     let [kz, ky, kx, inputs, outputs] = layer.shape;
     let mut out = Vec::with_capacity(shape.iter().product::<usize>() * outputs);
-    let inside = |p: usize, k: usize, half: usize, n: usize| {
-        (p + k).checked_sub(half).filter(|q| *q < n)
-    };
+    let inside =
+        |p: usize, k: usize, half: usize, n: usize| (p + k).checked_sub(half).filter(|q| *q < n);
     for position in 0..shape.iter().product::<usize>() {
         let [z, y, x] =
             [position / (shape[1] * shape[2]), position / shape[2] % shape[1], position % shape[2]];
@@ -90,7 +92,10 @@ fn check_step(spec: &str, fov: [usize; 3], depth: usize, features: usize, seed: 
     let expected = reference(&weights, fov, &image, &object);
     for (at, (found, expected)) in logits.iter().zip(&expected).enumerate() {
         let error = (f64::from(*found) - expected).abs();
-        assert!(error <= 1e-4 * expected.abs().max(1.0), "voxel {at}: {found}, expected {expected}");
+        assert!(
+            error <= 1e-4 * expected.abs().max(1.0),
+            "voxel {at}: {found}, expected {expected}"
+        );
     }
 }
 

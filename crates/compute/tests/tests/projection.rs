@@ -1,9 +1,7 @@
 //! The streaming projections, on the CPU and on devices, against the definitions.
 
 use exavox_compute::Error;
-use exavox_compute::ops::projection::{
-    Projection, ProjectionKind, Projector, project, reference,
-};
+use exavox_compute::ops::projection::{Projection, ProjectionKind, Projector, project, reference};
 use exavox_io::{Axis, BoundingBox, DataType, Element, Voxels, match_dtype};
 use proptest::prelude::*;
 
@@ -169,7 +167,8 @@ fn memory_that_cannot_be_had_is_an_error() {
 fn device_equals_cpu(engine: &dyn exavox_compute::ops::projection::ProjectionEngine) {
     let mut taken = 0;
     for (seed, dtype) in (1..).zip(DataType::ALL) {
-        for (kind, axis) in ProjectionKind::ALL.into_iter().flat_map(|k| Axis::ZYX.map(|a| (k, a))) {
+        for (kind, axis) in ProjectionKind::ALL.into_iter().flat_map(|k| Axis::ZYX.map(|a| (k, a)))
+        {
             let stack = random_voxels(dtype, [9, 17, 33], seed * 77 + 1);
             let Some(mut run) = engine.begin(kind, dtype, axis, stack.shape()).unwrap() else {
                 continue;

@@ -78,9 +78,11 @@ impl Channel {
             match self.state.into_inner().unwrap_or_else(PoisonError::into_inner) {
                 State::Done(kept, seconds) => (None, seconds, kept),
                 State::Failed(error, seconds) => (Some(error), seconds, None),
-                State::Open(_) => {
-                    (Some(Error::settings(&self.name, "the projection was not finished")), 0.0, None)
-                }
+                State::Open(_) => (
+                    Some(Error::settings(&self.name, "the projection was not finished")),
+                    0.0,
+                    None,
+                ),
             };
         let text = error.as_ref().map(Error::to_string);
         (ChannelReport { name: self.name, seconds, error: text }, error, kept)

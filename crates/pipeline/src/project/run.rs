@@ -25,7 +25,9 @@ pub(super) fn run(
     observer: &dyn Observer,
 ) -> Result<(Vec<ChannelReport>, String)> {
     let write = write_options(source, options, &region);
-    let plan = plan(source, options, region);
+    let device = usable_device(source, options, &region, observer);
+    let engine = device.unwrap_or(&CpuEngine);
+    let plan = plan(source, options, region, engine);
     let names = &source.metadata().channels;
     // A file that is there, or that cannot be written, is found before anything is read.
     let apart = target.contains("{channel}") || names.len() == 1;
@@ -39,6 +41,7 @@ pub(super) fn run(
     let job = Job {
         source,
         options,
+        device,
         plan,
         channels,
         next_task: AtomicU64::new(0),
@@ -55,13 +58,35 @@ pub(super) fn run(
     Ok((reports, device))
 }
 
-fn plan(source: &Volume, options: &ProjectOptions, region: BoundingBox) -> Plan {
+/// The device, if it does what is asked for; otherwise that is told.
+fn usable_device<'a>(
+    source: &Volume,
+    options: &'a ProjectOptions,
+    region: &BoundingBox,
+    observer: &dyn Observer,
+) -> Option<&'a dyn ProjectionEngine> {
+    let device = options.device.as_deref()?;
+    let (kind, dtype) = (options.kind, source.metadata().dtype);
+    let mut column = [1; 3];
+    let a = options.axis.zyx_index().unwrap_or(0);
+    column[a] = region.shape()[a] as usize;
+    // A device that fails already now is kept: it is told of when it is used.
+    if let Ok(None) = device.begin(kind, dtype, options.axis, column) {
+        let text = format!("device {} does no {kind} of {dtype}; the CPU does", device.name());
+        observer.notify(&Event::Warning(&text));
+        return None;
+    }
+    Some(device)
+}
+
+fn plan(
+    source: &Volume,
+    options: &ProjectOptions,
+    region: BoundingBox,
+    engine: &dyn ProjectionEngine,
+) -> Plan {
     let a = options.axis.zyx_index().unwrap_or(0);
     let (dtype, planes) = (source.metadata().dtype, region.shape()[a] as usize);
-    let engine: &dyn ProjectionEngine = match &options.device {
-        Some(device) => device.as_ref(),
-        None => &CpuEngine,
-    };
     let threads = options.threads.get() as u64;
     let cutting = Cutting {
         axis: options.axis,
@@ -128,6 +153,7 @@ fn write_common(
 struct Job<'a> {
     source: &'a Volume,
     options: &'a ProjectOptions,
+    device: Option<&'a dyn ProjectionEngine>,
     plan: Plan,
     channels: Vec<Channel>,
     next_task: AtomicU64,
@@ -177,10 +203,10 @@ impl Job<'_> {
         tile: BoundingBox,
         buffer: &mut Option<Voxels>,
     ) -> Result<Voxels> {
-        if let Some(device) = &self.options.device
+        if let Some(device) = self.device
             && !self.device_failed.load(Ordering::Relaxed)
         {
-            match self.project_with(device.as_ref(), channel, tile, buffer) {
+            match self.project_with(device, channel, tile, buffer) {
                 Ok(Some(voxels)) => {
                     self.on_device.store(true, Ordering::Relaxed);
                     return Ok(voxels);
@@ -226,7 +252,7 @@ impl Job<'_> {
 
     /// Name of what made at least one tile, the device before the CPU.
     fn device_name(&self) -> String {
-        match &self.options.device {
+        match self.device {
             Some(device) if self.on_device.load(Ordering::Relaxed) => device.name(),
             _ => CpuEngine.name(),
         }

@@ -7,7 +7,7 @@ use exavox_compute::ffn::Origin;
 use exavox_io::staging::{Staged, WriteMode};
 use exavox_io::{BoundingBox, Error as IoError, Volume, Voxels};
 
-use super::{SegmentReport, SegmentSettings, Seeds, beside};
+use super::{Seeds, SegmentReport, SegmentSettings, beside};
 use crate::error::Result;
 use crate::report::{Overlay, Page as HtmlPage, Table};
 
@@ -154,7 +154,10 @@ fn settings(page: &Page<'_>) -> Vec<Vec<String>> {
         pair("FOV z,y,x", format!("{:?}", settings.model.fov_zyx)),
         pair("deltas z,y,x", format!("{:?}", settings.model.deltas_zyx)),
         pair("seed policy", seeds),
-        pair("image mean, deviation", format!("{}, {}", inference.image_mean, inference.image_stddev)),
+        pair(
+            "image mean, deviation",
+            format!("{}, {}", inference.image_mean, inference.image_stddev),
+        ),
         pair("init activation", inference.init_activation.to_string()),
         pair("pad value", inference.pad_value.to_string()),
         pair("move threshold", inference.move_threshold.to_string()),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::settings::{SegmentSettings, Seeds};
+use super::settings::{Seeds, SegmentSettings};
 use super::text_proto::{Field, Value, parse};
 use crate::error::{Error, Result};
 
@@ -71,9 +71,16 @@ impl Request {
                 self.notes.push(format!("{} has no effect on one subvolume", field.name()));
             }
             "alignment_options" => alignment(field)?,
-            "masks" | "seed_masks" | "shift_mask" | "shift_mask_fov" | "shift_mask_scale"
-            | "shift_mask_threshold" | "init_segmentation" | "reference_histogram"
-            | "histogram_masks" | "model_checkpoint_path_list" => {
+            "masks"
+            | "seed_masks"
+            | "shift_mask"
+            | "shift_mask_fov"
+            | "shift_mask_scale"
+            | "shift_mask_threshold"
+            | "init_segmentation"
+            | "reference_histogram"
+            | "histogram_masks"
+            | "model_checkpoint_path_list" => {
                 return Err(field.wrong("is a field of google/ffn that is not supported"));
             }
             _ => return Err(field.wrong("is not a field of InferenceRequest")),

@@ -60,7 +60,8 @@ impl SegmentSettings {
         let text = std::fs::read_to_string(path).map_err(exavox_io::Error::at(path))?;
         let place = path.display().to_string();
         let file: File = toml::from_str(&text).map_err(|e| {
-            let line = e.span().map_or(1, |s| text[..s.start.min(text.len())].lines().count().max(1));
+            let line =
+                e.span().map_or(1, |s| text[..s.start.min(text.len())].lines().count().max(1));
             let message = e.message().lines().collect::<Vec<_>>().join(" ");
             Error::settings(format!("{place} line {line}"), message)
         })?;
@@ -153,7 +154,8 @@ mod tests {
 
     #[test]
     fn what_is_left_out_keeps_its_default() {
-        let settings = parse("[model]\ncheckpoint = 'a/b'\n[inference]\npad_value = 0.5\n").unwrap();
+        let settings =
+            parse("[model]\ncheckpoint = 'a/b'\n[inference]\npad_value = 0.5\n").unwrap();
         assert!(settings.checkpoint.ends_with("a/b"));
         assert_eq!(settings.inference.pad_value, 0.5);
         assert_eq!(settings.inference.move_threshold, 0.9);

@@ -44,7 +44,9 @@ impl Parser<'_> {
             self.skip_space();
             match (self.rest.chars().next(), close) {
                 (None, None) => return Ok(fields),
-                (None, Some(c)) => return Err(self.wrong(&format!("expected '{c}', found the end"))),
+                (None, Some(c)) => {
+                    return Err(self.wrong(&format!("expected '{c}', found the end")));
+                }
                 (Some(c), Some(expected)) if c == expected => {
                     self.advance(1);
                     return Ok(fields);

@@ -14,7 +14,7 @@ use exavox_io::volume::{Codec, WriteMode};
 use exavox_io::{
     Axis, BoundingBox, DataType, Element, Volume, VolumeWriter, VoxelSize, Voxels, WriteOptions,
 };
-use exavox_pipeline::{Event, Observer, ProjectOptions, ProjectReport, Result, Silent, project};
+use exavox_pipeline::{Event, Observer, ProjectOptions, ProjectReport, Silent, project};
 use proptest::prelude::*;
 
 fn name(folder: &tempfile::TempDir, file: &str) -> String {
@@ -62,8 +62,10 @@ fn options(kind: ProjectionKind, axis: Axis) -> ProjectOptions {
     options
 }
 
-fn run(source: &str, target: &str, options: &ProjectOptions) -> Result<ProjectReport> {
-    project(&Volume::open(source).unwrap(), target, options, &Silent)
+/// The report, or the text of the error.
+fn run(source: &str, target: &str, options: &ProjectOptions) -> Result<ProjectReport, String> {
+    let volume = Volume::open(source).unwrap();
+    project(&volume, target, options, &Silent).map_err(|error| error.to_string())
 }
 
 /// The planes `z` of a block.
@@ -89,7 +91,7 @@ fn assert_same(kind: ProjectionKind, found: &Voxels, expected: &Voxels) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn projection_does_not_depend_on_format_chunks_threads_or_memory(
@@ -130,11 +132,9 @@ fn a_file_for_each_channel_carries_voxel_size_and_values() {
     let folder = tempfile::tempdir().unwrap();
     let all: Vec<Voxels> = (0..3).map(|c| noise(DataType::U16, [5, 70, 50], c)).collect();
     write(&name(&folder, "v.zarr"), &all, None);
-    for (axis, size) in [
-        (Axis::Z, [200.0, 4.0, 5.0]),
-        (Axis::Y, [40.0, 280.0, 5.0]),
-        (Axis::X, [40.0, 4.0, 250.0]),
-    ] {
+    for (axis, size) in
+        [(Axis::Z, [200.0, 4.0, 5.0]), (Axis::Y, [40.0, 280.0, 5.0]), (Axis::X, [40.0, 4.0, 250.0])]
+    {
         let target = name(&folder, &format!("max_{axis}_{{channel}}.tif"));
         let report = run(&name(&folder, "v.zarr"), &target, &options(ProjectionKind::Max, axis));
         let names: Vec<String> = report.unwrap().channels.into_iter().map(|c| c.name).collect();
@@ -195,24 +195,41 @@ fn a_damaged_channel_of_eight_leaves_seven_projections() {
 }
 
 #[test]
-fn nothing_is_left_if_every_channel_fails_or_the_target_exists() {
+fn nothing_is_left_or_lost_if_every_channel_fails() {
     let folder = tempfile::tempdir().unwrap();
-    let source = name(&folder, "p_{channel}_z{z}.tif");
-    write(&source, &[noise(DataType::U8, [3, 40, 50], 1)], None);
-    let plane = name(&folder, "p_ch0_z1.tif");
-    fs::write(&plane, &fs::read(&plane).unwrap()[..1000]).unwrap();
+    let source = name(&folder, "v.npy");
+    write(
+        &source,
+        &[noise(DataType::U8, [3, 40, 50], 1), noise(DataType::U8, [3, 40, 50], 2)],
+        None,
+    );
+    let volume = Volume::open(&source).unwrap();
+    // The first plane stays, the rest goes while the volume is open.
+    fs::File::options().write(true).open(&source).unwrap().set_len(2500).unwrap();
+    for target in ["all.npy", "o_{channel}.npy"] {
+        fs::write(folder.path().join(target.replace("{channel}", "1")), b"old").unwrap();
+        let mut options = options(ProjectionKind::Max, Axis::Z);
+        options.mode = WriteMode::Overwrite;
+        let error = project(&volume, &name(&folder, target), &options, &Silent).unwrap_err();
+        assert!(error.to_string().contains("v.npy: file is truncated"), "{error}");
+    }
+    assert_eq!(fs::read(folder.path().join("all.npy")).unwrap(), b"old");
+    assert_eq!(fs::read(folder.path().join("o_1.npy")).unwrap(), b"old");
+    assert!(!folder.path().join("o_0.npy").exists());
+    assert_nothing_partial(&folder);
+}
+
+#[test]
+fn an_output_that_exists_is_refused_before_anything_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = name(&folder, "v.npy");
+    write(&source, &[noise(DataType::U8, [3, 4, 5], 1), noise(DataType::U8, [3, 4, 5], 2)], None);
+    fs::write(folder.path().join("o_1.tif"), b"old").unwrap();
     let target = name(&folder, "o_{channel}.tif");
     let error = run(&source, &target, &options(ProjectionKind::Max, Axis::Z)).unwrap_err();
-    assert!(error.to_string().contains("p_ch0_z1.tif"), "{error}");
-    assert!(!folder.path().join("o_ch0.tif").exists());
-
-    fs::write(folder.path().join("o_ch0.tif"), b"old").unwrap();
-    let error = run(&source, &target, &options(ProjectionKind::Max, Axis::Z)).unwrap_err();
-    assert!(error.to_string().contains("exists already"), "{error}");
-    let mut replace = options(ProjectionKind::Max, Axis::Z);
-    replace.mode = WriteMode::Overwrite;
-    run(&source, &target, &replace).unwrap_err();
-    assert_eq!(fs::read(folder.path().join("o_ch0.tif")).unwrap(), b"old");
+    assert!(error.contains("o_1.tif: exists already"), "{error}");
+    assert_eq!(fs::read(folder.path().join("o_1.tif")).unwrap(), b"old");
+    assert!(!folder.path().join("o_0.tif").exists());
     assert_nothing_partial(&folder);
 }
 
@@ -234,12 +251,12 @@ fn wrong_options_are_named() {
         ("p_{channel}_z2.tif", overwrite, "plane of"),
         ("o.xyz", gzip, "xyz"),
     ] {
-        let error = run(&source, &name(&folder, target), &options).unwrap_err().to_string();
+        let error = run(&source, &name(&folder, target), &options).unwrap_err();
         assert!(error.contains(expected) && !error.contains('\n'), "{error}");
     }
 }
 
-/// An engine that fails at its n-th block, and does the rest as the CPU does.
+/// An engine that does maxima only, and fails at its n-th block.
 struct FailingEngine {
     fail_at: usize,
     blocks: Arc<AtomicUsize>,
@@ -267,6 +284,9 @@ impl ProjectionEngine for FailingEngine {
         axis: Axis,
         shape: [usize; 3],
     ) -> exavox_compute::Result<Option<Box<dyn Projection>>> {
+        if kind != ProjectionKind::Max {
+            return Ok(None);
+        }
         let Some(inner) = CpuEngine.begin(kind, dtype, axis, shape)? else { return Ok(None) };
         let (fail_at, blocks) = (self.fail_at, Arc::clone(&self.blocks));
         Ok(Some(Box::new(FailingProjection { inner, fail_at, blocks })))
@@ -299,8 +319,7 @@ fn a_device_that_fails_is_replaced_by_the_cpu_with_one_warning() {
         options.threads = NonZeroUsize::new(threads).unwrap();
         options.device = Some(Arc::new(FailingEngine { fail_at, blocks: Arc::default() }));
         let events = Recorder::default();
-        let report =
-            project(&Volume::open(&source).unwrap(), &target, &options, &events).unwrap();
+        let report = project(&Volume::open(&source).unwrap(), &target, &options, &events).unwrap();
         assert_eq!(report.failed().count(), 0);
         assert_eq!(report.device, device);
         let warnings = events.warnings();
@@ -311,6 +330,22 @@ fn a_device_that_fails_is_replaced_by_the_cpu_with_one_warning() {
             assert_eq!(read(&target, c), expected);
         }
     }
+}
+
+#[test]
+fn what_a_device_does_not_do_is_done_by_the_cpu_and_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, target) = (name(&folder, "v.npy"), name(&folder, "median.npy"));
+    let stack = noise(DataType::U16, [6, 40, 30], 3);
+    write(&source, std::slice::from_ref(&stack), None);
+    let mut options = options(ProjectionKind::Median, Axis::Z);
+    options.device = Some(Arc::new(FailingEngine { fail_at: 0, blocks: Arc::default() }));
+    let events = Recorder::default();
+    let report = project(&Volume::open(&source).unwrap(), &target, &options, &events).unwrap();
+    assert_eq!(report.device, "cpu");
+    assert_eq!(events.warnings(), ["device broken:0 does no median of uint16; the CPU does"]);
+    let expected = reference::project(ProjectionKind::Median, Axis::Z, &stack).unwrap();
+    assert_eq!(read(&target, 0), expected);
 }
 
 /// Keeps what it is told.
@@ -367,7 +402,8 @@ fn projections_equal_numpy() {
     };
     let mut made = 0;
     for stack in python("make").split_whitespace() {
-        for (kind, axis) in ProjectionKind::ALL.into_iter().flat_map(|k| Axis::ZYX.map(|a| (k, a))) {
+        for (kind, axis) in ProjectionKind::ALL.into_iter().flat_map(|k| Axis::ZYX.map(|a| (k, a)))
+        {
             let target = format!("{stack}.{kind}.{axis}.npy");
             run(&name(&folder, stack), &name(&folder, &target), &options(kind, axis)).unwrap();
             made += 1;

@@ -74,7 +74,8 @@ fn labels(path: &Path) -> Vec<u64> {
 #[test]
 fn tubes_are_found_and_labels_table_and_report_agree() {
     let setup = Setup::new();
-    let report = segment(&setup.image(), &setup.settings, &setup.run("labels.zarr"), &Silent).unwrap();
+    let report =
+        segment(&setup.image(), &setup.settings, &setup.run("labels.zarr"), &Silent).unwrap();
     assert_eq!(report.segments, setup.made.seeds_zyx.len());
     let truth = setup.made.labels.to_labels().unwrap();
     let found = labels(&setup.path("labels.zarr"));
@@ -131,7 +132,12 @@ struct FailsAt<N> {
 }
 
 impl<N: Network> Network for FailsAt<N> {
-    fn step(&mut self, image: &[f32], seed: &[f32], logits: &mut [f32]) -> Result<(), ComputeError> {
+    fn step(
+        &mut self,
+        image: &[f32],
+        seed: &[f32],
+        logits: &mut [f32],
+    ) -> Result<(), ComputeError> {
         if self.step == 0 {
             logits.fill(f32::NAN);
             let reason = "lost".to_owned();
@@ -151,7 +157,8 @@ fn a_device_that_fails_in_the_middle_does_not_change_the_labels() {
     let setup = Setup::new();
     segment(&setup.image(), &setup.settings, &setup.run("whole.npy"), &Silent).unwrap();
     let weights = demo_network();
-    let on_cpu = || BurnNetwork::new(&weights, &setup.settings.model, &ComputeDevice::cpu().unwrap());
+    let on_cpu =
+        || BurnNetwork::new(&weights, &setup.settings.model, &ComputeDevice::cpu().unwrap());
     let warnings = Warnings::default();
     let mut network = FallbackNetwork::new(
         Box::new(FailsAt { inner: on_cpu().unwrap(), step: 25 }),
@@ -159,7 +166,8 @@ fn a_device_that_fails_in_the_middle_does_not_change_the_labels() {
         |text| warnings.notify(&Event::Warning(text)),
     );
     let run = setup.run("failed.npy");
-    let report = segment_with(&mut network, &setup.image(), &setup.settings, &run, &warnings).unwrap();
+    let report =
+        segment_with(&mut network, &setup.image(), &setup.settings, &run, &warnings).unwrap();
     assert_eq!(report.device, "cpu");
     assert_eq!(labels(&setup.path("failed.npy")), labels(&setup.path("whole.npy")));
     drop(network);

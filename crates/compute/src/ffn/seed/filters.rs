@@ -64,9 +64,8 @@ fn correlate(input: &[f32], shape: [usize; 3], axis: usize, kernel: &Kernel) -> 
 fn correlate_along_row(row: &[f32], kernel: &Kernel, sums: &mut [f64], padded: &mut Vec<f64>) {
     let (n, radius) = (row.len(), kernel.side.len());
     padded.clear();
-    padded.extend((0..n + 2 * radius).map(|i| {
-        f64::from(row[reflect(i as i64 - radius as i64, n)])
-    }));
+    padded
+        .extend((0..n + 2 * radius).map(|i| f64::from(row[reflect(i as i64 - radius as i64, n)])));
     let shifted = |offset: usize| &padded[offset..offset + n];
     start(sums, shifted(radius).iter().copied(), kernel.centre);
     for (k, weight) in kernel.side.iter().enumerate().rev().map(|(k, w)| (k + 1, *w)) {
@@ -130,8 +129,7 @@ mod tests {
         let weight = |k: i64| (-0.5 / (sigma * sigma) * (k * k) as f64).exp();
         let total: f64 = (-radius..=radius).map(weight).sum::<f64>().powi(3);
         let at = |z: i64, y: i64, x: i64| {
-            let (z, y, x) =
-                (reflect(z, shape[0]), reflect(y, shape[1]), reflect(x, shape[2]));
+            let (z, y, x) = (reflect(z, shape[0]), reflect(y, shape[1]), reflect(x, shape[2]));
             f64::from(image[(z * shape[1] + y) * shape[2] + x])
         };
         let mut out = Vec::new();

@@ -12,9 +12,7 @@ pub(super) fn local_maxima(image: &[f64], shape: [usize; 3], distance: usize) ->
     highest = max_across_rows(&highest, shape, 1, distance);
     highest = max_across_rows(&highest, shape, 0, distance);
     let position = |i: usize| [i / (shape[1] * shape[2]), i / shape[2] % shape[1], i % shape[2]];
-    let inside = |p: [usize; 3]| {
-        (0..3).all(|a| p[a] >= distance && p[a] + distance < shape[a])
-    };
+    let inside = |p: [usize; 3]| (0..3).all(|a| p[a] >= distance && p[a] + distance < shape[a]);
     let mut candidates: Vec<usize> = (0..image.len())
         .filter(|&i| image[i] > 0.0 && image[i] == highest[i] && inside(position(i)))
         .collect();

@@ -54,7 +54,9 @@ impl Entry {
                 (4, Value::Number(n)) => entry.offset = n,
                 (5, Value::Number(n)) => entry.size = n,
                 (6, Value::Fixed32(n)) => entry.crc32c = n,
-                (7, _) => return Err("the tensor is stored in slices; whole tensors are read".into()),
+                (7, _) => {
+                    return Err("the tensor is stored in slices; whole tensors are read".into());
+                }
                 _ => {}
             }
         }

@@ -81,9 +81,8 @@ enum State {
 
 impl State {
     fn new(engine: &DeviceEngine, kind: ProjectionKind, cells: usize) -> Result<Self> {
-        let filled = |value: u32| {
-            engine.client.create_from_slice(bytemuck::cast_slice(&vec![value; cells]))
-        };
+        let filled =
+            |value: u32| engine.client.create_from_slice(bytemuck::cast_slice(&vec![value; cells]));
         let made = guarded(|| match kind {
             ProjectionKind::Sum | ProjectionKind::Mean => Self::Sums(filled(0)),
             _ => Self::Highest { best: filled(i32::MIN as u32), plane: filled(0) },

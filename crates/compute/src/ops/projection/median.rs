@@ -55,7 +55,11 @@ impl<T: Sample> Accumulator<T> for Median<T> {
         }
         let plane = |p: usize| &self.values[p * self.cells..(p + 1) * self.cells];
         let (low, high) = (plane((planes - 1) / 2), plane(planes / 2));
-        Ok(low.iter().zip(high).map(|(&a, &b)| if planes % 2 == 1 { a } else { a.middle(b) }).collect())
+        Ok(low
+            .iter()
+            .zip(high)
+            .map(|(&a, &b)| if planes % 2 == 1 { a } else { a.middle(b) })
+            .collect())
     }
 }
 

@@ -137,7 +137,8 @@ impl<T: Sample, A: Accumulator<T>> State for Typed<T, A> {
     }
 
     fn finish(self: Box<Self>, shape: [usize; 3], planes: usize) -> Result<Voxels> {
-        let values = dispatch(Finish { accumulator: self.accumulator, planes, values: self.values })?;
+        let values =
+            dispatch(Finish { accumulator: self.accumulator, planes, values: self.values })?;
         Ok(Voxels::from_vec(shape, values)?)
     }
 }
