@@ -1,5 +1,5 @@
 //! Behaviour of whole runs, one module per subject.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 #[path = "tests/convert.rs"]
 mod convert;

@@ -131,9 +131,9 @@ impl Demo<'_> {
         let labels = self.open("labels.zarr")?;
         let labels = labels.read(0, &BoundingBox::whole(labels.shape()))?;
         let image = &made.channels[0];
-        let overlay = |labels: &Voxels| {
+        let overlay = |labels: &Voxels| -> anyhow::Result<_> {
             let size = Some(made.voxel_size);
-            overlay_slices(&Overlay { image, labels, origin: [0; 3], voxel_size: size })
+            Ok(overlay_slices(&Overlay { image, labels, origin: [0; 3], voxel_size: size })?)
         };
         let [plain, ..] = overlay(&Voxels::zeros(labels.dtype(), labels.shape())?)?;
         let [coloured, ..] = overlay(&labels)?;

@@ -146,7 +146,7 @@ mod tests {
         ) {
             let n: usize = shape.iter().product();
             let mask: Vec<bool> =
-                (0..n as u64).map(|i| ((i + seed) * 2_654_435_761 >> 8) % 40 >= density).collect();
+                (0..n as u64).map(|i| (((i + seed) * 2_654_435_761) >> 8) % 40 >= density).collect();
             let (fast, slow) = (distance_to_zero(&mask, shape, size), naive(&mask, shape, size));
             for (f, s) in fast.iter().zip(slow) {
                 prop_assert!(*f == s || (f - s).abs() < 1e-6 * s);
