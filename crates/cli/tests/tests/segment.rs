@@ -4,7 +4,7 @@ use exavox_pipeline::demo::{demo_network, synthetic};
 
 use crate::harness::{Folder, Run, run};
 
-const SHAPE: [usize; 3] = [48, 72, 40];
+const SHAPE: [usize; 3] = [72, 112, 40];
 
 /// A folder with an image, a network, and settings that go with it; and a seed as the flag wants it.
 fn folder() -> (Folder, String) {

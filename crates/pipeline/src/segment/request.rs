@@ -182,9 +182,6 @@ fn inference_options(message: &Reader<'_>, settings: &mut SegmentSettings) -> Re
     let Value::Message(fields) = &message.field.value else {
         return Err(message.wrong("must be a message"));
     };
-    // 0 as a probability would be minus infinity: nobody means that, so it must be written down.
-    let needed = ["init_activation", "pad_value", "move_threshold", "segment_threshold"];
-    require(fields, message.file, &needed)?;
     for field in message.fields()? {
         match field.name() {
             "init_activation" => options.init_activation = field.number()?,
@@ -197,7 +194,9 @@ fn inference_options(message: &Reader<'_>, settings: &mut SegmentSettings) -> Re
             _ => return Err(field.wrong("is not a field of InferenceOptions")),
         }
     }
-    Ok(())
+    // 0 as a probability would be minus infinity: nobody means that, so it must be written down.
+    let needed = ["init_activation", "pad_value", "move_threshold", "segment_threshold"];
+    require(fields, message.file, &needed)
 }
 
 /// `{ x: 1 y: 2 z: 3 }` as z, y, x; what is left out is 0.

@@ -60,8 +60,8 @@ impl SegmentSettings {
         let text = std::fs::read_to_string(path).map_err(exavox_io::Error::at(path))?;
         let place = path.display().to_string();
         let file: File = toml::from_str(&text).map_err(|e| {
-            let line =
-                e.span().map_or(1, |s| text[..s.start.min(text.len())].lines().count().max(1));
+            let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
             let message = e.message().lines().collect::<Vec<_>>().join(" ");
             Error::settings(format!("{place} line {line}"), message)
         })?;

@@ -11,7 +11,7 @@ use exavox_pipeline::demo::{Synthetic, demo_network, demo_settings, synthetic};
 use exavox_pipeline::segment::{Seeds, SegmentRun, SegmentSettings, segment, segment_with};
 use exavox_pipeline::{Event, Observer, Silent};
 
-const SHAPE: [usize; 3] = [48, 72, 40];
+const SHAPE: [usize; 3] = [72, 112, 40];
 
 struct Setup {
     directory: tempfile::TempDir,
@@ -105,12 +105,12 @@ fn tubes_are_found_and_labels_table_and_report_agree() {
 #[test]
 fn a_region_gives_labels_of_its_own_shape_and_seeds_of_the_volume() {
     let mut setup = Setup::new();
-    setup.settings.roi = Some(BoundingBox::new([0, 0, 10], [48, 72, 36]));
+    setup.settings.roi = Some(BoundingBox::new([0, 0, 10], [72, 112, 36]));
     let report = segment(&setup.image(), &setup.settings, &setup.run("part.npy"), &Silent).unwrap();
     assert_eq!(report.segments, setup.made.seeds_zyx.len());
     let table = std::fs::read_to_string(setup.path("part.segments.csv")).unwrap();
     assert!(table.lines().nth(1).unwrap().split(',').nth(3) == Some("20"), "{table}");
-    assert_eq!(labels(&setup.path("part.npy")).len(), 48 * 72 * 26);
+    assert_eq!(labels(&setup.path("part.npy")).len(), 72 * 112 * 26);
 }
 
 /// Keeps warnings.
@@ -191,10 +191,10 @@ fn a_network_that_fails_for_good_leaves_nothing() {
 #[test]
 fn regions_outside_or_smaller_than_the_fov_are_refused_with_the_axis() {
     let mut setup = Setup::new();
-    setup.settings.roi = Some(BoundingBox::new([0, 0, 0], [48, 73, 40]));
+    setup.settings.roi = Some(BoundingBox::new([0, 0, 0], [72, 113, 40]));
     let error = setup.refused(&setup.run("labels.zarr"));
-    assert!(error.contains("axis y") && error.contains("0:72"), "{error}");
-    setup.settings.roi = Some(BoundingBox::new([0, 0, 0], [12, 72, 40]));
+    assert!(error.contains("axis y") && error.contains("0:112"), "{error}");
+    setup.settings.roi = Some(BoundingBox::new([0, 0, 0], [12, 112, 40]));
     let error = setup.refused(&setup.run("labels.zarr"));
     assert!(error.contains("along z: expected 13, found 12"), "{error}");
 }
@@ -204,7 +204,7 @@ fn too_little_memory_a_wrong_depth_and_a_seed_outside_are_refused() {
     let mut setup = Setup::new();
     let mut run = setup.run("labels.zarr");
     run.memory_bytes = 1 << 20;
-    assert!(setup.refused(&run).contains("needs 6 MiB"));
+    assert!(setup.refused(&run).contains("needs 14 MiB"));
     setup.settings.depth = Some(12);
     assert!(setup.refused(&setup.run("labels.zarr")).contains("depth 12, found 6"));
     setup.settings.depth = None;
