@@ -13,9 +13,6 @@ import sys
 import tempfile
 import time
 
-import numpy as np
-import tifffile
-
 CHANNELS = ["DAPI", "Pcp4", "PolyT", "Prox1", "Snap25", "TAG", "Ttr", "hSETBP1"]
 PLANES = 7
 
@@ -28,13 +25,29 @@ for channel in channels:
 """
 
 
-def make_planes(folder, size):
-    rng = np.random.default_rng(1)
-    base = rng.poisson(200, (size, size)).astype(np.uint16)
-    for number, channel in enumerate(CHANNELS):
-        for z in range(PLANES):
-            plane = np.roll(base, (z * 13, number * 7), (0, 1))
-            tifffile.imwrite(f"{folder}/mosaic_{channel}_z{z}.tif", plane)
+MAKE = """
+import sys, numpy as np, tifffile
+folder, channels, planes, size = sys.argv[1], sys.argv[2].split(","), int(sys.argv[3]), int(sys.argv[4])
+base = np.random.default_rng(1).poisson(200, (size, size)).astype(np.uint16)
+for number, channel in enumerate(channels):
+    for z in range(planes):
+        plane = np.roll(base, (z * 13, number * 7), (0, 1))
+        tifffile.imwrite(f"{folder}/mosaic_{channel}_z{z}.tif", plane)
+"""
+
+COMPARE = """
+import sys, numpy as np, tifffile
+folder, channels = sys.argv[1], sys.argv[2].split(",")
+for channel in channels:
+    ours, theirs = (tifffile.imread(f"{folder}/{who}_{channel}.tif") for who in ("out", "numpy"))
+    assert np.array_equal(ours, theirs), channel
+"""
+
+
+def python(script, *arguments):
+    """Runs a script in a process of its own: this one must stay small, because Linux counts the
+    memory of a process that starts another as the other's peak, too."""
+    subprocess.run([sys.executable, "-c", script, *map(str, arguments)], check=True)
 
 
 def measure(command):
@@ -52,11 +65,12 @@ def main():
     size = int(sys.argv[2]) if len(sys.argv) > 2 else 4096
     runs = int(sys.argv[3]) if len(sys.argv) > 3 else 5
     with tempfile.TemporaryDirectory() as folder:
-        make_planes(folder, size)
+        channels = ",".join(CHANNELS)
+        python(MAKE, folder, channels, PLANES, size)
         project = [exavox, "--quiet", "--device", "cpu"]
         pattern = [f"{folder}/mosaic_{{channel}}_z{{z}}.tif", f"{folder}/out_{{channel}}.tif"]
         commands = {
-            "numpy + tifffile": [sys.executable, "-c", SCRIPT, folder, ",".join(CHANNELS), str(PLANES)],
+            "numpy + tifffile": [sys.executable, "-c", SCRIPT, folder, channels, str(PLANES)],
             "exavox": project + ["project", *pattern, "--overwrite"],
             "exavox --threads 2": project + ["--threads", "2", "project", *pattern, "--overwrite"],
         }
@@ -66,9 +80,7 @@ def main():
                 result = measure(command)
                 if run:  # the first run warms the page cache
                     figures[name].append(result)
-        for channel in CHANNELS:
-            ours = tifffile.imread(f"{folder}/out_{channel}.tif")
-            assert np.array_equal(ours, tifffile.imread(f"{folder}/numpy_{channel}.tif")), channel
+        python(COMPARE, folder, channels)
     gigabytes = len(CHANNELS) * PLANES * size * size * 2 / 1e9
     medians = {name: [statistics.median(v) for v in zip(*f)] for name, f in figures.items()}
     peer_seconds, peer_memory = medians["numpy + tifffile"]

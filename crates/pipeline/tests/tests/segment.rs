@@ -79,8 +79,13 @@ fn tubes_are_found_and_labels_table_and_report_agree() {
     assert_eq!(report.segments, setup.made.seeds_zyx.len());
     let truth = setup.made.labels.to_labels().unwrap();
     let found = labels(&setup.path("labels.zarr"));
-    let right = truth.iter().zip(&found).filter(|(t, f)| t == f).count();
-    assert!(right as f64 > 0.97 * truth.len() as f64, "{right} of {}", truth.len());
+    let inside = || truth.iter().zip(&found).filter(|(t, _)| **t != 0);
+    assert_eq!(inside().filter(|(t, f)| **f != 0 && t != f).count(), 0, "tubes are merged");
+    // The ends of the tubes are out of the FOV's reach.
+    let reached = inside().filter(|(t, f)| t == f).count();
+    assert!(reached as f64 > 0.85 * inside().count() as f64, "{reached} of {}", inside().count());
+    let spilt = truth.iter().zip(&found).filter(|(t, f)| **t == 0 && **f != 0).count();
+    assert!(spilt as f64 <= 0.01 * truth.len() as f64, "{spilt} voxels of membrane");
 
     let table = std::fs::read_to_string(setup.path("labels.segments.csv")).unwrap();
     let mut lines = table.lines();
