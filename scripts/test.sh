@@ -38,6 +38,9 @@ install_peers() {
     export EXAVOX_PEERS_PYTHON="$environment/bin/python"
 }
 
+# Mesa's device-select layer looks for a desktop and complains where there is none.
+export NODEVICE_SELECT=1
+
 install_system_packages
 scripts/install-llvm.sh
 install_peers
