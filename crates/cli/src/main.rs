@@ -1,5 +1,7 @@
 //! The program `exavox`: parse, run, one line for an error, an exit status.
 #![recursion_limit = "256"]
+// Doc comments of arguments are help texts, where `wgpu[:N]` is no link.
+#![allow(rustdoc::broken_intra_doc_links)]
 
 mod args;
 mod commands;

@@ -2,7 +2,7 @@
 //!
 //! Done here: max, min and argmax of 8-, 16- and 32-bit types, and sum and mean of 8- and 16-bit
 //! integers as long as the sums fit into 32 bits. All of it is integer arithmetic, so that results are
-//! equal on every device: floats travel as integers in the same order ([`ordered`]), because shader
+//! equal on every device: floats travel as integers in the same order (`ordered`), because shader
 //! compilers may take it that there is no NaN. The rest (std, median, 64-bit types, sums of floats)
 //! is left to the CPU.
 
