@@ -147,6 +147,32 @@ impl Error {
         Self::Io { place, source }
     }
 
+    /// The place where it happened.
+    pub fn place(&self) -> &Place {
+        match self {
+            Self::Format { place, .. }
+            | Self::Unsupported { place, .. }
+            | Self::Usage { place, .. }
+            | Self::LimitExceeded { place, .. }
+            | Self::Exists { place }
+            | Self::Io { place, .. } => place,
+        }
+    }
+
+    /// Adds the chunk to the place, if none is named yet.
+    #[must_use]
+    pub(crate) fn in_chunk(mut self, chunk: &[u64]) -> Self {
+        match &mut self {
+            Self::Format { place, .. }
+            | Self::Unsupported { place, .. }
+            | Self::Usage { place, .. }
+            | Self::LimitExceeded { place, .. }
+            | Self::Exists { place }
+            | Self::Io { place, .. } => _ = place.chunk.get_or_insert_with(|| chunk.to_vec()),
+        }
+        self
+    }
+
     /// For `map_err` on calls that touch one path: `fs::read(p).map_err(Error::at(p))`.
     pub fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
         move |source| Self::io(Place::path(path), source)

@@ -5,22 +5,26 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::error::{Error, Place, Result};
-use crate::location::Location;
+use crate::location::{ArrayFormat, Location};
+use crate::store::{self, Directory};
 use crate::volume::{OpenOptions, Reader, WriteOptions, Writer};
 
 mod hdf5;
+mod n5;
 mod npy;
 mod plane_source;
 mod planes;
 mod png;
+mod precomputed;
 mod raw;
 mod slabs;
 mod tiff;
 mod zarr;
 
-const READABLE: &str = "OME-Zarr and Zarr directories, HDF5 (file.h5:dataset), NPY, raw \
+const READABLE: &str = "OME-Zarr, Zarr, N5 and precomputed directories and URLs, HDF5 (file.h5:dataset), NPY, raw \
     (file.raw:DTYPE:z,y,x), TIFF, PNG, folders and {channel}/{z} patterns of TIFF or PNG planes";
-const WRITABLE: &str = ".zarr, .npy, .raw, .tif, .png, and patterns such as 'x_{channel}_z{z}.tif'";
+const WRITABLE: &str =
+    ".zarr, .n5, .precomputed, .npy, .raw, .tif, .png, and patterns such as 'x_{channel}_z{z}.tif'";
 
 /// Opens a volume for reading.
 pub(crate) fn open(location: &Location, options: &OpenOptions) -> Result<Box<dyn Reader>> {
@@ -29,16 +33,105 @@ pub(crate) fn open(location: &Location, options: &OpenOptions) -> Result<Box<dyn
         Location::Raw { path, dtype, shape } => raw::open(path, *dtype, *shape),
         Location::Pattern(pattern) => planes::open_pattern(pattern, options),
         Location::Path(path) => open_path(path, options),
+        Location::Array { format, address } => {
+            open_directory(&store::open_address(address)?, *format, options)
+        }
+    }
+}
+
+/// Opens a volume of many objects; without a format its documents tell.
+pub(crate) fn open_directory(
+    directory: &Directory,
+    format: Option<ArrayFormat>,
+    options: &OpenOptions,
+) -> Result<Box<dyn Reader>> {
+    let format = match format {
+        Some(format) => format,
+        None => detect(directory)?.ok_or_else(|| {
+            let message = "no zarr.json, .zarray, .zgroup, attributes.json or info here";
+            Error::unsupported(directory.place(""), message)
+        })?,
+    };
+    match format {
+        ArrayFormat::Zarr => zarr::open(directory, options),
+        ArrayFormat::N5 => n5::open(directory, options),
+        ArrayFormat::Precomputed => precomputed::open(directory, options),
+    }
+}
+
+/// The format whose documents a directory has.
+fn detect(directory: &Directory) -> Result<Option<ArrayFormat>> {
+    let documents = [
+        ("zarr.json", ArrayFormat::Zarr),
+        (".zarray", ArrayFormat::Zarr),
+        (".zgroup", ArrayFormat::Zarr),
+        ("attributes.json", ArrayFormat::N5),
+        ("info", ArrayFormat::Precomputed),
+    ];
+    for (name, format) in documents {
+        if directory.contains(name)? {
+            return Ok(Some(format));
+        }
+    }
+    Ok(None)
+}
+
+/// Creates a volume of many objects.
+pub(crate) fn create_directory(
+    directory: &Directory,
+    format: ArrayFormat,
+    options: &WriteOptions,
+) -> Result<Box<dyn Writer>> {
+    match format {
+        ArrayFormat::Zarr => zarr::create(directory, options),
+        ArrayFormat::N5 => n5::create(directory, options),
+        ArrayFormat::Precomputed => precomputed::create(directory, options),
+    }
+}
+
+/// Adds a scale to a pyramid that is there.
+pub(crate) fn add_scale(
+    location: &Location,
+    factor: [u64; 3],
+    options: &WriteOptions,
+) -> Result<Box<dyn Writer>> {
+    let (directory, format) = match location {
+        Location::Array { format, address } => (store::open_address(address)?, *format),
+        Location::Path(path) => (Directory::local(path), None),
+        _ => return Err(Error::unsupported(Place::path(location.path()), "no pyramid")),
+    };
+    let format = match format {
+        Some(format) => Some(format),
+        None => detect(&directory)?,
+    };
+    match format {
+        Some(ArrayFormat::Zarr) => zarr::add_scale(&directory, factor, options),
+        Some(ArrayFormat::N5) => n5::add_scale(&directory, factor, options),
+        Some(ArrayFormat::Precomputed) => precomputed::add_scale(&directory, factor, options),
+        None => Err(Error::unsupported(directory.place(""), "not a pyramid that can grow")),
+    }
+}
+
+/// The format of a new volume behind a URL: by the extension of its name.
+fn format_of_address(address: &str) -> Result<ArrayFormat> {
+    match extension(Path::new(address.trim_end_matches('/'))).as_str() {
+        "zarr" => Ok(ArrayFormat::Zarr),
+        "n5" => Ok(ArrayFormat::N5),
+        "precomputed" => Ok(ArrayFormat::Precomputed),
+        other => {
+            let message = format!("writing '.{other}' there; use zarr://, n5:// or precomputed://");
+            Err(Error::unsupported(Place::new(address), message))
+        }
     }
 }
 
 fn open_path(path: &Path, options: &OpenOptions) -> Result<Box<dyn Reader>> {
     let metadata = path.metadata().map_err(Error::at(path))?;
     if metadata.is_dir() {
-        return if zarr::is_zarr(path) {
-            zarr::open(path, options)
-        } else {
-            planes::open_folder(path, options)
+        let directory = Directory::local(path);
+        return match detect(&directory)? {
+            Some(format) => open_directory(&directory, Some(format), options),
+            None => planes::open_folder(path, options),
         };
     }
     let head = first_bytes(path)?;
@@ -59,8 +152,14 @@ pub(crate) fn create(location: &Location, options: &WriteOptions) -> Result<Box<
         Location::Dataset { path, .. } => {
             Err(Error::unsupported(Place::path(path), "HDF5 is read, not written"))
         }
+        Location::Array { format, address } => {
+            let format = format.map_or_else(|| format_of_address(address), Ok)?;
+            create_directory(&store::open_address(address)?, format, options)
+        }
         Location::Path(path) => match extension(path).as_str() {
-            "zarr" => zarr::create(path, options),
+            "zarr" => zarr::create(&Directory::local(path), options),
+            "n5" => n5::create(&Directory::local(path), options),
+            "precomputed" => precomputed::create(&Directory::local(path), options),
             "npy" => npy::create(path, options),
             "raw" | "bin" | "dat" => raw::create(path, options),
             "tif" | "tiff" => tiff::create(path, options),

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod bounding_box;
+mod chunked;
 pub mod dtype;
 pub mod error;
 mod format;
@@ -10,6 +11,7 @@ pub mod location;
 pub mod metadata;
 mod mmap;
 pub mod staging;
+pub mod store;
 pub mod volume;
 pub mod voxels;
 
@@ -18,6 +20,7 @@ pub use dtype::{DataType, Element};
 pub use error::{Error, Place, Result};
 pub use geometry::{Axis, VoxelSize};
 pub use limits::Limits;
-pub use metadata::Metadata;
+pub use metadata::{Metadata, Scale, ScaleChoice};
+pub use store::{Directory, Store};
 pub use volume::{OpenOptions, Volume, VolumeWriter, WriteOptions};
 pub use voxels::Voxels;

@@ -27,17 +27,50 @@ pub enum Location {
         /// Voxels of `[channel, z, y, x]`.
         shape: [u64; 4],
     },
+    /// A volume of many objects with its format given, or behind a URL: `n5://data/v.n5`,
+    /// `s3://bucket/v.zarr`, `precomputed://gs://bucket/labels`.
+    Array {
+        /// The format, if the name gives it; else the content tells.
+        format: Option<ArrayFormat>,
+        /// Path or URL.
+        address: String,
+    },
     /// `images/mosaic_{channel}_z{z}.tif`: one file per plane.
     Pattern(String),
 }
 
+/// Formats made of many objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArrayFormat {
+    /// OME-Zarr and Zarr v2 and v3, `zarr://`.
+    Zarr,
+    /// N5, `n5://`.
+    N5,
+    /// Neuroglancer precomputed, `precomputed://`.
+    Precomputed,
+}
+
 impl Location {
-    /// Path of the file, of the directory, or of the part of a pattern before its first field.
+    /// Path of the file or directory; the text of a pattern or URL.
     pub fn path(&self) -> &Path {
         match self {
             Self::Path(path) | Self::Dataset { path, .. } | Self::Raw { path, .. } => path,
-            Self::Pattern(text) => Path::new(text),
+            Self::Array { address: text, .. } | Self::Pattern(text) => Path::new(text),
         }
+    }
+
+    fn array(text: &str) -> Option<Self> {
+        let forced = [
+            ("zarr://", ArrayFormat::Zarr),
+            ("n5://", ArrayFormat::N5),
+            ("precomputed://", ArrayFormat::Precomputed),
+        ];
+        for (scheme, format) in forced {
+            if let Some(address) = text.strip_prefix(scheme) {
+                return Some(Self::Array { format: Some(format), address: address.to_owned() });
+            }
+        }
+        text.contains("://").then(|| Self::Array { format: None, address: text.to_owned() })
     }
 }
 
@@ -48,9 +81,8 @@ impl FromStr for Location {
         if text.is_empty() {
             return Err(Error::usage(Place::new("volume"), "the name is empty"));
         }
-        if let Some((scheme, _)) = text.split_once("://") {
-            let message = format!("remote volumes ({scheme}://) are not read; give a local path");
-            return Err(Error::unsupported(Place::new(text), message));
+        if let Some(location) = Self::array(text) {
+            return Ok(location);
         }
         if text.contains('{') && text.contains('}') {
             return Ok(Self::Pattern(text.to_owned()));
@@ -103,6 +135,18 @@ mod tests {
         let location: Location = "dir:odd/v.h5:volumes/raw".parse().unwrap();
         let path = PathBuf::from("dir:odd/v.h5");
         assert_eq!(location, Location::Dataset { path, dataset: "volumes/raw".into() });
+    }
+
+    #[test]
+    fn formats_are_forced_by_a_scheme() {
+        let array = |text: &str| match text.parse().unwrap() {
+            Location::Array { format, address } => (format, address),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(array("n5://a/v"), (Some(ArrayFormat::N5), "a/v".to_owned()));
+        let nested = array("precomputed://gs://b/v");
+        assert_eq!(nested, (Some(ArrayFormat::Precomputed), "gs://b/v".to_owned()));
+        assert_eq!(array("https://h/v.zarr"), (None, "https://h/v.zarr".to_owned()));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What is known of a volume without reading its voxels.
 
 use crate::dtype::DataType;
+use crate::error::{Error, Place, Result};
 use crate::geometry::VoxelSize;
 
 /// Description of a volume: `[channel, z, y, x]`, whatever the order on disk.
@@ -24,8 +25,57 @@ pub struct Metadata {
     pub shard_shape: Option<[u64; 3]>,
     /// Codecs from the first applied on writing to the last; empty for uncompressed data.
     pub codecs: Vec<String>,
-    /// Shapes of all scales of a pyramid, finest first; one entry for a plain volume.
-    pub scales: Vec<[u64; 3]>,
+    /// All scales of a pyramid, finest first; one entry for a plain volume.
+    pub scales: Vec<Scale>,
+}
+
+/// One scale of a pyramid.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scale {
+    /// Voxels along z, y and x.
+    pub shape: [u64; 3],
+    /// Edge lengths of a voxel, where the file gives them.
+    pub voxel_size: Option<VoxelSize>,
+}
+
+/// Which scale of a pyramid to open.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ScaleChoice {
+    /// By number, 0 = finest.
+    Index(usize),
+    /// The coarsest scale whose voxels are at most this large along each axis (to 1 %); the finest if
+    /// all are larger.
+    VoxelSize(VoxelSize),
+}
+
+impl Default for ScaleChoice {
+    fn default() -> Self {
+        Self::Index(0)
+    }
+}
+
+impl ScaleChoice {
+    /// The number of the scale that is meant.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if there is no such scale, or the voxel sizes are not known.
+    pub fn index_in(&self, scales: &[Scale], place: &Place) -> Result<usize> {
+        let usage = |message: String| Err(Error::usage(place.clone(), message));
+        match *self {
+            Self::Index(index) if index < scales.len() => Ok(index),
+            Self::Index(index) => {
+                usage(format!("scale {index} does not exist, there are {}", scales.len()))
+            }
+            Self::VoxelSize(wanted) => {
+                let sizes: Option<Vec<VoxelSize>> = scales.iter().map(|s| s.voxel_size).collect();
+                let Some(sizes) = sizes else {
+                    return usage(format!("no voxel sizes to choose {wanted} by"));
+                };
+                let fits = |s: &VoxelSize| (0..3).all(|a| s.nm_zyx[a] <= wanted.nm_zyx[a] * 1.01);
+                Ok(sizes.iter().rposition(fits).unwrap_or(0))
+            }
+        }
+    }
 }
 
 impl Metadata {
@@ -41,7 +91,7 @@ impl Metadata {
             chunk_shape: [1, shape[1], shape[2]],
             shard_shape: None,
             codecs: Vec::new(),
-            scales: vec![shape],
+            scales: vec![Scale { shape, voxel_size: None }],
         }
     }
 

@@ -8,9 +8,10 @@ use crate::error::{Error, Place, Result};
 use crate::format;
 use crate::geometry::VoxelSize;
 use crate::limits::Limits;
-use crate::location::Location;
-use crate::metadata::Metadata;
+use crate::location::{ArrayFormat, Location};
+use crate::metadata::{Metadata, ScaleChoice};
 pub use crate::staging::WriteMode;
+use crate::store::{Directory, Durability};
 use crate::voxels::Voxels;
 
 /// A format's side of a volume that can be read. Object safe; regions are checked by [`Volume`].
@@ -40,22 +41,50 @@ pub(crate) trait Writer: Send + Sync {
 }
 
 /// How to open a volume.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct OpenOptions {
     /// Bounds on memory that the file's header can ask for.
     pub limits: Limits,
-    /// Scale of a pyramid, 0 = finest.
-    pub scale: usize,
+    /// Scale of a pyramid. Default: the finest.
+    pub scale: ScaleChoice,
     /// Time point of a volume that has a time axis.
     pub time: usize,
+    /// Bytes of decoded chunks to keep for the next read, in formats made of compressed chunks. Chunks
+    /// that a region takes whole are not kept. Default 64 MiB.
+    pub cache_bytes: u64,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            scale: ScaleChoice::default(),
+            time: 0,
+            cache_bytes: 64 << 20,
+        }
+    }
 }
 
 impl OpenOptions {
     /// Sets the scale of a pyramid, 0 = finest.
     #[must_use]
     pub fn with_scale(mut self, scale: usize) -> Self {
-        self.scale = scale;
+        self.scale = ScaleChoice::Index(scale);
+        self
+    }
+
+    /// Chooses the scale of a pyramid by the size of its voxels, see [`ScaleChoice`].
+    #[must_use]
+    pub fn with_scale_of(mut self, voxel_size: VoxelSize) -> Self {
+        self.scale = ScaleChoice::VoxelSize(voxel_size);
+        self
+    }
+
+    /// Sets the bound on decoded chunks that are kept.
+    #[must_use]
+    pub fn with_cache_bytes(mut self, bytes: u64) -> Self {
+        self.cache_bytes = bytes;
         self
     }
 
@@ -93,7 +122,8 @@ impl std::fmt::Debug for Volume {
 
 impl Volume {
     /// Opens a volume by name: `v.zarr`, `v.h5:raw`, `v.npy`, `v.raw:uint8:z,y,x`, `stack.tif`,
-    /// `folder/` or `mosaic_{channel}_z{z}.tif`. Reads headers only.
+    /// `folder/`, `mosaic_{channel}_z{z}.tif`, `s3://bucket/v.zarr`, `https://host/v.n5/raw`,
+    /// `precomputed://gs://bucket/segmentation`. Reads headers only.
     ///
     /// # Errors
     /// Names the file and what was expected against what was found.
@@ -107,17 +137,29 @@ impl Volume {
     /// As [`Volume::open`]; also if the scale or time point does not exist.
     pub fn open_with(name: &str, options: &OpenOptions) -> Result<Self> {
         let location: Location = name.parse()?;
-        let reader = format::open(&location, options)?;
+        Self::from_reader(name, format::open(&location, options)?, options)
+    }
+
+    /// Opens a volume of many objects (Zarr, N5, precomputed) in a store of one's own.
+    ///
+    /// # Errors
+    /// As [`Volume::open_with`].
+    pub fn open_in(directory: &Directory, options: &OpenOptions) -> Result<Self> {
+        let reader = format::open_directory(directory, None, options)?;
+        Self::from_reader(&directory.place("").to_string(), reader, options)
+    }
+
+    fn from_reader(name: &str, reader: Box<dyn Reader>, options: &OpenOptions) -> Result<Self> {
         let metadata = reader.metadata();
         if metadata.shape.contains(&0) {
             let message = format!("volume of shape {:?} has no voxels", metadata.shape);
             return Err(Error::format(Place::new(name), message));
         }
-        if options.scale >= metadata.scales.len() {
-            let (scale, count) = (options.scale, metadata.scales.len());
-            let message = format!("scale {scale} does not exist, there are {count}");
-            return Err(Error::usage(Place::new(name), message));
+        let mut scales = metadata.scales.clone();
+        if let [only] = &mut scales[..] {
+            only.voxel_size = metadata.voxel_size;
         }
+        options.scale.index_in(&scales, &Place::new(name))?;
         Ok(Self { name: name.to_owned(), limits: options.limits.clone(), reader })
     }
 
@@ -187,14 +229,30 @@ pub struct WriteOptions {
     pub chunk_shape: Option<[u64; 3]>,
     /// Shard shape `[z, y, x]` for OME-Zarr 0.5; `None` = no shards.
     pub shard_shape: Option<[u64; 3]>,
+    /// Encoding of chunks before compression, where the format has a choice (precomputed).
+    pub encoding: Encoding,
     /// Compression.
     pub codec: Codec,
+    /// When written chunks are safe.
+    pub durability: Durability,
     /// Version of OME-Zarr, where that is the format.
     pub ome: OmeVersion,
     /// What to do with an output that is there already.
     pub mode: WriteMode,
     /// Attributes to be kept with the volume where the format has room for them (Zarr).
     pub attributes: BTreeMap<String, serde_json::Value>,
+}
+
+/// Encoding of the voxels of a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Encoding {
+    /// One value after the other.
+    #[default]
+    Raw,
+    /// Neuroglancer's block-wise table look-up, for labels of `uint32` and `uint64`.
+    CompressedSegmentation,
+    /// A PNG image, for `uint8` and `uint16`.
+    Png,
 }
 
 /// Version of the OME-Zarr metadata.
@@ -225,6 +283,8 @@ pub enum Codec {
     Raw,
     /// Zstandard with a level from 1 to 22.
     Zstd(i32),
+    /// Blosc: LZ4 with byte shuffle and a level from 0 to 9 (Zarr, N5).
+    Blosc(u32),
     /// Deflate (gzip, zlib) with a level from 0 to 9.
     Gzip(u32),
 }
@@ -239,7 +299,9 @@ impl WriteOptions {
             voxel_size: None,
             chunk_shape: None,
             shard_shape: None,
+            encoding: Encoding::default(),
             codec: Codec::Zstd(3),
+            durability: Durability::default(),
             ome: OmeVersion::default(),
             mode: WriteMode::default(),
             attributes: BTreeMap::new(),
@@ -308,6 +370,33 @@ impl VolumeWriter {
         }
         let location: Location = name.parse()?;
         let writer = format::create(&location, options)?;
+        Ok(Self { name: name.to_owned(), options: options.clone(), writer })
+    }
+
+    /// Creates a volume of many objects in a store of one's own.
+    ///
+    /// # Errors
+    /// As [`VolumeWriter::create`].
+    pub fn create_in(
+        directory: &Directory,
+        format: ArrayFormat,
+        options: &WriteOptions,
+    ) -> Result<Self> {
+        let writer = format::create_directory(directory, format, options)?;
+        let name = directory.place("").to_string();
+        Ok(Self { name, options: options.clone(), writer })
+    }
+
+    /// Adds a coarser scale to a pyramid (OME-Zarr, N5, precomputed) that is there: voxels `factor`
+    /// (`[z, y, x]`) times as large as those of its finest scale. `options` give shape and type of the
+    /// new scale; the pyramid lists it when [`VolumeWriter::finish`] succeeds.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] if the scale is there, [`Error::Unsupported`] if the format has no scales;
+    /// as [`VolumeWriter::create`].
+    pub fn add_scale(name: &str, factor: [u64; 3], options: &WriteOptions) -> Result<Self> {
+        let location: Location = name.parse()?;
+        let writer = format::add_scale(&location, factor, options)?;
         Ok(Self { name: name.to_owned(), options: options.clone(), writer })
     }
 

@@ -47,7 +47,7 @@ struct Description<'a> {
     /// From the first applied on writing to the last.
     codecs: &'a [String],
     /// Shapes of a pyramid, finest first.
-    scales: &'a [[u64; 3]],
+    scales: Vec<[u64; 3]>,
     /// Of all channels of this scale, uncompressed.
     bytes: u64,
 }
@@ -66,7 +66,7 @@ impl<'a> Description<'a> {
             chunk_shape: metadata.chunk_shape,
             shard_shape: metadata.shard_shape,
             codecs: &metadata.codecs,
-            scales: &metadata.scales,
+            scales: metadata.scales.iter().map(|s| s.shape).collect(),
             bytes: metadata.num_bytes(),
         }
     }

@@ -42,8 +42,8 @@ pub(crate) struct PngReader {
 impl PngReader {
     /// Reads the header.
     pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Self> {
-        if options.scale > 0 || options.time > 0 {
-            let message = "PNG has one scale and one time point";
+        if options.time > 0 {
+            let message = "PNG has one time point";
             return Err(Error::usage(Place::path(path), message));
         }
         let reader = decoder(path, &options.limits)?;

@@ -7,6 +7,8 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Place, Result};
+use crate::metadata::Scale;
+use crate::store::Directory;
 use crate::volume::{OpenOptions, Reader, WriteOptions, Writer};
 
 mod axes;
@@ -28,13 +30,28 @@ use reader::ZarrReader;
 /// Directories above an array in which its OME metadata is looked for.
 const MAX_PARENTS: usize = 3;
 
+fn local(directory: &Directory) -> Result<PathBuf> {
+    let path = directory.store().local_path(&directory.key(""));
+    path.ok_or_else(|| Error::unsupported(directory.place(""), "Zarr that is not local"))
+}
+
+/// Adds a scale.
+pub(crate) fn add_scale(
+    directory: &Directory,
+    _factor: [u64; 3],
+    _options: &WriteOptions,
+) -> Result<Box<dyn Writer>> {
+    Err(Error::unsupported(directory.place(""), "scales"))
+}
+
 /// Whether a directory is a Zarr array or group.
-pub(crate) fn is_zarr(path: &Path) -> bool {
+fn is_zarr(path: &Path) -> bool {
     ["zarr.json", ".zarray", ".zgroup"].iter().any(|name| path.join(name).is_file())
 }
 
 /// Opens an OME-Zarr group at a scale, or a plain array.
-pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Reader>> {
+pub(crate) fn open(directory: &Directory, options: &OpenOptions) -> Result<Box<dyn Reader>> {
+    let path = &local(directory)?;
     let node = Node::read(path, &options.limits)?
         .ok_or_else(|| Error::unsupported(Place::path(path), "not a Zarr array or group"))?;
     let reader = match node.kind {
@@ -45,18 +62,18 @@ pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Reader>
 }
 
 /// Creates an OME-Zarr group of one scale.
-pub(crate) fn create(path: &Path, options: &WriteOptions) -> Result<Box<dyn Writer>> {
-    Ok(Box::new(writer::ZarrWriter::create(path, options)?))
+pub(crate) fn create(directory: &Directory, options: &WriteOptions) -> Result<Box<dyn Writer>> {
+    Ok(Box::new(writer::ZarrWriter::create(&local(directory)?, options)?))
 }
 
 fn open_group(group: &Node, options: &OpenOptions) -> Result<ZarrReader> {
     let place = Place::path(&group.path);
     let ome = Multiscale::of(group)?.ok_or_else(|| no_multiscales(group))?;
-    let dataset = ome.datasets.get(options.scale).ok_or_else(|| {
+    let dataset = ome.datasets.get(index(options)).ok_or_else(|| {
         let found = ome.datasets.len();
         Error::usage(
             place.clone(),
-            format!("scale {} does not exist, there are {found}", options.scale),
+            format!("scale {} does not exist, there are {found}", index(options)),
         )
     })?;
     let array = dataset_node(group, &dataset.path, options)?;
@@ -65,13 +82,13 @@ fn open_group(group: &Node, options: &OpenOptions) -> Result<ZarrReader> {
     let mut reader = ZarrReader::new(&group.path, &dataset.path, &array, header, axes, options)?;
     reader.metadata.format = format!("ome-zarr {}", ome.version);
     reader.metadata.scales = scale_shapes(group, &ome, &reader.axes, options)?;
-    ome.describe(options.scale, &reader.axes, &mut reader.metadata);
+    ome.describe(index(options), &reader.axes, &mut reader.metadata);
     Ok(reader)
 }
 
 fn open_array(array: &Node, options: &OpenOptions) -> Result<ZarrReader> {
-    if options.scale != 0 {
-        let message = format!("scale {} does not exist, a plain array has one", options.scale);
+    if index(options) != 0 {
+        let message = format!("scale {} does not exist, a plain array has one", index(options));
         return Err(Error::usage(Place::path(&array.path), message));
     }
     let header = ArrayHeader::of(array)?;
@@ -109,10 +126,10 @@ fn scale_shapes(
     ome: &Multiscale,
     axes: &StoredAxes,
     options: &OpenOptions,
-) -> Result<Vec<[u64; 3]>> {
+) -> Result<Vec<Scale>> {
     let shape = |dataset: &ome::Dataset| {
         let header = ArrayHeader::of(&dataset_node(group, &dataset.path, options)?)?;
-        Ok(axes.zyx(&header.shape, 1))
+        Ok(Scale { shape: axes.zyx(&header.shape, 1), voxel_size: None })
     };
     ome.datasets.iter().map(shape).collect()
 }
@@ -143,4 +160,11 @@ fn no_multiscales(group: &Node) -> Error {
     let message =
         format!("Zarr group without OME multiscales; name an array inside it (found: {inside})");
     Error::usage(Place::path(&group.path), message)
+}
+
+fn index(options: &OpenOptions) -> usize {
+    match options.scale {
+        crate::ScaleChoice::Index(index) => index,
+        crate::ScaleChoice::VoxelSize(_) => 0,
+    }
 }

@@ -95,7 +95,8 @@ fn metadata_of_a_plain_volume() {
     assert_eq!(metadata.channels, ["0"]);
     // No size was given, so none is read: not 1 micrometre.
     assert_eq!(metadata.voxel_size, None);
-    assert_eq!(metadata.scales, [[100, 70, 10]]);
+    assert_eq!(metadata.scales.len(), 1);
+    assert_eq!(metadata.scales[0].shape, [100, 70, 10]);
     let plane = write(folder.path(), "p.zarr", &WriteOptions::new(DataType::U8, [1, 1500, 900]), 0);
     assert_eq!(Volume::open(&plane).unwrap().metadata().chunk_shape, [1, 1024, 900]);
 }
@@ -211,7 +212,8 @@ fn pyramid(path: &Path) {
     pattern::check_all(&volume);
     assert_eq!(volume.metadata().stored_axes, "tczyx");
     assert_eq!(volume.metadata().channels, ["DAPI", "CD8"]);
-    assert_eq!(volume.metadata().scales, [[9, 21, 33], [9, 11, 17]]);
+    let shapes: Vec<_> = volume.metadata().scales.iter().map(|s| s.shape).collect();
+    assert_eq!(shapes, [[9, 21, 33], [9, 11, 17]]);
     let nm = volume.metadata().voxel_size.unwrap().nm_zyx;
     assert_eq!(nm.map(f64::round), [40.0, 8.0, 4.0]);
     let first = at(0, 0).unwrap().read(0, &BoundingBox::whole([9, 21, 33])).unwrap();

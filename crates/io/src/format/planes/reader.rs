@@ -202,7 +202,7 @@ fn describe(first: &[Box<dyn PlaneSource>], names: Vec<String>, grouping: Groupi
     }
     metadata.format = format!("{} planes", metadata.format);
     metadata.stored_axes = if names.len() > 1 { "czyx" } else { "zyx" }.to_owned();
-    metadata.scales = vec![metadata.shape];
+    metadata.scales[0].shape = metadata.shape;
     metadata.channels = names;
     metadata
 }

@@ -33,11 +33,6 @@ impl TiffReader {
     /// # Errors
     /// [`Error::Format`] if it is truncated, damaged, or its pages differ in shape or type.
     pub(crate) fn open(path: &Path, options: &OpenOptions, keep: KeepOpen) -> Result<Self> {
-        if options.scale > 0 {
-            let message =
-                format!("scale {} does not exist, TIFF is read at scale 0", options.scale);
-            return Err(Error::usage(Place::path(path), message));
-        }
         let file = File::open(path).map_err(Error::at(path))?;
         let stack = Stack::read(&file, path, options)?;
         let metadata = stack.metadata();

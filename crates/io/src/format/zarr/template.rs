@@ -53,6 +53,9 @@ impl Template<'_> {
             Codec::Raw => Value::Null,
             Codec::Zstd(level) => json!({ "id": "zstd", "level": level }),
             Codec::Gzip(level) => json!({ "id": "gzip", "level": level }),
+            Codec::Blosc(level) => json!({
+                "id": "blosc", "cname": "lz4", "clevel": level, "shuffle": 1, "blocksize": 0,
+            }),
         };
         json!({
             "zarr_format": 2,
@@ -81,6 +84,13 @@ impl Template<'_> {
             ),
             Codec::Gzip(level) => {
                 codecs.push(json!({ "name": "gzip", "configuration": { "level": level } }));
+            }
+            Codec::Blosc(level) => {
+                let configuration = json!({
+                    "cname": "lz4", "clevel": level, "shuffle": "shuffle",
+                    "typesize": dtype.size(), "blocksize": 0,
+                });
+                codecs.push(json!({ "name": "blosc", "configuration": configuration }));
             }
         }
         let names: Vec<&str> = self.axes.iter().map(|axis| axis.name()).collect();

@@ -165,6 +165,7 @@ fn check_codec(options: &WriteOptions, place: &Place) -> Result<()> {
             format!("zstd level {level}: not 1 to 22")
         }
         Codec::Gzip(level) if level > 9 => format!("gzip level {level}: not 0 to 9"),
+        Codec::Blosc(level) if level > 9 => format!("blosc level {level}: not 0 to 9"),
         _ => return Ok(()),
     };
     Err(Error::usage(place.clone(), wrong))

@@ -1,0 +1,193 @@
+//! Files of the local file system.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error::{Error, Result};
+
+use super::{ByteRange, Request, Store, check_key};
+
+/// When written data is safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// When the operating system writes it: after some seconds. Survives a crash of the program.
+    #[default]
+    Buffered,
+    /// When the call returns: survives loss of power. Each object is synced.
+    Synced,
+}
+
+/// A directory whose files are the objects.
+#[derive(Debug)]
+pub struct LocalStore {
+    root: PathBuf,
+    name: String,
+    durability: Durability,
+}
+
+impl LocalStore {
+    /// The store of a directory, which need not exist yet.
+    pub fn new(root: &Path) -> Self {
+        let durability = Durability::default();
+        Self { root: root.to_owned(), name: root.display().to_string(), durability }
+    }
+
+    /// Sets when written data is safe.
+    #[must_use]
+    pub fn with_durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Sets the name that messages use, where the root is a temporary directory.
+    #[must_use]
+    pub fn with_name(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    fn path(&self, key: &str) -> Result<PathBuf> {
+        check_key(&self.name, key)?;
+        Ok(self.root.join(key))
+    }
+
+    fn io_error(&self, key: &str) -> impl FnOnce(std::io::Error) -> Error {
+        let place = self.place(key);
+        |source| Error::io(place, source)
+    }
+}
+
+impl Store for LocalStore {
+    fn location(&self) -> &str {
+        &self.name
+    }
+
+    fn get(&self, request: Request<'_>, out: &mut Vec<u8>) -> Result<bool> {
+        let Request { key, range, limit } = request;
+        let file = match File::open(self.path(key)?) {
+            Err(e) if is_absent(&e) => return Ok(false),
+            other => other.map_err(self.io_error(key))?,
+        };
+        let size = match range {
+            // No need to ask: a short file fails to fill the buffer.
+            ByteRange::Span { start, length } if length <= limit => start.saturating_add(length),
+            _ => file.metadata().map_err(self.io_error(key))?.len(),
+        };
+        let (start, length) = range.within(size, limit, &self.place(key))?;
+        // Not cleared first: memory that is there already need not be set to zero.
+        out.resize(length, 0);
+        match file.read_exact_at(out, start) {
+            Err(e) if e.kind() == ErrorKind::UnexpectedEof => {
+                let size = file.metadata().map_err(self.io_error(key))?.len();
+                range.within(size, limit, &self.place(key))?;
+                // The file grew in the meantime.
+                Err(Error::io(self.place(key), e))
+            }
+            Err(e) if e.kind() == ErrorKind::IsADirectory => Ok(false),
+            other => other.map(|()| true).map_err(self.io_error(key)),
+        }
+    }
+
+    fn size(&self, key: &str) -> Result<Option<u64>> {
+        match fs::metadata(self.path(key)?) {
+            Err(e) if is_absent(&e) => Ok(None),
+            Ok(metadata) if metadata.is_dir() => Ok(None),
+            other => other.map(|m| Some(m.len())).map_err(self.io_error(key)),
+        }
+    }
+
+    fn put(&self, key: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.path(key)?;
+        let temporary = temporary_beside(&path);
+        let written = write_new(&temporary, bytes, self.durability)
+            .and_then(|()| replace(&temporary, &path))
+            .and_then(|()| sync_directory(&path, self.durability));
+        written.map_err(|source| {
+            // The error that matters is on its way; what is left of the file only takes space.
+            let _ = fs::remove_file(&temporary);
+            Error::io(self.place(key), source)
+        })
+    }
+
+    fn delete(&self, key: &str) -> Result<()> {
+        match fs::remove_file(self.path(key)?) {
+            Err(e) if is_absent(&e) => Ok(()),
+            other => other.map_err(self.io_error(key)),
+        }
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        let path = if prefix.is_empty() { self.root.clone() } else { self.path(prefix)? };
+        let entries = match fs::read_dir(&path) {
+            Err(e) if is_absent(&e) => return Ok(Vec::new()),
+            other => other.map_err(self.io_error(prefix))?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(self.io_error(prefix))?.path();
+            let Some(name) = path.file_name().and_then(|n| n.to_str()) else { continue };
+            names.push(if path.is_dir() { format!("{name}/") } else { name.to_owned() });
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn local_path(&self, key: &str) -> Option<PathBuf> {
+        if key.is_empty() { Some(self.root.clone()) } else { self.path(key).ok() }
+    }
+}
+
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+fn temporary_beside(path: &Path) -> PathBuf {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}-{number}.partial", std::process::id()))
+}
+
+/// Writes a file; makes its directory if it is not there.
+fn write_new(path: &Path, bytes: &[u8], durability: Durability) -> std::io::Result<()> {
+    let mut file = match File::create(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            File::create(path)?
+        }
+        other => other?,
+    };
+    file.write_all(bytes)?;
+    if durability == Durability::Synced {
+        file.sync_data()?;
+    }
+    Ok(())
+}
+
+/// Renames over a file that may be there. ext4 writes the new file to disk before a rename that
+/// replaces another, which is twenty times slower than an exchange followed by a removal; whoever wants
+/// the data on disk asks for [`Durability::Synced`].
+fn replace(temporary: &Path, path: &Path) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        match renameat_with(CWD, temporary, CWD, path, RenameFlags::EXCHANGE) {
+            Ok(()) => return fs::remove_file(temporary),
+            // Nothing to exchange with, or a file system that cannot.
+            Err(_) => {}
+        }
+    }
+    fs::rename(temporary, path)
+}
+
+fn sync_directory(path: &Path, durability: Durability) -> std::io::Result<()> {
+    match (durability, path.parent()) {
+        (Durability::Synced, Some(parent)) => File::open(parent)?.sync_all(),
+        _ => Ok(()),
+    }
+}
