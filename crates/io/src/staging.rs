@@ -1,8 +1,10 @@
 //! Outputs that appear whole or not at all: written under a temporary name, renamed at the end.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
 
 use crate::error::{Error, Place, Result};
 
@@ -55,6 +57,16 @@ impl Staged {
         &self.temporary
     }
 
+    /// Writes all files and directories of the output to the disk, so that what the next
+    /// [`Staged::commit`] shows survives a loss of power. Files in parallel: a disk that has many to
+    /// write at a time does it in fewer turns.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the file that the system could not write.
+    pub fn sync(&self) -> Result<()> {
+        sync_tree(&self.temporary)
+    }
+
     /// Puts the finished output at its final path.
     ///
     /// # Errors
@@ -90,6 +102,16 @@ impl Drop for Staged {
             let _ = remove(&self.temporary);
         }
     }
+}
+
+fn sync_tree(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        let entries: Vec<_> = fs::read_dir(path).map_err(Error::at(path))?.collect();
+        entries
+            .into_par_iter()
+            .try_for_each(|entry| sync_tree(&entry.map_err(Error::at(path))?.path()))?;
+    }
+    File::open(path).and_then(|file| file.sync_all()).map_err(Error::at(path))
 }
 
 fn remove(path: &Path) -> Result<()> {

@@ -5,6 +5,8 @@
 mod flat;
 #[path = "tests/hdf5.rs"]
 mod hdf5;
+#[path = "tests/memory.rs"]
+mod memory;
 #[path = "tests/outputs.rs"]
 mod outputs;
 #[path = "tests/pattern.rs"]
@@ -15,6 +17,8 @@ mod peers;
 mod planes;
 #[path = "tests/png.rs"]
 mod png_files;
+#[path = "tests/pyramid.rs"]
+mod pyramid;
 #[path = "tests/tiff.rs"]
 mod tiff;
 #[path = "tests/tiff_builder.rs"]
