@@ -43,10 +43,7 @@ impl Staged {
             .ok_or_else(|| Error::usage(place, "not a name for an output"))?
             .to_string_lossy()
             .into_owned();
-        let parent = match target.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
+        let parent = parent_of(target);
         fs::create_dir_all(parent).map_err(Error::at(parent))?;
         let temporary = unused_name(parent, &name);
         Ok(Self { target: target.to_owned(), temporary, mode, committed: false })
@@ -65,6 +62,17 @@ impl Staged {
     /// [`Error::Io`] with the file that the system could not write.
     pub fn sync(&self) -> Result<()> {
         sync_tree(&self.temporary)
+    }
+
+    /// [`Staged::sync`] and [`Staged::commit`], and the new name on the disk as well.
+    ///
+    /// # Errors
+    /// As the two.
+    pub fn commit_synced(self) -> Result<()> {
+        self.sync()?;
+        let parent = parent_of(&self.target).to_owned();
+        self.commit()?;
+        File::open(&parent).and_then(|directory| directory.sync_all()).map_err(Error::at(&parent))
     }
 
     /// Puts the finished output at its final path.
@@ -101,6 +109,13 @@ impl Drop for Staged {
             // Nothing to tell anyone here: the error that led to this drop is on its way already.
             let _ = remove(&self.temporary);
         }
+    }
+}
+
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
     }
 }
 

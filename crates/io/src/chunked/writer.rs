@@ -80,11 +80,10 @@ impl Output {
         for (name, document) in &self.documents {
             self.directory.put_json(name, document)?;
         }
-        if let Some((staged, durability)) = self.staged {
-            if durability == Durability::Synced {
-                staged.sync()?;
-            }
-            staged.commit()?;
+        match self.staged {
+            Some((staged, Durability::Synced)) => staged.commit_synced()?,
+            Some((staged, Durability::Buffered)) => staged.commit()?,
+            None => {}
         }
         self.last
             .iter()
