@@ -15,6 +15,8 @@ mod peers;
 mod planes;
 #[path = "tests/png.rs"]
 mod png_files;
+#[path = "tests/pyramids.rs"]
+mod pyramids;
 #[path = "tests/tiff.rs"]
 mod tiff;
 #[path = "tests/tiff_builder.rs"]
@@ -23,6 +25,8 @@ mod tiff_builder;
 mod tiff_faults;
 #[path = "tests/tiff_peers.rs"]
 mod tiff_peers;
+#[path = "tests/tiles.rs"]
+mod tiles;
 #[path = "tests/zarr.rs"]
 mod zarr;
 #[path = "tests/zarr_faults.rs"]
