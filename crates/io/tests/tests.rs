@@ -1,6 +1,8 @@
 //! Behaviour of the crate as others see it: one binary for all formats.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, missing_docs)]
 
+#[path = "tests/expressions.rs"]
+mod expressions;
 #[path = "tests/flat.rs"]
 mod flat;
 #[path = "tests/hdf5.rs"]
