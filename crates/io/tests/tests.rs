@@ -7,6 +7,8 @@ mod expressions;
 mod flat;
 #[path = "tests/hdf5.rs"]
 mod hdf5;
+#[path = "tests/hdf5_write.rs"]
+mod hdf5_write;
 #[path = "tests/outputs.rs"]
 mod outputs;
 #[path = "tests/pattern.rs"]
