@@ -149,9 +149,7 @@ pub(crate) fn create(location: &Location, options: &WriteOptions) -> Result<Box<
     match location {
         Location::Pattern(pattern) => planes::create_pattern(pattern, options),
         Location::Raw { path, .. } => raw::create(path, options),
-        Location::Dataset { path, .. } => {
-            Err(Error::unsupported(Place::path(path), "HDF5 is read, not written"))
-        }
+        Location::Dataset { path, dataset } => hdf5::create(path, dataset, options),
         Location::Array { format, address } => {
             let format = format.map_or_else(|| format_of_address(address), Ok)?;
             create_directory(&store::open_address(address)?, format, options)
@@ -164,6 +162,10 @@ pub(crate) fn create(location: &Location, options: &WriteOptions) -> Result<Box<
             "raw" | "bin" | "dat" => raw::create(path, options),
             "tif" | "tiff" => tiff::create(path, options),
             "png" => png::create(path, options),
+            "h5" | "hdf5" | "hdf" | "he5" => {
+                let message = format!("name a dataset: {}:DATASET", path.display());
+                Err(Error::usage(Place::path(path), message))
+            }
             other => {
                 let message = format!("writing '.{other}'; known outputs are {WRITABLE}");
                 Err(Error::unsupported(Place::path(path), message))

@@ -1,12 +1,16 @@
 //! Behaviour of the crate as others see it: one binary for all formats.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, missing_docs)]
 
+#[path = "tests/expressions.rs"]
+mod expressions;
 #[path = "tests/flat.rs"]
 mod flat;
 #[path = "tests/hdf5.rs"]
 mod hdf5;
 #[path = "tests/memory.rs"]
 mod memory;
+#[path = "tests/hdf5_write.rs"]
+mod hdf5_write;
 #[path = "tests/outputs.rs"]
 mod outputs;
 #[path = "tests/pattern.rs"]
@@ -19,6 +23,8 @@ mod planes;
 mod png_files;
 #[path = "tests/pyramid.rs"]
 mod pyramid;
+#[path = "tests/pyramids.rs"]
+mod pyramids;
 #[path = "tests/tiff.rs"]
 mod tiff;
 #[path = "tests/tiff_builder.rs"]
@@ -27,6 +33,8 @@ mod tiff_builder;
 mod tiff_faults;
 #[path = "tests/tiff_peers.rs"]
 mod tiff_peers;
+#[path = "tests/tiles.rs"]
+mod tiles;
 #[path = "tests/zarr.rs"]
 mod zarr;
 #[path = "tests/zarr_faults.rs"]
