@@ -7,10 +7,10 @@ mod expressions;
 mod flat;
 #[path = "tests/hdf5.rs"]
 mod hdf5;
-#[path = "tests/memory.rs"]
-mod memory;
 #[path = "tests/hdf5_write.rs"]
 mod hdf5_write;
+#[path = "tests/memory.rs"]
+mod memory;
 #[path = "tests/outputs.rs"]
 mod outputs;
 #[path = "tests/pattern.rs"]
@@ -23,8 +23,6 @@ mod planes;
 mod png_files;
 #[path = "tests/pyramid.rs"]
 mod pyramid;
-#[path = "tests/pyramids.rs"]
-mod pyramids;
 #[path = "tests/tiff.rs"]
 mod tiff;
 #[path = "tests/tiff_builder.rs"]
@@ -33,6 +31,8 @@ mod tiff_builder;
 mod tiff_faults;
 #[path = "tests/tiff_peers.rs"]
 mod tiff_peers;
+#[path = "tests/tiff_pyramids.rs"]
+mod tiff_pyramids;
 #[path = "tests/tiles.rs"]
 mod tiles;
 #[path = "tests/zarr.rs"]
