@@ -5,6 +5,14 @@
 mod flat;
 #[path = "tests/hdf5.rs"]
 mod hdf5;
+#[path = "tests/mrc.rs"]
+mod mrc;
+#[path = "tests/n5.rs"]
+mod n5;
+#[path = "tests/n5_faults.rs"]
+mod n5_faults;
+#[path = "tests/nrrd.rs"]
+mod nrrd;
 #[path = "tests/outputs.rs"]
 mod outputs;
 #[path = "tests/pattern.rs"]
