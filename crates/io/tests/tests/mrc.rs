@@ -86,13 +86,14 @@ fn ours_reads_mrcfile() {
 
 /// A file whose header has other words at some offsets.
 fn changed(folder: &Path, words: &[(usize, i32)]) -> PathBuf {
-    let path = folder.join("v.mrc");
-    write(&path, DataType::I16, [3, 4, 5], 1, 0);
-    let mut bytes = fs::read(&path).unwrap();
+    let whole = folder.join("whole.mrc");
+    write(&whole, DataType::I16, [3, 4, 5], 1, 0);
+    let mut bytes = fs::read(&whole).unwrap();
     for (at, word) in words {
         bytes[*at..*at + 4].copy_from_slice(&word.to_le_bytes());
     }
-    fs::remove_file(&path).unwrap();
+    fs::remove_file(&whole).unwrap();
+    let path = folder.join("v.mrc");
     fs::write(&path, bytes).unwrap();
     path
 }

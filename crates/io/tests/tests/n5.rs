@@ -8,7 +8,8 @@ use exavox_io::location::ArrayFormat;
 use exavox_io::store::{Directory, MemoryStore, Request, Store};
 use exavox_io::volume::{Codec, WriteMode};
 use exavox_io::{
-    BoundingBox, DataType, Error, OpenOptions, Result, Volume, VolumeWriter, VoxelSize, WriteOptions,
+    BoundingBox, DataType, Error, OpenOptions, Result, Volume, VolumeWriter, VoxelSize,
+    WriteOptions,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -71,7 +72,10 @@ fn metadata_of_a_plain_volume() {
     let volume = Volume::open(&name).unwrap();
     let metadata = volume.metadata();
     assert_eq!((&*metadata.format, &*metadata.stored_axes), ("n5", "zyx"));
-    assert_eq!((metadata.chunk_shape, &metadata.codecs[..]), ([64, 64, 10], &["zstd".to_owned()][..]));
+    assert_eq!(
+        (metadata.chunk_shape, &metadata.codecs[..]),
+        ([64, 64, 10], &["zstd".to_owned()][..])
+    );
     assert_eq!((&metadata.channels[..], metadata.voxel_size), (&["0".to_owned()][..], None));
     let names: Vec<String> = fs::read_dir(&name)
         .unwrap()

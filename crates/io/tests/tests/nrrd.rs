@@ -5,7 +5,8 @@ use std::path::Path;
 
 use exavox_io::volume::{Codec, WriteOrder};
 use exavox_io::{
-    BoundingBox, DataType, Error, Limits, OpenOptions, Volume, VolumeWriter, VoxelSize, WriteOptions,
+    BoundingBox, DataType, Error, Limits, OpenOptions, Volume, VolumeWriter, VoxelSize,
+    WriteOptions,
 };
 use proptest::prelude::*;
 
@@ -85,12 +86,35 @@ proptest! {
 
 const BASE: &str = "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 2\nencoding: raw\n";
 const FIELDS: [&str; 14] = [
-    "type", "dimension", "sizes", "encoding", "endian", "data file", "byte skip", "line skip", "kinds",
-    "space directions", "space units", "spacings", "units", "space",
+    "type",
+    "dimension",
+    "sizes",
+    "encoding",
+    "endian",
+    "data file",
+    "byte skip",
+    "line skip",
+    "kinds",
+    "space directions",
+    "space units",
+    "spacings",
+    "units",
+    "space",
 ];
 const VALUES: [&str; 13] = [
-    "uint16", "gzip", "4", "1 2 2 2", "18446744073709551615 2 2", "-1", "big", "(1,0,0) none (0,0,1)",
-    "\"nm\" \"nm\"", "nan 1 2", "domain list domain", "9223372036854775807", "h.nrrd",
+    "uint16",
+    "gzip",
+    "4",
+    "1 2 2 2",
+    "18446744073709551615 2 2",
+    "-1",
+    "big",
+    "(1,0,0) none (0,0,1)",
+    "\"nm\" \"nm\"",
+    "nan 1 2",
+    "domain list domain",
+    "9223372036854775807",
+    "h.nrrd",
 ];
 
 #[test]
@@ -128,7 +152,8 @@ fn ours_reads_peers() {
             // ITK's unit is the millimetre; without a size of its own it writes 1.
             "itk.nhdr" => assert_eq!(found, Some([1e6; 3])),
             _ => {
-                let close = found.unwrap().iter().zip([40.0, 8.0, 4.0]).all(|(f, e)| (f - e).abs() < 1e-6);
+                let close =
+                    found.unwrap().iter().zip([40.0, 8.0, 4.0]).all(|(f, e)| (f - e).abs() < 1e-6);
                 assert!(close, "{name}: {found:?}");
             }
         }
@@ -155,7 +180,8 @@ fn skips_and_line_ends_are_honoured() {
     let data = b"12345678";
     let name = file(folder.path(), BASE, data);
     assert_eq!(read(&name).unwrap(), data);
-    let name = file(folder.path(), &format!("{BASE}line skip: 2\nbyte skip: 3\n"), b"a\nb\n...12345678");
+    let name =
+        file(folder.path(), &format!("{BASE}line skip: 2\nbyte skip: 3\n"), b"a\nb\n...12345678");
     assert_eq!(read(&name).unwrap(), data);
     let name = file(folder.path(), &format!("{BASE}byte skip: -1\n"), b"anything 12345678");
     assert_eq!(read(&name).unwrap(), data);
@@ -225,7 +251,10 @@ fn damaged_gzip_is_named_with_expected_and_found() {
     for keep in [whole.len() - 1, whole.len() / 2] {
         fs::write(&path, &whole[..keep]).unwrap();
         let error = read(name).unwrap_err();
-        assert!(matches!(error, Error::Format { .. }) && error.to_string().contains("v.nrrd"), "{error}");
+        assert!(
+            matches!(error, Error::Format { .. }) && error.to_string().contains("v.nrrd"),
+            "{error}"
+        );
     }
     let mut damaged = whole.clone();
     let crc = damaged.len() - 6;

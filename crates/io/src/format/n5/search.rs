@@ -54,7 +54,9 @@ impl Search<'_> {
     /// Adds the datasets and pyramids below a group, in the order of their names.
     fn group(&mut self, directory: &Directory, path: &str, depth: usize) -> Result<()> {
         for name in directory.list()? {
-            let Some(name) = name.strip_suffix('/') else { continue };
+            // Outputs under construction begin with a dot.
+            let name = name.strip_suffix('/').filter(|name| !name.starts_with('.'));
+            let Some(name) = name else { continue };
             self.looked_at += 1;
             if depth >= MAX_DEPTH || self.looked_at > MAX_DIRECTORIES {
                 return Ok(());
