@@ -243,6 +243,43 @@ mod tests {
         }
     }
 
+    /// The values 1 to 6 as the specification prints them, big-endian `uint16`.
+    const VALUES: [u8; 12] = [0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6];
+    const BZIP2: &str = "425a68393141592653 59023e0dd200000040007f00200031 \
+        0c010d31a87394337c5dc914e1424008f83748";
+    const GZIP: &str = "1f8b08000000000000006360646062606660616065600300aaea6dbf0c000000";
+    const XZ: &str = "fd377a585a000004e6d6b4460200210116000000742fe5a3 \
+        01000b00010002000300040005000600 0d0309ca34ec15a70001240ca618d8d81fb6f37d010000000004595a";
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let digits: Vec<char> = hex.chars().filter(char::is_ascii_hexdigit).collect();
+        let byte =
+            |pair: &[char]| u8::from_str_radix(&pair.iter().collect::<String>(), 16).unwrap();
+        digits.chunks(2).map(byte).collect()
+    }
+
+    #[test]
+    fn blocks_of_the_specification_are_decoded_and_damage_is_seen() {
+        for (name, hex) in [("bzip2", BZIP2), ("gzip", GZIP), ("xz", XZ)] {
+            let (compression, data) = (Compression::named(name).unwrap(), bytes(hex));
+            let mut out = [0xAA; 12];
+            compression.decode(&data, &mut out).unwrap();
+            assert_eq!(out, VALUES, "{name}");
+            for end in 0..data.len() {
+                let cut = compression.decode(&data[..end], &mut [0; 12]);
+                assert!(cut.is_err(), "{name} cut to {end}");
+            }
+            for at in 0..data.len() {
+                let mut damaged = data.clone();
+                damaged[at] ^= 0x55;
+                let mut out = [0; 12];
+                // Fields that say nothing of the values (time, system) may differ.
+                let decoded = compression.decode(&damaged, &mut out);
+                assert!(decoded.is_err() || out == VALUES, "{name} damaged at {at}");
+            }
+        }
+    }
+
     #[test]
     fn an_xz_dictionary_of_gigabytes_is_refused() {
         // Stream header, then a block header whose dictionary is 4 GiB - 1 (property 40).

@@ -97,3 +97,67 @@ impl<'d> Part<'d> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// A stream of lz4-java of two parts, one compressed and one not, and its end mark.
+    fn stream(values: &[u8]) -> Vec<u8> {
+        let (first, second) = values.split_at(values.len() / 2);
+        let packed = lz4_flex::block::compress(first);
+        let mut out = Vec::new();
+        for (method, data, values) in
+            [(METHOD_LZ4, &packed[..], first), (METHOD_RAW, second, second), (METHOD_RAW, &[], &[])]
+        {
+            let mut hasher = XxHash32::with_seed(SEED);
+            hasher.write(values);
+            out.extend(BLOCK_MAGIC);
+            out.push(method | 5);
+            let checksum =
+                if values.is_empty() { 0 } else { hasher.finish() as u32 & CHECKSUM_BITS };
+            for number in [data.len() as u32, values.len() as u32, checksum] {
+                out.extend(number.to_le_bytes());
+            }
+            out.extend(data);
+        }
+        out
+    }
+
+    fn frame(values: &[u8]) -> Vec<u8> {
+        let info = lz4_flex::frame::FrameInfo::new().content_checksum(true);
+        let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
+        encoder.write_all(values).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn the_framing_is_told_by_the_first_bytes_and_damage_is_seen() {
+        let values: Vec<u8> = (0..400_u16).map(|i| (i / 7) as u8).collect();
+        let framings = [stream(&values), frame(&values), lz4_flex::block::compress(&values)];
+        for (n, data) in framings.iter().enumerate() {
+            let mut out = vec![0; values.len()];
+            decode(data, &mut out).unwrap();
+            assert!(out == values, "framing {n}");
+            for size in [values.len() - 1, values.len() + 1] {
+                assert!(decode(data, &mut vec![0; size]).is_err(), "framing {n} into {size}");
+            }
+            for end in 0..data.len() {
+                // The last bytes of a frame are its checksum, which may be left out.
+                let cut = decode(&data[..end], &mut out);
+                assert!(cut.is_err() || out == values, "framing {n} cut to {end}");
+            }
+            for at in 0..data.len() {
+                let mut damaged = data.clone();
+                damaged[at] ^= 0x15;
+                let mut out = vec![0; values.len()];
+                let decoded = decode(&damaged, &mut out);
+                // A bare block has no checksum: other values may come out, never a panic.
+                assert!(n == 2 || decoded.is_err() || out == values, "framing {n} at {at}");
+            }
+        }
+    }
+}
