@@ -133,6 +133,8 @@ fn open_path(path: &Path, options: &OpenOptions) -> Result<Box<dyn Reader>> {
         let directory = Directory::local(path);
         return match detect(&directory)? {
             Some(format) => open_directory(&directory, Some(format), options),
+            // A group of N5 need not have attributes, not even the container.
+            None if extension(path) == "n5" => n5::open(&directory, options),
             None => planes::open_folder(path, options),
         };
     }

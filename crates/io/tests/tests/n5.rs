@@ -179,6 +179,9 @@ fn containers_open_their_only_volume_or_list_what_they_hold() {
     // A group without attributes is one as well.
     fs::remove_file(root.join("labels.n5/attributes.json")).unwrap();
     pattern::check_all(&Volume::open(&format!("{name}/labels.n5")).unwrap());
+    fs::remove_file(root.join("attributes.json")).unwrap();
+    fs::remove_dir_all(root.join("em")).unwrap();
+    pattern::check_all(&Volume::open(&name).unwrap());
     let empty = folder.path().join("e.n5");
     fs::create_dir(&empty).unwrap();
     fs::write(empty.join("attributes.json"), "{}").unwrap();
