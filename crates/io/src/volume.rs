@@ -356,8 +356,8 @@ impl std::fmt::Debug for VolumeWriter {
 }
 
 impl VolumeWriter {
-    /// Creates a volume; the extension of the name tells the format: `.zarr` (OME-Zarr), `.npy`,
-    /// `.raw`, `.tif`/`.tiff`, `.png`, or a pattern of TIFF or PNG planes.
+    /// Creates a volume; the extension of the name tells the format: `.zarr` (OME-Zarr), `.n5`,
+    /// `.npy`, `.nrrd`, `.mrc`, `.raw`, `.tif`/`.tiff`, `.png`, or a pattern of TIFF or PNG planes.
     ///
     /// # Errors
     /// [`Error::Exists`] if it is there and may not be replaced, [`Error::Unsupported`] if the format

@@ -11,6 +11,14 @@ mod hdf5;
 mod hdf5_write;
 #[path = "tests/memory.rs"]
 mod memory;
+#[path = "tests/mrc.rs"]
+mod mrc;
+#[path = "tests/n5.rs"]
+mod n5;
+#[path = "tests/n5_faults.rs"]
+mod n5_faults;
+#[path = "tests/nrrd.rs"]
+mod nrrd;
 #[path = "tests/outputs.rs"]
 mod outputs;
 #[path = "tests/pattern.rs"]
