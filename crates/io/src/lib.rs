@@ -2,6 +2,7 @@
 
 pub mod bounding_box;
 mod chunked;
+pub mod compressed_segmentation;
 pub mod dtype;
 pub mod error;
 mod format;

@@ -1,6 +1,8 @@
 //! Behaviour of the crate as others see it: one binary for all formats.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, missing_docs)]
 
+#[path = "tests/compressed_segmentation.rs"]
+mod compressed_segmentation;
 #[path = "tests/flat.rs"]
 mod flat;
 #[path = "tests/hdf5.rs"]
@@ -15,6 +17,12 @@ mod peers;
 mod planes;
 #[path = "tests/png.rs"]
 mod png_files;
+#[path = "tests/precomputed.rs"]
+mod precomputed;
+#[path = "tests/precomputed_faults.rs"]
+mod precomputed_faults;
+#[path = "tests/precomputed_peers.rs"]
+mod precomputed_peers;
 #[path = "tests/tiff.rs"]
 mod tiff;
 #[path = "tests/tiff_builder.rs"]
