@@ -142,9 +142,14 @@ def check(folder):
             if plain:
                 values = read_tensorstore(path, scale)
                 assert (values == expected).all(), f"tensorstore: {path} {scale}"
-            volume = CloudVolume(f"file://{path}", mip=scale, fill_missing=True, progress=False)
-            values = numpy.asarray(volume[:, :, :])
-            assert values.dtype == expected.dtype and (values == expected).all(), f"cloud-volume: {path} {scale}"
+            # cloud-volume takes the samples of any PNG for bytes.
+            wide_png = facts["encoding"] == "png" and info["data_type"] == "uint16"
+            assert plain or not wide_png, f"no peer reads {path}"
+            if not wide_png:
+                volume = CloudVolume(f"file://{path}", mip=scale, fill_missing=True, progress=False)
+                values = numpy.asarray(volume[:, :, :])
+                equal = values.dtype == expected.dtype and (values == expected).all()
+                assert equal, f"cloud-volume: {path} {scale}"
             volumes += 1
     print(volumes)
 

@@ -105,7 +105,7 @@ fn info_is_what_others_expect() {
     options.voxel_size = VoxelSize::from_nm_zyx([40.0, 8.0, 4.5]);
     options.encoding = Encoding::CompressedSegmentation;
     options.chunk_shape = Some([16, 32, 32]);
-    options.shard_shape = Some([64, 64, 64]);
+    options.shard_shape = Some([32, 64, 64]);
     let name = write(folder.path(), "labels.precomputed", &options);
     let expected = json!({
         "@type": "neuroglancer_multiscale_volume",
@@ -122,10 +122,10 @@ fn info_is_what_others_expect() {
             "compressed_segmentation_block_size": [8, 8, 8],
             "sharding": {
                 "@type": "neuroglancer_uint64_sharded_v1",
-                "preshift_bits": 4,
+                "preshift_bits": 3,
                 "hash": "identity",
                 "minishard_bits": 0,
-                "shard_bits": 3,
+                "shard_bits": 4,
                 "minishard_index_encoding": "gzip",
                 "data_encoding": "gzip",
             },
@@ -133,10 +133,10 @@ fn info_is_what_others_expect() {
     });
     assert_eq!(info(&name), expected);
     let volume = Volume::open(&name).unwrap();
-    assert_eq!(volume.metadata().shard_shape, Some([64, 64, 64]));
+    assert_eq!(volume.metadata().shard_shape, Some([32, 64, 64]));
     assert_eq!(volume.metadata().codecs, ["compressed_segmentation", "gzip"]);
     let shards = std::fs::read_dir(Path::new(&name).join("4.5_8_40")).unwrap().count();
-    assert_eq!(shards, 2 * 2 * 2);
+    assert_eq!(shards, 3 * 2 * 2);
 }
 
 #[test]

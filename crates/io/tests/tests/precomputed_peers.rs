@@ -86,6 +86,10 @@ fn our_volumes_are_read_by_peers() {
             (Codec::Zstd(3), Some([16, 32, 32])),
             (Codec::Gzip(1), Some([u64::MAX; 3])),
         ] {
+            if (encoding, codec, dtype) == (Encoding::Png, Codec::Gzip(6), DataType::U16) {
+                // tensorstore does not read `.gz` files, cloud-volume no PNG of 16 bits.
+                continue;
+            }
             let mut options = WriteOptions::new(dtype, [21, 37, 45]);
             options.voxel_size = VoxelSize::from_nm_zyx([40.0, 8.0, 4.5]);
             (options.encoding, options.codec) = (encoding, codec);

@@ -125,6 +125,9 @@ impl ShardIndexes {
 fn within(what: &str, error: Error) -> Error {
     match error {
         Error::Format { place, message } => Error::format(place, format!("{what}: {message}")),
+        Error::LimitExceeded { place, needed, limit, .. } => {
+            Error::LimitExceeded { place, what: what.to_owned(), needed, limit }
+        }
         other => other,
     }
 }
