@@ -4,6 +4,7 @@ pub mod block_order;
 pub mod bounding_box;
 mod chunked;
 mod codec;
+pub mod compressed_segmentation;
 pub mod dtype;
 pub mod error;
 mod format;

@@ -227,7 +227,7 @@ pub struct WriteOptions {
     pub voxel_size: Option<VoxelSize>,
     /// Chunk shape `[z, y, x]` for chunked formats; `None` = the format's default.
     pub chunk_shape: Option<[u64; 3]>,
-    /// Shard shape `[z, y, x]` for OME-Zarr 0.5; `None` = no shards.
+    /// Shard shape `[z, y, x]` for OME-Zarr 0.5 and precomputed; `None` = no shards.
     pub shard_shape: Option<[u64; 3]>,
     /// Encoding of chunks before compression, where the format has a choice (precomputed).
     pub encoding: Encoding,

@@ -1,6 +1,8 @@
 //! Behaviour of the crate as others see it: one binary for all formats.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, missing_docs)]
 
+#[path = "tests/compressed_segmentation.rs"]
+mod compressed_segmentation;
 #[path = "tests/expressions.rs"]
 mod expressions;
 #[path = "tests/flat.rs"]
@@ -29,6 +31,12 @@ mod peers;
 mod planes;
 #[path = "tests/png.rs"]
 mod png_files;
+#[path = "tests/precomputed.rs"]
+mod precomputed;
+#[path = "tests/precomputed_faults.rs"]
+mod precomputed_faults;
+#[path = "tests/precomputed_peers.rs"]
+mod precomputed_peers;
 #[path = "tests/pyramid.rs"]
 mod pyramid;
 #[path = "tests/tiff.rs"]
