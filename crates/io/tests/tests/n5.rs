@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use exavox_io::location::ArrayFormat;
 use exavox_io::store::{Directory, MemoryStore, Request, Store};
-use exavox_io::volume::{Codec, WriteMode};
+use exavox_io::volume::Codec;
 use exavox_io::{
     BoundingBox, DataType, Error, OpenOptions, Result, Volume, VolumeWriter, VoxelSize,
     WriteOptions,
