@@ -15,5 +15,7 @@ mod info;
 mod project;
 #[path = "tests/reference.rs"]
 mod reference;
+#[path = "tests/resume.rs"]
+mod resume;
 #[path = "tests/segment.rs"]
 mod segment;

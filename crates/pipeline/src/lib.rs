@@ -4,6 +4,7 @@ pub mod convert;
 pub mod demo;
 pub mod error;
 pub mod evaluate;
+mod ledger;
 pub mod peak_memory;
 pub mod picture;
 pub mod progress;

@@ -5,5 +5,7 @@
 mod convert;
 #[path = "tests/project.rs"]
 mod project;
+#[path = "tests/resume.rs"]
+mod resume;
 #[path = "tests/segment.rs"]
 mod segment;
