@@ -21,6 +21,11 @@ pub(crate) struct SourceArgs {
 }
 
 impl SourceArgs {
+    /// Whether nothing was chosen.
+    pub(crate) fn is_default(&self) -> bool {
+        self.scale == 0 && self.time == 0 && self.scale_voxel_size.is_none()
+    }
+
     /// How to open the volume within the memory of this run.
     pub(crate) fn open_options(&self, context: &Context) -> OpenOptions {
         let options = match self.scale_voxel_size {

@@ -3,6 +3,8 @@
 
 #[path = "tests/convert.rs"]
 mod convert;
+#[path = "tests/downsample.rs"]
+mod downsample;
 #[path = "tests/evaluate.rs"]
 mod evaluate;
 #[path = "tests/frame.rs"]

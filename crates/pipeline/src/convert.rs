@@ -7,19 +7,19 @@ use std::time::Instant;
 
 use exavox_io::store::Durability;
 use exavox_io::volume::{Codec, Encoding, OmeVersion, WriteMode};
-use exavox_io::{BoundingBox, DataType, Metadata, Volume, VolumeWriter, VoxelSize, WriteOptions};
+use exavox_io::{BoundingBox, DataType, Metadata, Volume, VoxelSize, WriteOptions};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::progress::{Event, Observer, Unit};
-use resume::{Found, Resumable};
-use run::Job;
+use crate::progress::{Event, Observer};
+use run::{Job, Make};
 
 mod blocks;
 mod cast;
-mod resume;
-mod run;
+pub(crate) mod resume;
+pub(crate) mod run;
 pub(crate) mod same_place;
+mod slabs;
 
 /// Bytes of blocks in flight where the caller sets no lower bound.
 const DEFAULT_MEMORY: u64 = 256 << 20;
@@ -93,7 +93,7 @@ impl Default for ConvertOptions {
 }
 
 /// What a conversion did.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ConvertReport {
     /// Bytes of voxels read by this run, uncompressed, all channels.
@@ -154,59 +154,19 @@ pub fn convert(
     same_place::refuse(source.name(), target)?;
     let write = write_options(source.metadata(), &region, &channels, options);
     check_flat(target, options, &write, observer)?;
-    let mut resumable = None;
-    if options.mode == WriteMode::Resume {
-        match Found::at(target, (source, &region), &write, options)? {
-            Found::Whole => {
-                return Ok(ConvertReport { already_whole: true, ..ConvertReport::default() });
-            }
-            Found::Unfinished(unfinished) => resumable = Some(*unfinished),
-        }
-    }
-    let job = Job { source, region, channels, options, observer };
-    let result = move_all(&job, target, &write, &mut resumable);
-    match (result, resumable) {
-        (Ok((bytes, blocks)), resumable) => {
-            let blocks_resumed = resumable.map_or(Ok(0), |resumable| resumable.finish())?;
-            Ok(report(started, bytes, blocks, blocks_resumed, observer))
-        }
-        (Err(error), Some(resumable)) => resumable.withdraw().and(Err(error)),
-        (Err(error), None) => Err(error),
-    }
-}
-
-/// Writes the blocks that are missing and puts the output into place; gives bytes read and blocks.
-fn move_all(
-    job: &Job<'_>,
-    target: &str,
-    write: &WriteOptions,
-    resumable: &mut Option<Resumable>,
-) -> Result<(u64, u64)> {
-    let writer = VolumeWriter::create(target, write)?;
-    let begun = resumable.as_ref().map_or(Ok(None), Resumable::grid)?;
-    let cut = job.cut(&writer, write.dtype, begun)?;
-    if let Some(resumable) = resumable {
-        resumable.begin(&cut.blocks, job.observer)?;
-    }
-    let ledger = resumable.as_ref().map(|resumable| &resumable.ledger);
-    let total = job.bytes_missing(&cut, ledger);
-    job.observer.notify(&Event::Started { stage: "convert", total, unit: Unit::Bytes });
-    let blocks = job.run(&writer, &cut, ledger)?;
-    writer.finish()?;
-    Ok((total, blocks))
-}
-
-fn report(
-    started: Instant,
-    bytes: u64,
-    blocks: u64,
-    blocks_resumed: u64,
-    observer: &dyn Observer,
-) -> ConvertReport {
+    let (threads, memory_bytes) = (options.threads, options.memory_bytes);
+    let make = Make::Cast(options.precision);
+    let job = Job { source, region, channels, make, threads, memory_bytes, observer };
+    let moved = run::create(&job, "convert", target, &write)?;
     let seconds = started.elapsed().as_secs_f64();
-    observer.notify(&Event::Finished { stage: "convert", seconds });
-    let bytes_per_second = bytes as f64 / seconds.max(1e-9);
-    ConvertReport { bytes, seconds, bytes_per_second, blocks, blocks_resumed, already_whole: false }
+    Ok(ConvertReport {
+        bytes: moved.bytes,
+        seconds,
+        bytes_per_second: moved.bytes as f64 / seconds.max(1e-9),
+        blocks: moved.blocks,
+        blocks_resumed: moved.blocks_resumed,
+        already_whole: moved.already_whole,
+    })
 }
 
 /// The region with open ends closed at the volume's.

@@ -3,6 +3,8 @@
 
 #[path = "tests/convert.rs"]
 mod convert;
+#[path = "tests/downsample.rs"]
+mod downsample;
 #[path = "tests/project.rs"]
 mod project;
 #[path = "tests/resume.rs"]

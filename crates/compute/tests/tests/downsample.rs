@@ -94,12 +94,12 @@ fn naive(voxels: &Voxels, factor: [usize; 3], method: DownsampleMethod) -> Voxel
 
 fn case() -> impl Strategy<Value = (Voxels, [usize; 3])> {
     let shape = [1..12_usize, 1..12_usize, 1..40_usize];
-    let factor = [1..5_usize, 1..5_usize, prop::sample::select(vec![1, 2, 3, 4, 5, 8])];
+    let factor = (1..5_usize, 1..5_usize, prop::sample::select(vec![1_usize, 2, 3, 4, 5, 8]));
     let twos = prop::bool::weighted(0.4);
     let dtype = prop::sample::select(DataType::ALL.to_vec());
     (dtype, shape, factor, twos, 1..9_u64, any::<u64>()).prop_map(
-        |(dtype, shape, factor, twos, labels, seed)| {
-            (random(dtype, shape, labels, seed), if twos { [2; 3] } else { factor })
+        |(dtype, shape, (z, y, x), twos, labels, seed)| {
+            (random(dtype, shape, labels, seed), if twos { [2; 3] } else { [z, y, x] })
         },
     )
 }

@@ -62,6 +62,10 @@ impl FlatReader {
     /// Opens the file and checks that it is long enough for what the metadata claims.
     pub(crate) fn open(path: &Path, flat: Flat, options: &OpenOptions) -> Result<Self> {
         let Flat { metadata, header, endian } = flat;
+        if options.time > 0 {
+            let message = format!("{} has one time point", metadata.format);
+            return Err(Error::usage(Place::path(path), message));
+        }
         let bytes = FileBytes::open(path, options.file_access)?;
         let (needed, found) = (metadata.num_bytes().saturating_add(header), bytes.len()?);
         if needed > found {

@@ -124,7 +124,7 @@ fn with(shape: &[u64; 3], axis: usize, size: u64) -> [u64; 3] {
 }
 
 /// Least common multiple; `a` where it would not fit into 64 bits.
-fn common_multiple(a: u64, b: u64) -> u64 {
+pub(super) fn common_multiple(a: u64, b: u64) -> u64 {
     let (mut gcd, mut rest) = (a.max(1), b.max(1));
     while rest != 0 {
         (gcd, rest) = (rest, gcd % rest);

@@ -6,11 +6,11 @@ use std::{fs, io};
 
 use exavox_io::location::Location;
 use exavox_io::store::Durability;
-use exavox_io::{BoundingBox, Volume, VolumeWriter, WriteOptions};
+use exavox_io::{Volume, VolumeWriter, WriteOptions};
 use serde_json::{Value, json};
 
-use super::ConvertOptions;
 use super::blocks::Blocks;
+use super::run::Job;
 use crate::error::{Error, Result};
 use crate::ledger::{Ledger, Plan, Survives};
 use crate::progress::{Event, Observer};
@@ -20,7 +20,7 @@ const DOCUMENTS: [&str; 6] =
     ["zarr.json", ".zarray", ".zattrs", ".zgroup", "attributes.json", "info"];
 
 /// An output that may have been begun by an earlier run.
-pub(super) struct Resumable {
+pub(crate) struct Resumable {
     /// Where the output lies until it is whole.
     partial: PathBuf,
     plan: Plan,
@@ -40,12 +40,7 @@ impl Found {
     ///
     /// # Errors
     /// If the format cannot be resumed; if what is there is another volume than is asked for.
-    pub(super) fn at(
-        target: &str,
-        job: (&Volume, &BoundingBox),
-        write: &WriteOptions,
-        options: &ConvertOptions,
-    ) -> Result<Self> {
+    pub(super) fn at(target: &str, job: &Job<'_>, write: &WriteOptions) -> Result<Self> {
         let partial = VolumeWriter::resume_path(target)?;
         let ledger_path = partial.with_extension("ledger");
         if whole_path(&partial).is_some_and(|path| path.exists()) {
@@ -57,8 +52,8 @@ impl Found {
         if let Some(parent) = partial.parent() {
             fs::create_dir_all(parent).map_err(io_error(parent))?;
         }
-        let plan = plan(job, write, options);
-        let survives = match options.durability {
+        let plan = plan(job, write);
+        let survives = match write.durability {
             Durability::Synced => Survives::PowerLoss,
             Durability::Buffered => Survives::Kill,
         };
@@ -151,11 +146,8 @@ fn check_whole(target: &str, write: &WriteOptions) -> Result<()> {
 }
 
 /// Everything that the bytes of the output depend on, but for the voxels themselves.
-fn plan(
-    (source, region): (&Volume, &BoundingBox),
-    write: &WriteOptions,
-    options: &ConvertOptions,
-) -> Plan {
+fn plan(job: &Job<'_>, write: &WriteOptions) -> Plan {
+    let source = job.source;
     let metadata = source.metadata();
     let mut plan = Plan::new();
     let mut add = |name: &str, value: Value| _ = plan.insert(name.to_owned(), value);
@@ -167,11 +159,11 @@ fn plan(
     add("source scale", source.scale().into());
     add("source time", source.time().into());
     add("source files", files(source.name()));
-    add("region", region.to_string().into());
+    add("region", job.region.to_string().into());
     add("channels", json!(write.channels));
-    add("channels of the source", json!(metadata.channels));
+    add("channels read", json!(job.channels));
     add("type", write.dtype.name().into());
-    add("precision", format!("{:?}", options.precision).into());
+    add("what is made", format!("{:?}", job.make).into());
     add("chunk shape", json!(write.chunk_shape));
     add("shard shape", json!(write.shard_shape));
     add("encoding", format!("{:?}", write.encoding).into());

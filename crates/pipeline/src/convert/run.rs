@@ -1,18 +1,23 @@
-//! Moves the blocks: read, cast, write.
+//! Moves the blocks: read, cast or downsample, write.
 
+use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
-use exavox_io::volume::WriteOrder;
-use exavox_io::{BoundingBox, DataType, Metadata, Volume, VolumeWriter, Voxels};
+use exavox_compute::ops::downsample::DownsampleMethod;
+use exavox_io::volume::{WriteMode, WriteOrder};
+use exavox_io::{BoundingBox, DataType, Metadata, Volume, VolumeWriter, Voxels, WriteOptions};
 use rayon::ThreadPool;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::blocks::{Blocks, Cutting};
 use super::cast::{Cast, cast};
-use super::{ConvertOptions, DEFAULT_MEMORY};
+use super::resume::{Found, Resumable};
+use super::slabs::Slabs;
+use super::{DEFAULT_MEMORY, Precision};
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
-use crate::progress::{Event, Observer};
+use crate::progress::{Event, Observer, Unit};
 
 /// Smaller blocks than this are not worth their overhead.
 const SMALL_BLOCK: u64 = 1 << 20;
@@ -20,34 +25,64 @@ const SMALL_BLOCK: u64 = 1 << 20;
 const LARGE_BLOCK: u64 = 32 << 20;
 
 /// What is to be moved.
-pub(super) struct Job<'a> {
-    pub(super) source: &'a Volume,
-    pub(super) region: BoundingBox,
+pub(crate) struct Job<'a> {
+    pub(crate) source: &'a Volume,
+    pub(crate) region: BoundingBox,
     /// Channels of the source, in the order of the target's.
-    pub(super) channels: Vec<usize>,
-    pub(super) options: &'a ConvertOptions,
-    pub(super) observer: &'a dyn Observer,
+    pub(crate) channels: Vec<usize>,
+    pub(crate) make: Make,
+    /// Threads that read, make and write.
+    pub(crate) threads: NonZeroUsize,
+    /// Bytes of blocks in flight, if they are bounded.
+    pub(crate) memory_bytes: Option<u64>,
+    pub(crate) observer: &'a dyn Observer,
+}
+
+/// What is made of a block on its way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Make {
+    /// The same voxels in another type.
+    Cast(Precision),
+    /// One voxel of each cell of `factor` voxels. The region starts at 0.
+    Downsample {
+        /// `[z, y, x]`, each at least 1.
+        factor: [u64; 3],
+        method: DownsampleMethod,
+    },
+}
+
+impl Make {
+    /// Voxels of the source that become one, `[z, y, x]`.
+    fn factor(&self) -> [u64; 3] {
+        match self {
+            Self::Cast(_) => [1; 3],
+            Self::Downsample { factor, .. } => *factor,
+        }
+    }
 }
 
 /// How a job is cut, and how many blocks may be in flight.
-pub(super) struct Cut {
-    pub(super) blocks: Blocks,
+struct Cut {
+    blocks: Blocks,
     workers: usize,
     dtype: DataType,
 }
 
 /// What a worker holds in memory.
 struct Cost {
-    per_voxel: u64,
+    /// Of a block as it is read.
+    read: u64,
+    /// Of a block as it is made, and of its chunks, cut out of it and as the codec writes them; of as
+    /// many voxels as are read.
+    made: f64,
+    /// The parts in which a block is read.
+    slabs: Option<Slabs>,
     decoding: u64,
 }
 
 impl Cost {
-    /// The block as read and as cast; its chunks, cut out of it and as the codec writes them; and a
-    /// chunk of the source, encoded and decoded.
-    fn new(source: &Metadata, dtype: DataType) -> Self {
+    fn new(source: &Metadata, dtype: DataType, make: Make) -> Self {
         let (read, written) = (source.dtype.size() as u64, dtype.size() as u64);
-        let cast = if source.dtype == dtype { 0 } else { written };
         // Bare files are read straight into the block, and then have no codecs.
         let copies = match (source.format.as_str(), source.codecs.is_empty()) {
             ("raw" | "npy", _) => 0,
@@ -55,13 +90,31 @@ impl Cost {
             (_, false) => 2,
         };
         let decoding = source.chunk_shape.into_iter().fold(copies * read, u64::saturating_mul);
-        Self { per_voxel: read + cast + 2 * written, decoding }
+        let (made, slabs) = match make {
+            Make::Cast(_) if source.dtype == dtype => (2 * written as i32, None),
+            Make::Cast(_) => (3 * written as i32, None),
+            Make::Downsample { factor, .. } => {
+                (3 * written as i32, Some(Slabs::new(source, factor)))
+            }
+        };
+        let cell = make.factor().into_iter().map(|f| f as f64).product::<f64>();
+        Self { read, made: f64::from(made) / cell, slabs, decoding }
     }
 
-    /// Bytes for blocks of a shape.
+    /// Bytes for each voxel that is read, if a block is read in one.
+    fn per_voxel(&self) -> u64 {
+        self.read + self.made.ceil() as u64
+    }
+
+    /// Bytes for blocks of a shape, in voxels of the source.
     fn of(&self, shape: [u64; 3]) -> u64 {
-        let block = shape.into_iter().fold(self.per_voxel, u64::saturating_mul);
-        block.saturating_add(self.decoding)
+        let voxels = shape.into_iter().fold(1, u64::saturating_mul);
+        let read = match &self.slabs {
+            Some(slabs) => slabs.shape(shape).into_iter().fold(self.read, u64::saturating_mul),
+            None => voxels.saturating_mul(self.read),
+        };
+        let made = (voxels as f64 * self.made) as u64;
+        read.saturating_add(made).saturating_add(self.decoding)
     }
 }
 
@@ -84,15 +137,70 @@ struct Moving<'a> {
     ledger: Option<&'a Ledger>,
 }
 
+/// What was done of a job.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Moved {
+    /// Bytes of the source that were read.
+    pub(crate) bytes: u64,
+    /// Blocks written now.
+    pub(crate) blocks: u64,
+    /// Blocks written by an earlier run.
+    pub(crate) blocks_resumed: u64,
+    /// The target was whole before.
+    pub(crate) already_whole: bool,
+}
+
+/// Writes a new volume, or goes on with one if the mode says so.
+pub(crate) fn create(
+    job: &Job<'_>,
+    stage: &str,
+    target: &str,
+    write: &WriteOptions,
+) -> Result<Moved> {
+    if write.mode != WriteMode::Resume {
+        return job.move_all(stage, VolumeWriter::create(target, write)?, write.dtype, None);
+    }
+    let mut resumable = match Found::at(target, job, write)? {
+        Found::Whole => return Ok(Moved { already_whole: true, ..Moved::default() }),
+        Found::Unfinished(unfinished) => *unfinished,
+    };
+    let moved = VolumeWriter::create(target, write)
+        .map_err(Error::from)
+        .and_then(|writer| job.move_all(stage, writer, write.dtype, Some(&mut resumable)));
+    match moved {
+        Ok(moved) => Ok(Moved { blocks_resumed: resumable.finish()?, ..moved }),
+        Err(error) => resumable.withdraw().and(Err(error)),
+    }
+}
+
 impl Job<'_> {
-    /// Moves all blocks that the ledger does not have; gives their number.
-    pub(super) fn run(
+    /// Moves the blocks that are missing and puts the target into place.
+    pub(crate) fn move_all(
         &self,
-        writer: &VolumeWriter,
-        cut: &Cut,
-        ledger: Option<&Ledger>,
-    ) -> Result<u64> {
-        let threads = self.options.threads;
+        stage: &str,
+        writer: VolumeWriter,
+        dtype: DataType,
+        mut resumable: Option<&mut Resumable>,
+    ) -> Result<Moved> {
+        let started = Instant::now();
+        let begun = resumable.as_ref().map_or(Ok(None), |resumable| resumable.grid())?;
+        let cut = self.cut(&writer, dtype, begun)?;
+        if let Some(resumable) = &mut resumable {
+            resumable.begin(&cut.blocks, self.observer)?;
+        }
+        let ledger = resumable.map(|resumable| &resumable.ledger);
+        let bytes = self.bytes_missing(&cut, ledger);
+        self.observer.notify(&Event::Started { stage, total: bytes, unit: Unit::Bytes });
+        let blocks = self.run(&writer, &cut, ledger)?;
+        writer.finish()?;
+        let seconds = started.elapsed().as_secs_f64();
+        self.observer.notify(&Event::Finished { stage, seconds });
+        Ok(Moved { bytes, blocks, ..Moved::default() })
+    }
+
+    /// Moves all blocks that the ledger does not have; gives their number.
+    fn run(&self, writer: &VolumeWriter, cut: &Cut, ledger: Option<&Ledger>) -> Result<u64> {
+        let threads = self.threads;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads.get())
             .build()
@@ -114,7 +222,7 @@ impl Job<'_> {
     }
 
     /// Bytes of the source that are still to be read.
-    pub(super) fn bytes_missing(&self, cut: &Cut, ledger: Option<&Ledger>) -> u64 {
+    fn bytes_missing(&self, cut: &Cut, ledger: Option<&Ledger>) -> u64 {
         let voxels = match ledger {
             Some(ledger) => self.missing(cut, Some(ledger)).map(|t| t.block.num_voxels()).sum(),
             None => self.region.num_voxels().saturating_mul(self.channels.len() as u64),
@@ -138,17 +246,17 @@ impl Job<'_> {
 
     /// Chooses blocks and workers such that all blocks in flight fit into memory. A grid (origin and
     /// shape of blocks) of an earlier run is kept.
-    pub(super) fn cut(
+    fn cut(
         &self,
         writer: &VolumeWriter,
         dtype: DataType,
         begun: Option<[[u64; 3]; 2]>,
     ) -> Result<Cut> {
         let source = self.source.metadata();
-        let bound = self.options.memory_bytes;
+        let bound = self.memory_bytes;
         let memory = bound.unwrap_or(DEFAULT_MEMORY);
-        let cost = Cost::new(source, dtype);
-        let threads = self.options.threads.get() as u64;
+        let cost = Cost::new(source, dtype, self.make);
+        let threads = self.threads.get() as u64;
         let cutting = self.cutting(writer, &cost, memory);
         let blocks = match begun {
             None => cutting.blocks(),
@@ -167,19 +275,20 @@ impl Job<'_> {
 
     fn cutting(&self, writer: &VolumeWriter, cost: &Cost, memory: u64) -> Cutting {
         let source = self.source.metadata();
-        let threads = self.options.threads.get() as u64;
+        let threads = self.threads.get() as u64;
         // Fewer threads with blocks as large as a chunk do less than many that each decode it.
         let chunk = std::array::from_fn(|a| source.chunk_shape[a].min(self.region.shape()[a]));
         let workers = (memory / cost.of(chunk)).clamp(1, threads);
         let share = (memory / workers).saturating_sub(cost.decoding);
-        let all = cost.per_voxel.saturating_mul(self.region.num_voxels());
+        let all = cost.per_voxel().saturating_mul(self.region.num_voxels());
         let balanced = all.saturating_mul(self.channels.len() as u64) / (4 * threads);
+        let (granule, factor) = (writer.granule(), self.make.factor());
         Cutting {
             region: self.region,
-            granule: writer.granule(),
+            granule: std::array::from_fn(|a| granule[a].saturating_mul(factor[a])),
             source_chunk: source.chunk_shape,
             ordered: writer.order() != WriteOrder::Any,
-            max_voxels: share.min(balanced.max(SMALL_BLOCK)) / cost.per_voxel,
+            max_voxels: share.min(balanced.max(SMALL_BLOCK)) / cost.per_voxel(),
             enough_voxels: LARGE_BLOCK / source.dtype.size() as u64,
         }
     }
@@ -210,24 +319,42 @@ impl Moving<'_> {
     }
 
     fn read(&self, Task { channel, block, .. }: &Task) -> Result<Voxels> {
-        let source = self.job.source;
         let channel = self.job.channels[*channel];
-        let voxels = source.read(channel, block)?;
-        match cast(voxels, self.dtype, self.job.options.precision)? {
+        match self.job.make {
+            Make::Cast(precision) => {
+                let voxels = self.job.source.read(channel, block)?;
+                self.cast(voxels, precision, channel, block)
+            }
+            Make::Downsample { factor, method } => {
+                let slabs = Slabs::new(self.job.source.metadata(), factor);
+                slabs.downsample(self.job.source, channel, block, method)
+            }
+        }
+    }
+
+    fn cast(
+        &self,
+        voxels: Voxels,
+        precision: Precision,
+        channel: usize,
+        block: &BoundingBox,
+    ) -> Result<Voxels> {
+        match cast(voxels, self.dtype, precision)? {
             Cast::Whole(voxels) => Ok(voxels),
             Cast::Loses { index, value } => {
                 let [_, y, x] = block.shape();
                 let index = index as u64;
                 let offset = [index / (y * x), index / x % y, index % x];
                 let voxel_zyx = std::array::from_fn(|a| block.start[a] + offset[a]);
-                let (place, dtype) = (source.name().to_owned(), self.dtype);
+                let (place, dtype) = (self.job.source.name().to_owned(), self.dtype);
                 Err(Error::LossyCast { place, channel, voxel_zyx, value, dtype })
             }
         }
     }
 
     fn write(&self, task: &Task, voxels: &Voxels) -> Result<()> {
-        let start = task.block.relative_to(self.job.region.start).start;
+        let (start, factor) = (self.job.region.start, self.job.make.factor());
+        let start = std::array::from_fn(|a| (task.block.start[a] - start[a]) / factor[a]);
         self.writer.write(task.channel, start, voxels)?;
         if let Some(ledger) = self.ledger {
             ledger.record(task.number)?;

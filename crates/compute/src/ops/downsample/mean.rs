@@ -64,9 +64,9 @@ impl Sum for f64 {
     }
 }
 
-// Example: `u8 in u16` adds up bytes in 16 bits.
+// Example: `u8 => u16` adds up bytes in 16 bits.
 macro_rules! widen {
-    ($($type:ty in $($sum:ty),+;)*) => {$($(
+    ($($type:ty => $($sum:ty),+;)*) => {$($(
         impl Widen<$sum> for $type {
             #[inline(always)]
             fn widen(self) -> $sum {
@@ -81,16 +81,16 @@ macro_rules! widen {
 }
 
 widen! {
-    u8 in u16, u64;
-    u16 in u32, u64;
-    u32 in u64;
-    u64 in u128;
-    i8 in i16, i64;
-    i16 in i32, i64;
-    i32 in i64;
-    i64 in i128;
-    f32 in f64;
-    f64 in f64;
+    u8 => u16, u64;
+    u16 => u32, u64;
+    u32 => u64;
+    u64 => u128;
+    i8 => i16, i64;
+    i16 => i32, i64;
+    i32 => i64;
+    i64 => i128;
+    f32 => f64;
+    f64 => f64;
 }
 
 /// Voxels of a cell whose sum, and half of it more, fits into twice the bits of a voxel.
