@@ -128,12 +128,21 @@ fn check_whole(target: &str, write: &WriteOptions) -> Result<()> {
     let [z, y, x] = write.shape;
     let channels = write.channels.len();
     let is_raw = [".raw", ".bin", ".dat"].iter().any(|e| target.to_ascii_lowercase().ends_with(e));
-    let name = match location {
+    let name = match &location {
         Location::Path(_) if is_raw => format!("{target}:{}:{channels},{z},{y},{x}", write.dtype),
         _ => target.to_owned(),
     };
-    let found = Volume::open(&name)?;
-    let found = (found.metadata().dtype, found.shape(), found.metadata().channels.len());
+    let volume = Volume::open(&name)?;
+    if let (true, Ok(file)) = (is_raw, fs::metadata(location.path())) {
+        // Bare values of a larger volume could be read as this one.
+        let (expected, found) = (volume.metadata().num_bytes(), file.len());
+        if found != expected {
+            let message = format!("exists already: expected {expected} bytes, found {found}");
+            return Err(Error::settings(target, message));
+        }
+    }
+    let metadata = volume.metadata();
+    let found = (metadata.dtype, metadata.shape, metadata.channels.len());
     if found != (write.dtype, write.shape, channels) {
         let message = format!(
             "exists already, and is another volume: expected {} {:?} of {channels} channels, found \

@@ -56,7 +56,9 @@ integer! { u16 u32 u64 u128 i16 i32 i64 i128 }
 
 impl Sum for f64 {
     fn mean(self, count: usize) -> Self {
-        self / count as f64
+        let mean = self / count as f64;
+        // Sign and payload of a NaN depend on the order of operands, which is the compiler's.
+        if mean.is_nan() { f64::NAN } else { mean }
     }
 
     fn means(sums: impl Iterator<Item = Self>, count: usize, mut set: impl FnMut(Self)) {
