@@ -91,3 +91,7 @@ pub(crate) trait ChunkSink: Send + Sync {
         voxels: &'v Voxels,
     ) -> Result<Encoded<'v>, String>;
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -11,8 +11,10 @@ use crate::store::{self, Directory};
 use crate::volume::{OpenOptions, Reader, WriteOptions, Writer};
 
 mod hdf5;
+mod mrc;
 mod n5;
 mod npy;
+mod nrrd;
 mod plane_source;
 mod planes;
 mod png;
@@ -22,10 +24,9 @@ mod slabs;
 mod tiff;
 mod zarr;
 
-const READABLE: &str = "OME-Zarr, Zarr, N5 and precomputed directories and URLs, HDF5 (file.h5:dataset), NPY, raw \
+const READABLE: &str = "OME-Zarr, Zarr, N5 and precomputed directories and URLs, HDF5 (file.h5:dataset), NPY, NRRD, MRC, raw \
     (file.raw:DTYPE:z,y,x), TIFF, PNG, folders and {channel}/{z} patterns of TIFF or PNG planes";
-const WRITABLE: &str =
-    ".zarr, .n5, .precomputed, .npy, .raw, .tif, .png, and patterns such as 'x_{channel}_z{z}.tif'";
+const WRITABLE: &str = ".zarr, .n5, .precomputed, .npy, .nrrd, .mrc, .raw, .tif, .png, and patterns such as 'x_{channel}_z{z}.tif'";
 
 /// Opens a volume for reading.
 pub(crate) fn open(location: &Location, options: &OpenOptions) -> Result<Box<dyn Reader>> {
@@ -67,6 +68,7 @@ fn detect(directory: &Directory) -> Result<Option<ArrayFormat>> {
         (".zarray", ArrayFormat::Zarr),
         (".zgroup", ArrayFormat::Zarr),
         ("attributes.json", ArrayFormat::N5),
+        ("s0/attributes.json", ArrayFormat::N5),
         ("info", ArrayFormat::Precomputed),
     ];
     for (name, format) in documents {
@@ -132,6 +134,8 @@ fn open_path(path: &Path, options: &OpenOptions) -> Result<Box<dyn Reader>> {
         let directory = Directory::local(path);
         return match detect(&directory)? {
             Some(format) => open_directory(&directory, Some(format), options),
+            // A group of N5 need not have attributes, not even the container.
+            None if extension(path) == "n5" => n5::open(&directory, options),
             None => planes::open_folder(path, options),
         };
     }
@@ -141,7 +145,9 @@ fn open_path(path: &Path, options: &OpenOptions) -> Result<Box<dyn Reader>> {
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => tiff::open(path, options),
         [0x89, b'P', b'N', b'G', ..] => png::open(path, options),
         [0x89, b'H', b'D', b'F', ..] => hdf5::open(path, None, options),
-        _ => Err(unknown(path, &head)),
+        [b'N', b'R', b'R', b'D', ..] => nrrd::open(path, options),
+        _ if mrc::is_header(&head) => mrc::open(path, options),
+        _ => Err(unknown(path, &head[..head.len().min(16)])),
     }
 }
 
@@ -150,9 +156,7 @@ pub(crate) fn create(location: &Location, options: &WriteOptions) -> Result<Box<
     match location {
         Location::Pattern(pattern) => planes::create_pattern(pattern, options),
         Location::Raw { path, .. } => raw::create(path, options),
-        Location::Dataset { path, .. } => {
-            Err(Error::unsupported(Place::path(path), "HDF5 is read, not written"))
-        }
+        Location::Dataset { path, dataset } => hdf5::create(path, dataset, options),
         Location::Array { format, address } => {
             let format = format.map_or_else(|| format_of_address(address), Ok)?;
             create_directory(&store::open_address(address)?, format, options)
@@ -161,10 +165,16 @@ pub(crate) fn create(location: &Location, options: &WriteOptions) -> Result<Box<
             "zarr" => zarr::create(&Directory::local(path), options),
             "n5" => n5::create(&Directory::local(path), options),
             "precomputed" => precomputed::create(&Directory::local(path), options),
+            "mrc" => mrc::create(path, options),
             "npy" => npy::create(path, options),
+            "nrrd" => nrrd::create(path, options),
             "raw" | "bin" | "dat" => raw::create(path, options),
             "tif" | "tiff" => tiff::create(path, options),
             "png" => png::create(path, options),
+            "h5" | "hdf5" | "hdf" | "he5" => {
+                let message = format!("name a dataset: {}:DATASET", path.display());
+                Err(Error::usage(Place::path(path), message))
+            }
             other => {
                 let message = format!("writing '.{other}'; known outputs are {WRITABLE}");
                 Err(Error::unsupported(Place::path(path), message))
@@ -206,7 +216,7 @@ pub(crate) fn extension(path: &Path) -> String {
 fn first_bytes(path: &Path) -> Result<Vec<u8>> {
     let mut head = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(16).read_to_end(&mut head))
+        .and_then(|file| file.take(mrc::MAGIC_END).read_to_end(&mut head))
         .map_err(Error::at(path))?;
     Ok(head)
 }

@@ -35,7 +35,8 @@ pub enum Location {
         /// Path or URL.
         address: String,
     },
-    /// `images/mosaic_{channel}_z{z}.tif`: one file per plane.
+    /// `images/mosaic_{channel}_z{z}.tif`, or `regex:images/mosaic_(?P<channel>.+)_z(?P<z>[0-9]+)[.]tif`:
+    /// one file per plane.
     Pattern(String),
 }
 
@@ -80,6 +81,9 @@ impl FromStr for Location {
     fn from_str(text: &str) -> Result<Self> {
         if text.is_empty() {
             return Err(Error::usage(Place::new("volume"), "the name is empty"));
+        }
+        if text.starts_with("regex:") {
+            return Ok(Self::Pattern(text.to_owned()));
         }
         if let Some(location) = Self::array(text) {
             return Ok(location);

@@ -1,8 +1,10 @@
 //! Outputs that appear whole or not at all: written under a temporary name, renamed at the end.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
 
 use crate::error::{Error, Place, Result};
 
@@ -57,6 +59,27 @@ impl Staged {
         &self.temporary
     }
 
+    /// Writes all files and directories of the output to the disk, so that what the next
+    /// [`Staged::commit`] shows survives a loss of power. Files in parallel: a disk that has many to
+    /// write at a time does it in fewer turns.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the file that the system could not write.
+    pub fn sync(&self) -> Result<()> {
+        sync_tree(&self.temporary)
+    }
+
+    /// [`Staged::sync`] and [`Staged::commit`], and the new name on the disk as well.
+    ///
+    /// # Errors
+    /// As the two.
+    pub fn commit_synced(self) -> Result<()> {
+        self.sync()?;
+        let parent = parent_of(&self.target).to_owned();
+        self.commit()?;
+        File::open(&parent).and_then(|directory| directory.sync_all()).map_err(Error::at(&parent))
+    }
+
     /// Puts the finished output at its final path.
     ///
     /// # Errors
@@ -107,10 +130,7 @@ pub fn resume_path(target: &Path) -> Result<PathBuf> {
 fn parent_and_name(target: &Path) -> Result<(&Path, String)> {
     let nameless = || Error::usage(Place::path(target), "not a name for an output");
     let name = target.file_name().ok_or_else(nameless)?.to_string_lossy().into_owned();
-    match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => Ok((parent, name)),
-        _ => Ok((Path::new("."), name)),
-    }
+    Ok((parent_of(target), name))
 }
 
 /// Removes the files that a killed run had not yet renamed: they are no part of the output.
@@ -130,6 +150,23 @@ fn remove_leftovers(directory: &Path) -> Result<()> {
 /// Names that [`unused_name`] and the local store give: `.NAME.PID-NUMBER.partial`.
 fn is_temporary(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(".partial")
+}
+
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn sync_tree(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        let entries: Vec<_> = fs::read_dir(path).map_err(Error::at(path))?.collect();
+        entries
+            .into_par_iter()
+            .try_for_each(|entry| sync_tree(&entry.map_err(Error::at(path))?.path()))?;
+    }
+    File::open(path).and_then(|file| file.sync_all()).map_err(Error::at(path))
 }
 
 fn remove(path: &Path) -> Result<()> {

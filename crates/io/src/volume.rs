@@ -262,7 +262,7 @@ pub struct WriteOptions {
     pub voxel_size: Option<VoxelSize>,
     /// Chunk shape `[z, y, x]` for chunked formats; `None` = the format's default.
     pub chunk_shape: Option<[u64; 3]>,
-    /// Shard shape `[z, y, x]` for OME-Zarr 0.5; `None` = no shards.
+    /// Shard shape `[z, y, x]` for OME-Zarr 0.5 and precomputed; `None` = no shards.
     pub shard_shape: Option<[u64; 3]>,
     /// Encoding of chunks before compression, where the format has a choice (precomputed).
     pub encoding: Encoding,
@@ -391,8 +391,8 @@ impl std::fmt::Debug for VolumeWriter {
 }
 
 impl VolumeWriter {
-    /// Creates a volume; the extension of the name tells the format: `.zarr` (OME-Zarr), `.npy`,
-    /// `.raw`, `.tif`/`.tiff`, `.png`, or a pattern of TIFF or PNG planes.
+    /// Creates a volume; the extension of the name tells the format: `.zarr` (OME-Zarr), `.n5`,
+    /// `.npy`, `.nrrd`, `.mrc`, `.raw`, `.tif`/`.tiff`, `.png`, or a pattern of TIFF or PNG planes.
     ///
     /// # Errors
     /// [`Error::Exists`] if it is there and may not be replaced, [`Error::Unsupported`] if the format

@@ -6,6 +6,7 @@ use crate::bounding_box::BoundingBox;
 use crate::dtype::{DataType, Element};
 use crate::error::{Error, Place, Result};
 use crate::match_dtype;
+use crate::mmap::prefer_large_pages;
 
 /// Values of a [`Voxels`], one vector per element type.
 #[derive(Debug, Clone, PartialEq)]
@@ -226,5 +227,7 @@ fn zeroed<T: Element>(shape: [usize; 3]) -> Result<Vec<T>> {
     };
     let count = usize::try_from(needed).map_err(|_| too_much())? / size_of::<T>();
     // `try_zeroed_vec` takes zeroed pages from the system: no pass over the memory.
-    bytemuck::allocation::try_zeroed_vec(count).map_err(|()| too_much())
+    let mut values = bytemuck::allocation::try_zeroed_vec(count).map_err(|()| too_much())?;
+    prefer_large_pages(bytemuck::cast_slice_mut(&mut values));
+    Ok(values)
 }

@@ -119,11 +119,12 @@ impl<'a> RegionRead<'a> {
         };
         let size = self.source.grid().stored_bytes(&tile.index, self.source.dtype());
         let whole = self.is_whole(tile);
-        if whole && let Some(place) = self.contiguous(tile) {
-            return self.source.decode(&tile.index, encoded, place).map_err(wrong);
+        let decode = |out: &mut [u8]| self.source.decode(&tile.index, encoded, out);
+        if whole && let Some(decoded) = self.in_place(tile, decode) {
+            return decoded.map_err(wrong);
         }
         decoded.resize(size, 0);
-        self.source.decode(&tile.index, encoded, decoded).map_err(wrong)?;
+        decode(decoded).map_err(wrong)?;
         self.scatter(tile, decoded);
         if !whole && self.cache.is_on() {
             self.cache.insert(tile.index, decoded.clone().into());
@@ -283,13 +284,13 @@ impl<'a> RegionRead<'a> {
         }
     }
 
-    /// The tile's own part of the block, if it is one piece.
-    fn contiguous(&self, tile: &Tile) -> Option<&mut [u8]> {
+    /// Works on the tile's own part of the block, if it is one piece.
+    fn in_place<T>(&self, tile: &Tile, work: impl FnOnce(&mut [u8]) -> T) -> Option<T> {
         let (to, count) = self.target(tile);
-        // SAFETY: as in `copy`; the slice is used by the thread that handles the tile only.
+        // SAFETY: as in `copy`; the slice does not outlive the call.
         #[allow(unsafe_code)]
         unsafe {
-            self.out.contiguous(to, count)
+            self.out.contiguous(to, count).map(work)
         }
     }
 

@@ -31,7 +31,7 @@ impl<'a> SharedBlock<'a> {
     /// another.
     pub(super) fn new(bytes: &'a mut [u8], shape: [usize; 3], voxel: usize) -> Option<Self> {
         let expected = shape.iter().try_fold(voxel, |n, s| n.checked_mul(*s))?;
-        (bytes.len() == expected).then(|| Self {
+        (bytes.len() == expected).then_some(Self {
             start: bytes.as_mut_ptr(),
             length: bytes.len(),
             shape,

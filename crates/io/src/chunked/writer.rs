@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::bounding_box::BoundingBox;
 use crate::error::{Error, Result};
 use crate::staging::{Staged, WriteMode};
-use crate::store::{Directory, LocalStore};
+use crate::store::{Directory, Durability, LocalStore};
 use crate::volume::{WriteOptions, WriteOrder, Writer};
 use crate::voxels::Voxels;
 
@@ -21,7 +21,7 @@ use super::ChunkSink;
 pub(crate) struct Output {
     /// Where the objects go.
     pub(crate) directory: Directory,
-    staged: Option<Staged>,
+    staged: Option<(Staged, Durability)>,
     /// Documents that make the objects a volume, in the order in which they are written: last of all.
     documents: Vec<(String, Value)>,
     /// Documents elsewhere that are written after that: the list of scales above a new scale.
@@ -42,11 +42,18 @@ impl Output {
         let staged = Staged::new(path, options.mode)?;
         // A target that cannot be written shows now, not after the first chunk.
         std::fs::create_dir_all(staged.path()).map_err(Error::at(path))?;
+        // Nobody sees the objects before the end, which is early enough to have them on the disk,
+        // unless a later run goes on with them.
+        let durability = match options.mode {
+            WriteMode::Resume => options.durability,
+            _ => Durability::Buffered,
+        };
         let store = LocalStore::new(staged.path())
             .with_name(&path.display().to_string())
-            .with_durability(options.durability);
+            .with_durability(durability);
         let directory = Directory::new(Arc::new(store), "");
-        Ok(Self { directory, staged: Some(staged), documents: Vec::new(), last: Vec::new() })
+        let staged = Some((staged, options.durability));
+        Ok(Self { directory, staged, documents: Vec::new(), last: Vec::new() })
     }
 
     fn in_place(target: &Directory, mode: WriteMode) -> Result<Self> {
@@ -80,7 +87,11 @@ impl Output {
         for (name, document) in &self.documents {
             self.directory.put_json(name, document)?;
         }
-        self.staged.map_or(Ok(()), Staged::commit)?;
+        match self.staged {
+            Some((staged, Durability::Synced)) => staged.commit_synced()?,
+            Some((staged, Durability::Buffered)) => staged.commit()?,
+            None => {}
+        }
         self.last
             .iter()
             .try_for_each(|(directory, name, document)| directory.put_json(name, document))

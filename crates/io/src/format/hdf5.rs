@@ -1,4 +1,5 @@
-//! HDF5 datasets of 2 to 4 axes (`yx`, `zyx`, `czyx`), read only: <https://docs.hdfgroup.org>.
+//! HDF5 datasets of 2 to 4 axes (`yx`, `zyx`, `czyx`): <https://docs.hdfgroup.org>. Written with the
+//! feature `hdf5-write` alone.
 //!
 //! The crate `hdf5-reader`, pure Rust, reads only the chunks that a region touches, in parallel.
 //! Compression: deflate, shuffle, fletcher32, lz4, szip, nbit, scale-offset; no blosc, no virtual
@@ -15,11 +16,13 @@ use crate::format::slabs::read_by_slabs;
 use crate::limits::Limits;
 use crate::match_dtype;
 use crate::metadata::Metadata;
-use crate::volume::{OpenOptions, Reader};
+use crate::volume::{OpenOptions, Reader, WriteOptions, Writer};
 use crate::voxels::Voxels;
 
 mod choose;
 mod describe;
+#[cfg(feature = "hdf5-write")]
+mod write;
 
 /// Opens a dataset; without a name, the only one of 2 to 4 axes that the file has.
 pub(crate) fn open(
@@ -45,6 +48,27 @@ pub(crate) fn open(
     let metadata = describe::metadata(&file, &dataset, &place)?;
     let limits = options.limits.clone();
     Ok(Box::new(Hdf5Reader { dataset, metadata, place, limits }))
+}
+
+/// Creates a file of one dataset, chunked and with deflate.
+#[cfg(feature = "hdf5-write")]
+pub(crate) fn create(
+    path: &Path,
+    dataset: &str,
+    options: &WriteOptions,
+) -> Result<Box<dyn Writer>> {
+    Ok(Box::new(write::Hdf5Writer::create(path, dataset, options)?))
+}
+
+/// Says which feature is missing.
+#[cfg(not(feature = "hdf5-write"))]
+pub(crate) fn create(
+    path: &Path,
+    dataset: &str,
+    _options: &WriteOptions,
+) -> Result<Box<dyn Writer>> {
+    let message = "writing HDF5; build exavox-io with its feature hdf5-write, or write .zarr";
+    Err(Error::unsupported(Place::path(path).with_key(dataset), message))
 }
 
 fn open_file(path: &Path, limits: &Limits) -> Result<Hdf5File> {

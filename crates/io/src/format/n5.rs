@@ -1,24 +1,39 @@
-//! N5.
+//! N5: <https://github.com/saalfeldlab/n5>. A dataset is a directory with `attributes.json` and one object
+//! per block; a group with datasets `s0`, `s1`, … is a pyramid (N5 Viewer, BigDataViewer, COSEM).
+//!
+//! Blocks are read in default and varlength mode, with compression raw, gzip, zlib, zstd, blosc, lz4, xz
+//! and bzip2; written raw or with gzip, zstd or blosc.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::Directory;
 use crate::volume::{OpenOptions, Reader, WriteOptions, Writer};
 
-/// Opens a volume for reading.
-pub(crate) fn open(directory: &Directory, _options: &OpenOptions) -> Result<Box<dyn Reader>> {
-    Err(Error::unsupported(directory.place(""), "N5"))
+mod attributes;
+mod axes;
+mod block;
+mod compression;
+mod node;
+mod reader;
+mod resolution;
+mod search;
+mod sink;
+mod writer;
+
+/// Opens a dataset, a pyramid, or the only one of these in a container.
+pub(crate) fn open(directory: &Directory, options: &OpenOptions) -> Result<Box<dyn Reader>> {
+    reader::open(directory, options)
 }
 
-/// Creates a volume.
-pub(crate) fn create(directory: &Directory, _options: &WriteOptions) -> Result<Box<dyn Writer>> {
-    Err(Error::unsupported(directory.place(""), "N5"))
+/// Creates a pyramid of one scale, `s0`.
+pub(crate) fn create(directory: &Directory, options: &WriteOptions) -> Result<Box<dyn Writer>> {
+    writer::create(directory, options)
 }
 
-/// Adds a scale to a volume that is there.
+/// Adds the next scale to a pyramid that is there.
 pub(crate) fn add_scale(
     directory: &Directory,
-    _factor: [u64; 3],
-    _options: &WriteOptions,
+    factor: [u64; 3],
+    options: &WriteOptions,
 ) -> Result<Box<dyn Writer>> {
-    Err(Error::unsupported(directory.place(""), "N5"))
+    writer::add_scale(directory, factor, options)
 }

@@ -7,6 +7,7 @@ use crate::error::{Error, Place, Result};
 use crate::format::extension;
 use crate::volume::{OpenOptions, Reader, WriteOptions, Writer};
 
+mod expression;
 mod listing;
 mod natural;
 mod pattern;
@@ -43,7 +44,7 @@ pub(crate) fn open_folder(path: &Path, options: &OpenOptions) -> Result<Box<dyn 
     Ok(Box::new(PlanesReader::open(path, channels, Grouping::FilePerPlane, options)?))
 }
 
-/// Opens a pattern with `{channel}`, `{z}` and `{t}`.
+/// Opens a pattern with `{channel}`, `{z}` and `{t}`, or an expression with groups of these names.
 pub(crate) fn open_pattern(text: &str, options: &OpenOptions) -> Result<Box<dyn Reader>> {
     open_listing(&Pattern::parse(text)?, options)
 }

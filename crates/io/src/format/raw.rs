@@ -50,6 +50,23 @@ pub(crate) struct Flat {
     pub(crate) endian: Endian,
 }
 
+impl Endian {
+    /// Turns values of `size` bytes each from this order into that of this machine, in place.
+    pub(crate) fn to_native(self, values: &mut [u8], size: usize) {
+        let native = if cfg!(target_endian = "big") { Self::Big } else { Self::Little };
+        if self == native {
+            return;
+        }
+        // Arrays of a known length become vector instructions; slices do not.
+        match size {
+            2 => values.as_chunks_mut::<2>().0.iter_mut().for_each(|v| v.reverse()),
+            4 => values.as_chunks_mut::<4>().0.iter_mut().for_each(|v| v.reverse()),
+            8 => values.as_chunks_mut::<8>().0.iter_mut().for_each(|v| v.reverse()),
+            _ => {}
+        }
+    }
+}
+
 /// A file of uncompressed values in C order `[channel, z, y, x]` after a header.
 pub(crate) struct FlatReader {
     bytes: FileBytes,
@@ -94,9 +111,7 @@ impl Reader for FlatReader {
         for (run, target) in runs.starts().zip(bytes.chunks_exact_mut(run_bytes)) {
             self.bytes.copy_to(self.header + (plane + run) * size, target)?;
         }
-        if self.endian == Endian::Big {
-            bytes.chunks_exact_mut(size as usize).for_each(<[u8]>::reverse);
-        }
+        self.endian.to_native(bytes, size as usize);
         Ok(())
     }
 }

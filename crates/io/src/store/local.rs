@@ -175,10 +175,9 @@ fn replace(temporary: &Path, path: &Path) -> std::io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
-        match renameat_with(CWD, temporary, CWD, path, RenameFlags::EXCHANGE) {
-            Ok(()) => return fs::remove_file(temporary),
-            // Nothing to exchange with, or a file system that cannot.
-            Err(_) => {}
+        // Otherwise there is nothing to exchange with, or the file system cannot.
+        if renameat_with(CWD, temporary, CWD, path, RenameFlags::EXCHANGE).is_ok() {
+            return fs::remove_file(temporary);
         }
     }
     fs::rename(temporary, path)

@@ -64,8 +64,28 @@ def facts(name, dataset):
                               sum=int(values[...].sum(dtype="u8")), part=int(low.sum(dtype="u8")))))
 
 
+def check(folder):
+    """Reads our files TYPE_CODEC.h5."""
+    paths = sorted(folder.glob("*.h5"))
+    assert len(paths) == 30, paths
+    for path in paths:
+        with h5py.File(path) as file:
+            dataset = file["volumes/raw"]
+            values = dataset[...]
+            channels = values.shape[0] if values.ndim == 4 else 1
+            assert values.dtype.name == path.stem.split("_")[0], path
+            assert (values.reshape(channels, 9, 21, 33) == pattern((channels, 9, 21, 33), values.dtype)).all(), path
+            assert dataset.chunks[-3:] == (4, 8, 16), dataset.chunks
+            raw = path.stem.endswith("Raw")
+            assert dataset.compression == (None if raw else "gzip"), path
+            assert dataset.shuffle == (not raw and values.dtype.itemsize > 1), path
+            assert dataset.attrs["resolution"].tolist() == [40.0, 4.5, 4.0]
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "write":
         write(pathlib.Path(sys.argv[2]))
+    elif sys.argv[1] == "check":
+        check(pathlib.Path(sys.argv[2]))
     else:
         facts(*sys.argv[2:])

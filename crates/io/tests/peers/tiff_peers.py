@@ -155,5 +155,13 @@ def check_ome(tif, path, shape):
         (shape[0] > 1, shape[1] > 1)], tif.series[0].axes
 
 
+def planes(path):
+    """Each value of our large file is the index of its plane."""
+    with tifffile.TiffFile(path) as tif:
+        assert tif.is_bigtiff and len(tif.pages) == 70
+        for z in [0, 35, 69]:
+            assert (tif.pages[z].asarray() == z).all(), z
+
+
 if __name__ == "__main__":
-    {"write": write, "check": check}[sys.argv[1]](pathlib.Path(sys.argv[2]))
+    {"write": write, "check": check, "planes": planes}[sys.argv[1]](pathlib.Path(sys.argv[2]))

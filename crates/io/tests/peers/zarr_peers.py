@@ -100,8 +100,31 @@ def check(folder):
     print(json.dumps(found))
 
 
+def check_pyramids(folder):
+    """Reads the pyramids that we wrote with ome-zarr-py: both scales, and how they lie to each other."""
+    from ome_zarr.io import parse_url
+    from ome_zarr.reader import Reader
+
+    names = sorted(pathlib.Path(folder).glob("*.zarr"))
+    assert len(names) == 4, names
+    for path in names:
+        node = next(iter(Reader(parse_url(str(path)))()))
+        assert len(node.data) == 2, f"{path}: {len(node.data)} scales"
+        for data in node.data:
+            values = data.compute()
+            shape = values.shape if values.ndim == 4 else (1, *values.shape)
+            assert (values.reshape(shape) == pattern(shape, values.dtype)).all(), path
+        fine, coarse = node.metadata["coordinateTransformations"]
+        assert fine[0]["scale"][-3:] == [40.0, 8.0, 4.0], fine
+        assert coarse[0]["scale"][-3:] == [40.0, 16.0, 8.0], coarse
+        assert coarse[1]["translation"][-3:] == [0.0, 4.0, 2.0], coarse
+
+
 if __name__ == "__main__":
     target = pathlib.Path(sys.argv[2])
+    if sys.argv[1] == "pyramids":
+        check_pyramids(target)
+        sys.exit()
     if sys.argv[1] == "check":
         check(target)
     else:

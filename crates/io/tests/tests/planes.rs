@@ -13,21 +13,21 @@ use proptest::prelude::*;
 use crate::pattern;
 use crate::tiff::{noise, part};
 
-const SHAPE: [u64; 3] = [7, 12, 15];
+pub(crate) const SHAPE: [u64; 3] = [7, 12, 15];
 const CHANNELS: [&str; 8] = ["DAPI", "Pcp4", "PolyT", "Prox1", "Snap25", "TAG", "Ttr", "hSETBP1"];
 
-struct Folder(tempfile::TempDir);
+pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn open(&self, pattern: &str) -> Result<Volume, Error> {
+    pub(crate) fn open(&self, pattern: &str) -> Result<Volume, Error> {
         Volume::open(self.path(pattern).to_str().unwrap())
     }
 
@@ -54,7 +54,7 @@ fn file(path: &Path, voxels: &Voxels) {
 }
 
 /// MERSCOPE's layout: a file for each channel and plane; the whole volume of each channel.
-fn mosaics(folder: &Folder, channels: &[&str]) -> Vec<Voxels> {
+pub(crate) fn mosaics(folder: &Folder, channels: &[&str]) -> Vec<Voxels> {
     let volumes: Vec<Voxels> =
         (0..channels.len() as u64).map(|c| noise(DataType::U16, SHAPE, 5 + c)).collect();
     for (name, volume) in channels.iter().zip(&volumes) {
@@ -65,7 +65,7 @@ fn mosaics(folder: &Folder, channels: &[&str]) -> Vec<Voxels> {
     volumes
 }
 
-fn plane(path: &Path, volume: &Voxels, z: u64) {
+pub(crate) fn plane(path: &Path, volume: &Voxels, z: u64) {
     let [_, y, x] = volume.shape();
     let mut voxels = Voxels::zeros(volume.dtype(), [1, y, x]).unwrap();
     let slice = BoundingBox::new([z, 0, 0], [z + 1, y as u64, x as u64]);
@@ -73,7 +73,7 @@ fn plane(path: &Path, volume: &Voxels, z: u64) {
     file(path, &voxels);
 }
 
-fn check(volume: &Volume, volumes: &[Voxels]) {
+pub(crate) fn check(volume: &Volume, volumes: &[Voxels]) {
     assert_eq!(volume.metadata().channels.len(), volumes.len());
     for (channel, whole) in volumes.iter().enumerate() {
         check_channel(volume, channel, whole);

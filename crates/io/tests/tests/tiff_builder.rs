@@ -114,6 +114,14 @@ impl Builder {
 
     /// Writes a directory and links it into the chain.
     pub(crate) fn directory(&mut self, tags: &Tags) {
+        let place = self.unlinked(tags);
+        self.link(place);
+        self.next_at = self.bytes.len() - self.width();
+    }
+
+    /// Writes a directory outside of the chain; its place. Its pointer to the next one is the last
+    /// thing in the file.
+    pub(crate) fn unlinked(&mut self, tags: &Tags) -> u64 {
         let width = self.width();
         let mut entries = Vec::new();
         for (tag, kind, values) in tags {
@@ -133,7 +141,7 @@ impl Builder {
             }
             entries.push((*tag, *kind, values.len() as u64, inline));
         }
-        self.link(self.bytes.len() as u64);
+        let place = self.bytes.len() as u64;
         self.put(entries.len() as u64, if width == 8 { 8 } else { 2 });
         for (tag, kind, count, inline) in entries {
             self.put(tag.into(), 2);
@@ -141,8 +149,15 @@ impl Builder {
             self.put(count, width);
             self.bytes.extend(inline);
         }
-        self.next_at = self.bytes.len();
         self.put(0, width);
+        place
+    }
+
+    /// Sets the pointer to the next directory of the one that was written last.
+    pub(crate) fn link_last(&mut self, to: u64) {
+        let number = self.number(to, self.width());
+        let at = self.bytes.len() - number.len();
+        self.bytes[at..].copy_from_slice(&number);
     }
 
     /// Sets the pointer to the next directory.

@@ -52,10 +52,11 @@ impl Listing {
             for (directory, outer) in &paths {
                 for name in names(directory)? {
                     let path = directory.join(&name);
-                    let fields = component.fields(&name, outer);
-                    inner.extend(
-                        fields.filter(|_| depth == last || path.is_dir()).map(|f| (path, f)),
-                    );
+                    let Some(fields) = component.fields(&name, outer) else { continue };
+                    if depth == last || path.is_dir() {
+                        let at = |message| Error::usage(Place::path(&path), message);
+                        inner.push((path.clone(), fields.map_err(at)?));
+                    }
                 }
             }
             paths = inner;
@@ -102,7 +103,10 @@ impl Found {
             None => Ok(0),
             Some(Ok(number)) => Ok(number),
             Some(Err(_)) => {
-                let message = "the number of the plane or time point is above 2^64";
+                let found = text.as_deref().unwrap_or_default();
+                let is_number = found.bytes().all(|b| b.is_ascii_digit());
+                let why = if is_number { "above 2^64" } else { "no number" };
+                let message = format!("plane or time point '{found}' is {why}");
                 Err(Error::format(Place::path(&path), message))
             }
         };
@@ -157,8 +161,12 @@ fn check(
     Ok(files.iter().map(|f| f.path.clone()).collect())
 }
 
-/// The path that a missing plane would have, with as many digits as its neighbour.
+/// The path that a missing plane would have, with as many digits as its neighbour; the expression, if
+/// there is one: it makes no names.
 fn missing_path(pattern: &Pattern, neighbour: &Found, z: u64) -> PathBuf {
+    if pattern.is_expression() {
+        return PathBuf::from(pattern.text());
+    }
     let mut fields = neighbour.fields.clone();
     let padded = fields.z.as_deref().filter(|t| t.starts_with('0')).map_or(1, str::len);
     fields.z = Some(format!("{z:0padded$}"));

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
+use super::expression;
 use crate::error::{Error, Place, Result};
 
 /// A part of a name that differs from file to file.
@@ -23,7 +24,7 @@ pub(super) struct Fields {
     pub(super) t: Option<String>,
 }
 
-/// A path with fields, taken apart.
+/// A path with fields or a directory with an expression, taken apart.
 #[derive(Debug)]
 pub(super) struct Pattern {
     text: String,
@@ -35,6 +36,8 @@ pub(super) struct Pattern {
 #[derive(Debug)]
 pub(super) struct Component {
     tokens: Vec<Token>,
+    /// Fields that every name has.
+    fields: Vec<Field>,
     regex: Regex,
 }
 
@@ -45,12 +48,21 @@ enum Token {
 }
 
 impl Field {
-    fn from_name(name: &str) -> Option<Self> {
+    /// The field of a name in a pattern or an expression.
+    pub(super) fn from_name(name: &str) -> Option<Self> {
         match name {
             "channel" => Some(Self::Channel),
             "z" => Some(Self::Z),
-            "t" => Some(Self::T),
+            "t" | "time" => Some(Self::T),
             _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Channel => "channel",
+            Self::Z => "z",
+            Self::T => "t",
         }
     }
 
@@ -64,6 +76,19 @@ impl Field {
 }
 
 impl Fields {
+    fn get(&self, field: Field) -> Option<&String> {
+        match field {
+            Field::Channel => self.channel.as_ref(),
+            Field::Z => self.z.as_ref(),
+            Field::T => self.t.as_ref(),
+        }
+    }
+
+    fn of(found: &regex::Captures<'_>) -> Self {
+        let get = |key: &str| found.name(key).map(|m| m.as_str().to_owned());
+        Self { channel: get("channel"), z: get("z"), t: get("t").or_else(|| get("time")) }
+    }
+
     /// The fields of a directory together with those of a name inside it.
     fn merged(&self, inner: Self) -> Self {
         Self {
@@ -78,10 +103,22 @@ impl Pattern {
     /// Takes a pattern apart.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a field that is unknown or occurs twice.
+    /// [`Error::Usage`] for a field that is unknown or occurs twice, or a wrong expression.
     pub(super) fn parse(text: &str) -> Result<Self> {
+        if let Some(rest) = text.strip_prefix(expression::PREFIX) {
+            return Self::of_expression(text, rest);
+        }
         let root = if text.starts_with('/') { "/" } else { "" };
         Self::build(text, PathBuf::from(root), text)
+    }
+
+    fn of_expression(whole: &str, rest: &str) -> Result<Self> {
+        let (folder, expression) = expression::split(rest);
+        let (regex, fields) = expression::compile(expression)
+            .map_err(|message| Error::usage(Place::new(whole), message))?;
+        let tokens = vec![Token::Text(expression.to_owned())];
+        let components = vec![Component { tokens, fields, regex }];
+        Ok(Self { text: whole.to_owned(), folder: PathBuf::from(folder), components })
     }
 
     /// A pattern of names inside a folder, whose own name may have any characters.
@@ -99,19 +136,25 @@ impl Pattern {
                 folder.push(name);
             } else {
                 let regex = regex(&tokens).map_err(|e| wrong(e.to_string()))?;
-                components.push(Component { tokens, regex });
+                let fields = tokens.iter().filter_map(Token::field).collect();
+                components.push(Component { tokens, fields, regex });
             }
         }
         let this = Self { text: whole.to_owned(), folder, components };
-        for (field, name) in [(Field::Channel, "channel"), (Field::Z, "z"), (Field::T, "t")] {
+        for field in [Field::Channel, Field::Z, Field::T] {
             if this.count(field) > 1 {
-                return Err(wrong(format!("field {{{name}}} occurs twice")));
+                return Err(wrong(format!("field {{{}}} occurs twice", field.name())));
             }
         }
         if this.components.is_empty() {
             return Err(wrong("a pattern without a field".to_owned()));
         }
         Ok(this)
+    }
+
+    /// Whether names are matched by a regular expression of the user's.
+    pub(super) fn is_expression(&self) -> bool {
+        self.text.starts_with(expression::PREFIX)
     }
 
     /// As it was given.
@@ -153,21 +196,36 @@ impl Pattern {
     }
 
     fn count(&self, field: Field) -> usize {
-        let tokens = self.components.iter().flat_map(|c| &c.tokens);
-        tokens.filter(|t| **t == Token::Field(field)).count()
+        self.components.iter().flat_map(|c| &c.fields).filter(|f| **f == field).count()
     }
 }
 
 impl Component {
     /// Fields of a name that fits, added to those of the directories around it.
-    pub(super) fn fields(&self, name: &str, outer: &Fields) -> Option<Fields> {
-        let found = self.regex.captures(name)?;
-        let get = |key: &str| found.name(key).map(|m| m.as_str().to_owned());
-        Some(outer.merged(Fields { channel: get("channel"), z: get("z"), t: get("t") }))
+    ///
+    /// # Errors
+    /// Names a field that the name fits without, or with no text: an expression may have it so.
+    pub(super) fn fields(&self, name: &str, outer: &Fields) -> Option<Result<Fields, String>> {
+        let found = Fields::of(&self.regex.captures(name)?);
+        let absent = |field: &&Field| found.get(**field).is_none_or(String::is_empty);
+        if let Some(field) = self.fields.iter().find(absent) {
+            return Some(Err(format!(
+                "the name fits the pattern, its group {} is empty",
+                field.name()
+            )));
+        }
+        Some(Ok(outer.merged(found)))
     }
 }
 
 impl Token {
+    fn field(&self) -> Option<Field> {
+        match self {
+            Self::Field(field) => Some(*field),
+            Self::Text(_) => None,
+        }
+    }
+
     fn render(&self, fields: &Fields) -> String {
         let (value, name) = match self {
             Self::Text(text) => return text.clone(),
@@ -186,7 +244,7 @@ fn tokens(name: &str) -> Result<Vec<Token>, String> {
             rest[open..].find('}').ok_or_else(|| format!("'{{' is not closed in {name}"))?;
         let field = &rest[open + 1..open + close];
         let known = Field::from_name(field).ok_or_else(|| {
-            format!("unknown field {{{field}}}; known are {{channel}}, {{z}} and {{t}}")
+            format!("unknown field {{{field}}}; known are {{channel}}, {{z}} and {{t}} ({{time}})")
         })?;
         tokens.push(Token::Text(rest[..open].to_owned()));
         tokens.push(Token::Field(known));
@@ -216,7 +274,8 @@ mod tests {
         let pattern = Pattern::parse("a/b+c/mosaic_{channel}_z{z}.tif").unwrap();
         assert_eq!(pattern.folder(), Path::new("a/b+c"));
         let component = &pattern.components()[0];
-        let fields = component.fields("mosaic_Cy5_z1_z07.tif", &Fields::default()).unwrap();
+        let fields =
+            component.fields("mosaic_Cy5_z1_z07.tif", &Fields::default()).unwrap().unwrap();
         assert_eq!((fields.channel.as_deref(), fields.z.as_deref()), (Some("Cy5_z1"), Some("07")));
         assert_eq!(pattern.path(&fields), Path::new("a/b+c/mosaic_Cy5_z1_z07.tif"));
         assert!(component.fields("mosaic_Cy5_z1xtif", &Fields::default()).is_none());

@@ -202,7 +202,7 @@ fn describe(first: &[Box<dyn PlaneSource>], names: Vec<String>, grouping: Groupi
     }
     metadata.format = format!("{} planes", metadata.format);
     metadata.stored_axes = if names.len() > 1 { "czyx" } else { "zyx" }.to_owned();
-    metadata.scales[0].shape = metadata.shape;
+    metadata.scales.iter_mut().for_each(|scale| scale.shape[0] = metadata.shape[0]);
     metadata.channels = names;
     metadata
 }

@@ -82,6 +82,10 @@ impl Writer for PatternWriter {
 
 fn check(pattern: &Pattern, options: &WriteOptions) -> Result<()> {
     let wrong = |message: String| Err(Error::usage(Place::new(pattern.text()), message));
+    if pattern.is_expression() {
+        let message = "a regular expression finds files; name outputs by {channel} and {z}";
+        return wrong(message.to_owned());
+    }
     if format_of(pattern.text()).is_none() {
         let message = "a pattern of outputs ends in .tif, .tiff or .png";
         return Err(Error::unsupported(Place::new(pattern.text()), message));

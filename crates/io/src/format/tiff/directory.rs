@@ -1,7 +1,7 @@
 //! Image file directories: the chain of pages, and the values of their tags.
 
 use std::cell::Cell;
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -13,6 +13,8 @@ use crate::format::raw::Endian;
 
 /// Pages that one file may have.
 const MAX_PAGES: usize = 1 << 20;
+/// SubIFDs that one page may have: scales of a pyramid, a thumbnail.
+const MAX_SUB_DIRECTORIES: usize = 63;
 /// Bytes read at once where a directory is expected: holds 80 entries, few files have more.
 const GUESS: u64 = 1024;
 
@@ -34,6 +36,8 @@ pub(super) struct DirectoryReader<'a> {
 
 /// One page's tags.
 pub(super) struct Directory {
+    /// Place of the directory in the file.
+    pub(super) offset: u64,
     entries: Vec<Entry>,
     next: u64,
 }
@@ -87,7 +91,8 @@ impl<'a> DirectoryReader<'a> {
             if pages.len() == MAX_PAGES {
                 return Err(self.damaged(&format!("more than {MAX_PAGES} pages")));
             }
-            let directory = self.directory(at, pages.len())?;
+            let directory =
+                self.directory(at, &format!("the directory of page {}", pages.len()))?;
             at = directory.next;
             pages.push(directory);
         }
@@ -138,10 +143,50 @@ impl<'a> DirectoryReader<'a> {
         self.value_bytes(entry, 1)
     }
 
-    fn directory(&self, at: u64, page: usize) -> Result<Directory> {
+    /// The SubIFDs of a page, in the order of its list. A list of one begins a chain, as some writers
+    /// have it; the others are complete in themselves.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if there are more than [`MAX_SUB_DIRECTORIES`], or one is in `seen`, where those
+    /// of the file that have been read are kept: then there is a loop.
+    pub(super) fn sub_directories(
+        &self,
+        page: &Directory,
+        number: usize,
+        seen: &mut HashSet<u64>,
+    ) -> Result<Vec<Directory>> {
+        let Some(entry) = page.find(Tag::SubIfd) else { return Ok(Vec::new()) };
+        let too_many = |count: u64| {
+            let message = format!(
+                "page {number} has {count} SubIFDs, at most {MAX_SUB_DIRECTORIES} are read"
+            );
+            self.damaged(&message)
+        };
+        if entry.count > MAX_SUB_DIRECTORIES as u64 {
+            return Err(too_many(entry.count));
+        }
+        let mut left: VecDeque<u64> = self.integers(entry)?.into();
+        let chained = left.len() == 1;
+        let mut directories: Vec<Directory> = Vec::new();
+        while let Some(at) = left.pop_front() {
+            let what = format!("SubIFD {} of page {number}", directories.len());
+            if !seen.insert(at) {
+                let message = format!("the SubIFDs loop: {what} is a directory read before");
+                return Err(self.damaged(&message));
+            }
+            if directories.len() == MAX_SUB_DIRECTORIES {
+                return Err(too_many(directories.len() as u64 + 1));
+            }
+            let directory = self.directory(at, &what)?;
+            left.extend(Some(directory.next).filter(|next| chained && *next != 0));
+            directories.push(directory);
+        }
+        Ok(directories)
+    }
+
+    fn directory(&self, at: u64, what: &str) -> Result<Directory> {
         let (counter, entry, pointer) = if self.big { (8, 20, 8) } else { (2, 12, 4) };
-        let what = format!("the directory of page {page}");
-        let mut bytes = self.bytes_at(at, GUESS.min(self.length.saturating_sub(at)), &what)?;
+        let mut bytes = self.bytes_at(at, GUESS.min(self.length.saturating_sub(at)), what)?;
         let truncated = || self.damaged(&format!("truncated in {what} at byte {at}"));
         let count = self.number(&bytes, 0, counter).ok_or_else(truncated)?;
         if count > 1 << 16 {
@@ -149,12 +194,12 @@ impl<'a> DirectoryReader<'a> {
         }
         let size = counter as u64 + count * entry as u64 + pointer as u64;
         if size > bytes.len() as u64 {
-            bytes = self.bytes_at(at, size, &what)?;
+            bytes = self.bytes_at(at, size, what)?;
         }
         let entries = bytes[counter..].chunks_exact(entry).take(count as usize);
         let entries = entries.filter_map(|b| self.entry(b)).collect();
         let next = self.number(&bytes, (size - pointer as u64) as usize, pointer);
-        Ok(Directory { entries, next: next.ok_or_else(truncated)? })
+        Ok(Directory { offset: at, entries, next: next.ok_or_else(truncated)? })
     }
 
     fn entry(&self, bytes: &[u8]) -> Option<Entry> {

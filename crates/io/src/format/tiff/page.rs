@@ -1,5 +1,6 @@
 //! One page: shape, type, and the strips or tiles that hold it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::dtype::DataType;
@@ -7,7 +8,7 @@ use crate::format::raw::Endian;
 
 mod parser;
 
-pub(super) use parser::PageParser;
+pub(super) use parser::{PageParser, Role};
 
 /// What pages of one stack have in common.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,11 +42,36 @@ pub(super) enum Chunks {
     Listed { offsets: Box<[u64]>, counts: Box<[u64]> },
 }
 
+/// Which page of the file one is, for messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PageName {
+    /// Number in the chain of pages.
+    pub(super) number: usize,
+    /// Number of the SubIFD of that page.
+    pub(super) sub: Option<usize>,
+}
+
 /// One page of the file.
 #[derive(Debug, Clone)]
 pub(super) struct Page {
     pub(super) form: Arc<Form>,
     pub(super) chunks: Chunks,
+}
+
+impl PageName {
+    /// A page of the chain.
+    pub(super) fn of(number: usize) -> Self {
+        Self { number, sub: None }
+    }
+}
+
+impl fmt::Display for PageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.sub {
+            None => write!(f, "page {}", self.number),
+            Some(sub) => write!(f, "SubIFD {sub} of page {}", self.number),
+        }
+    }
 }
 
 impl Form {

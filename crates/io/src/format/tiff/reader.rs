@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use super::chain::NamedPage;
 use super::rows::OpenPage;
-use super::stack::{NumberedPage, Stack};
+use super::stack::Stack;
 use crate::error::{Error, Place, Result};
 use crate::format::plane_source::{PlaneSource, Window};
 use crate::limits::Limits;
@@ -22,7 +23,7 @@ pub(crate) enum KeepOpen {
 pub(crate) struct TiffReader {
     path: PathBuf,
     file: Option<File>,
-    planes: Vec<NumberedPage>,
+    planes: Vec<NamedPage>,
     limits: Limits,
     metadata: Metadata,
 }
@@ -70,7 +71,7 @@ impl PlaneSource for TiffReader {
         let page = OpenPage {
             file,
             path: &self.path,
-            number: plane.number,
+            name: plane.name,
             page: &plane.page,
             limits: &self.limits,
         };

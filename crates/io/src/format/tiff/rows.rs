@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::chunk;
-use super::page::{Form, Page};
+use super::page::{Form, Page, PageName};
 use crate::error::{Error, Place, Result};
 use crate::format::plane_source::{Window, copy_sample};
 use crate::format::raw::Endian;
@@ -18,7 +18,7 @@ use crate::limits::Limits;
 pub(super) struct OpenPage<'a> {
     pub(super) file: &'a File,
     pub(super) path: &'a Path,
-    pub(super) number: usize,
+    pub(super) name: PageName,
     pub(super) page: &'a Page,
     pub(super) limits: &'a Limits,
 }
@@ -207,7 +207,7 @@ impl OpenPage<'_> {
     }
 
     fn place(&self) -> Place {
-        Place::path(self.path).with_key(format!("page {}", self.number))
+        Place::path(self.path).with_key(self.name.to_string())
     }
 }
 

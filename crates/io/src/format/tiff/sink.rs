@@ -156,7 +156,7 @@ fn codec(options: &WriteOptions) -> (Compression, Predictor) {
 }
 
 /// Whether there is something to say that pages alone do not.
-fn is_described(options: &WriteOptions) -> bool {
+pub(super) fn is_described(options: &WriteOptions) -> bool {
     let plain_name = options.channels.len() == 1 && options.channels[0] == "0";
     options.shape[0] > 1 || options.voxel_size.is_some() || !plain_name
 }

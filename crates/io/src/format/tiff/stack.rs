@@ -4,34 +4,29 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use tiff::tags::Tag;
-
-use super::directory::{Directory, DirectoryReader};
-use super::order::{Description, PageOrder};
-use super::page::{Chunks, Form, Page, PageParser};
+use super::chain::{Chain, NamedPage};
+use super::directory::DirectoryReader;
+use super::order::Description;
+use super::page::{Chunks, Form, Page, PageName};
+use super::pyramid::Pyramid;
 use crate::error::{Error, Place, Result};
 use crate::geometry::VoxelSize;
-use crate::metadata::{Metadata, numbered_channels};
+use crate::metadata::{Metadata, Scale, numbered_channels};
 use crate::volume::OpenOptions;
 
 /// Planes that ImageJ may put behind one page.
 const MAX_PLANES: u64 = 1 << 20;
 
-/// A page with its number in the file.
-pub(super) struct NumberedPage {
-    pub(super) number: usize,
-    pub(super) page: Page,
-}
-
 /// The pages of one time point, in order, with what the file says of them.
 pub(super) struct Stack {
     /// For each (channel with pages of its own, z), z fastest.
-    pub(super) planes: Vec<NumberedPage>,
+    pub(super) planes: Vec<NamedPage>,
     channels: u64,
     slices: u64,
     description: Description,
     voxel_size: Option<VoxelSize>,
     form: Arc<Form>,
+    scales: Vec<Scale>,
 }
 
 impl Stack {
@@ -39,7 +34,7 @@ impl Stack {
     ///
     /// # Errors
     /// [`Error::Format`] if it is damaged or its pages differ; [`Error::Usage`] if the time point
-    /// does not exist.
+    /// or the scale does not exist.
     pub(super) fn read(file: &File, path: &Path, options: &OpenOptions) -> Result<Self> {
         let reader = DirectoryReader::new(file, path)?;
         let chain = Chain::read(&reader, path)?;
@@ -61,13 +56,40 @@ impl Stack {
         let planes = if hidden > 1 {
             order.pages.iter().map(|n| hidden_plane(&first, *n)).collect()
         } else {
-            chain.pages(&order)?
+            chain.pages(&order.pages)?
         };
-        let form = planes.first().map_or(first.form, |p: &NumberedPage| p.page.form.clone());
+        let form = planes.first().map_or(first.form, |p: &NamedPage| p.page.form.clone());
         let (channels, slices) = (order.channels, order.slices);
-        let stack = Self { planes, channels, slices, description, voxel_size, form };
+        let scales = Vec::new();
+        let mut stack = Self { planes, channels, slices, description, voxel_size, form, scales };
         stack.check_shape(path)?;
+        let pyramid = match order.pages.first() {
+            Some(&page) if hidden <= 1 => Pyramid::read(&chain, page, &stack.form)?,
+            _ => Pyramid::default(),
+        };
+        stack.choose_scale(&pyramid, &chain, &order.pages, options)?;
         Ok(stack)
+    }
+
+    /// Lists the scales, and takes the planes of another one if one is asked for.
+    fn choose_scale(
+        &mut self,
+        pyramid: &Pyramid,
+        chain: &Chain<'_>,
+        pages: &[usize],
+        options: &OpenOptions,
+    ) -> Result<()> {
+        let shape = [self.slices, self.form.height, self.form.width];
+        self.scales = pyramid.scales(shape, self.voxel_size);
+        let index = options.scale.index_in(&self.scales, &Place::path(chain.path))?;
+        if index > 0 {
+            self.planes = pyramid.planes(index, chain, pages)?;
+            self.voxel_size = self.scales[index].voxel_size;
+            if let Some(plane) = self.planes.first() {
+                self.form = plane.page.form.clone();
+            }
+        }
+        Ok(())
     }
 
     fn check_shape(&self, path: &Path) -> Result<()> {
@@ -101,6 +123,7 @@ impl Stack {
         metadata.chunk_shape =
             [1, form.chunk_rows.min(form.height), form.chunk_columns.min(form.width)];
         metadata.codecs = codecs(form);
+        metadata.scales.clone_from(&self.scales);
         metadata
     }
 
@@ -114,94 +137,6 @@ impl Stack {
             _ => numbers,
         }
     }
-}
-
-/// The directories of a file.
-struct Chain<'a> {
-    reader: &'a DirectoryReader<'a>,
-    path: &'a Path,
-    directories: Vec<Directory>,
-    /// Numbers of the pages of full size; at least one.
-    full: Vec<usize>,
-}
-
-impl<'a> Chain<'a> {
-    fn read(reader: &'a DirectoryReader<'a>, path: &'a Path) -> Result<Self> {
-        let directories = reader.chain()?;
-        let mut full = Vec::new();
-        for (number, directory) in directories.iter().enumerate() {
-            if !(PageParser { reader, path, number }).is_auxiliary(directory)? {
-                full.push(number);
-            }
-        }
-        if full.is_empty() {
-            return Err(Error::format(Place::path(path), "no page of full size"));
-        }
-        Ok(Self { reader, path, directories, full })
-    }
-
-    fn page(&self, number: usize, previous: Option<&Arc<Form>>) -> Result<Page> {
-        let parser = PageParser { reader: self.reader, path: self.path, number };
-        parser.page(&self.directories[number], previous)
-    }
-
-    fn pages(&self, order: &PageOrder) -> Result<Vec<NumberedPage>> {
-        let mut planes: Vec<NumberedPage> = Vec::with_capacity(order.pages.len());
-        for &number in &order.pages {
-            let page = self.page(number, planes.last().map(|p| &p.page.form))?;
-            if let Some(first) = planes.first() {
-                check_equal(&first.page.form, &page.form, self.path, number)?;
-            }
-            planes.push(NumberedPage { number, page });
-        }
-        Ok(planes)
-    }
-
-    fn description(&self, limit: u64) -> Result<Description> {
-        let Some(entry) = self.directories[0].find(Tag::ImageDescription) else {
-            return Ok(Description::Plain);
-        };
-        let mut bytes = self.reader.bytes(entry, limit)?;
-        if let Some(end) = bytes.iter().position(|b| *b == 0) {
-            bytes.truncate(end);
-        }
-        // ImageJ writes Latin-1, whose letters are the first of Unicode.
-        let text = String::from_utf8(bytes)
-            .unwrap_or_else(|e| e.as_bytes().iter().map(|b| char::from(*b)).collect());
-        Description::parse(&text).map_err(|e| self.damaged(format!("OME-XML: {e}")))
-    }
-
-    fn voxel_size(&self, description: &Description) -> Result<Option<VoxelSize>> {
-        match description {
-            Description::Ome(ome) => Ok(ome.voxel_size),
-            Description::ImageJ(imagej) => {
-                let page = &self.directories[self.full[0]];
-                let resolution = |tag| page.find(tag).map(|e| self.reader.rational(e)).transpose();
-                let y = resolution(Tag::YResolution)?;
-                let x = resolution(Tag::XResolution)?;
-                Ok(imagej.voxel_size(y.zip(x).map(|(y, x)| [y, x])))
-            }
-            // Bare TIFF says nothing of the distance of planes.
-            Description::Plain => Ok(None),
-        }
-    }
-
-    fn damaged(&self, message: String) -> Error {
-        Error::format(Place::path(self.path), message)
-    }
-}
-
-fn check_equal(expected: &Form, found: &Form, path: &Path, number: usize) -> Result<()> {
-    let key = |f: &Form| (f.width, f.height, f.dtype, f.samples);
-    if key(expected) == key(found) {
-        return Ok(());
-    }
-    let message = format!(
-        "expected {} as in the pages before, found {}",
-        expected.describe(),
-        found.describe()
-    );
-    Err(Error::format(Place::path(path).with_key(format!("page {number}")), message))
 }
 
 fn codecs(form: &Form) -> Vec<String> {
@@ -233,10 +168,10 @@ fn hidden_planes(description: &Description, full: &[usize], page: &Page, length:
     if needed > length || imagej.images > MAX_PLANES { 1 } else { imagej.images as usize }
 }
 
-fn hidden_plane(page: &Page, number: usize) -> NumberedPage {
+fn hidden_plane(page: &Page, number: usize) -> NamedPage {
     let mut page = page.clone();
     if let Chunks::Contiguous { offset } = &mut page.chunks {
         *offset += number as u64 * page.form.page_bytes();
     }
-    NumberedPage { number, page }
+    NamedPage { name: PageName::of(number), page }
 }

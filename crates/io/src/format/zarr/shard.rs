@@ -81,7 +81,7 @@ impl Sharding {
         };
         let at = chunk.iter().zip(&self.counts).fold(0, |n, (i, count)| n * count + i % count);
         let entry = index.get(at as usize).copied().unwrap_or(ABSENT);
-        Ok((entry != ABSENT).then(|| ByteRange::Span { start: entry.0, length: entry.1 }))
+        Ok((entry != ABSENT).then_some(ByteRange::Span { start: entry.0, length: entry.1 }))
     }
 
     fn read_index(&self, store: &dyn Store, key: &str, place: &Place) -> Result<Index, NoIndex> {

@@ -5,22 +5,36 @@ use std::sync::Arc;
 
 use tiff::tags::Tag;
 
-use super::{Chunks, Form, Page};
+use super::{Chunks, Form, Page, PageName};
 use crate::dtype::DataType;
 use crate::error::{Error, Place, Result};
 use crate::format::tiff::directory::{Directory, DirectoryReader};
+
+/// What a page is beside the others, by its NewSubfileType.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::format::tiff) enum Role {
+    Full,
+    /// A thumbnail or a smaller scale of another page.
+    Reduced,
+    /// A transparency mask of another page.
+    Mask,
+}
 
 /// Reads and checks the tags of one page.
 pub(in crate::format::tiff) struct PageParser<'a> {
     pub(in crate::format::tiff) reader: &'a DirectoryReader<'a>,
     pub(in crate::format::tiff) path: &'a Path,
-    pub(in crate::format::tiff) number: usize,
+    pub(in crate::format::tiff) name: PageName,
 }
 
 impl PageParser<'_> {
-    /// Whether the page is a thumbnail, a smaller scale or a mask of another page.
-    pub(in crate::format::tiff) fn is_auxiliary(&self, directory: &Directory) -> Result<bool> {
-        Ok(self.integer(directory, Tag::NewSubfileType, 0)? & 0b101 != 0)
+    /// What the page is beside the others.
+    pub(in crate::format::tiff) fn role(&self, directory: &Directory) -> Result<Role> {
+        Ok(match self.integer(directory, Tag::NewSubfileType, 0)? & 0b101 {
+            0b000 => Role::Full,
+            0b001 => Role::Reduced,
+            _ => Role::Mask,
+        })
     }
 
     /// The page; `previous` lends its form where the new one is equal.
@@ -42,7 +56,11 @@ impl PageParser<'_> {
         Ok(Page { form, chunks })
     }
 
-    fn form(&self, directory: &Directory) -> Result<Form> {
+    /// Shape, type and layout of the page.
+    ///
+    /// # Errors
+    /// As [`PageParser::page`].
+    pub(in crate::format::tiff) fn form(&self, directory: &Directory) -> Result<Form> {
         self.check_plain(directory)?;
         let width = self.required(directory, Tag::ImageWidth)?;
         let height = self.required(directory, Tag::ImageLength)?;
@@ -224,7 +242,7 @@ impl PageParser<'_> {
     }
 
     fn place(&self) -> Place {
-        Place::path(self.path).with_key(format!("page {}", self.number))
+        Place::path(self.path).with_key(self.name.to_string())
     }
 
     fn at_page(&self, error: Error) -> Error {

@@ -1,0 +1,88 @@
+//! Volumes in a store of one's own, and blocks read ahead.
+
+use std::sync::Arc;
+
+use exavox_io::location::ArrayFormat;
+use exavox_io::store::{Directory, MemoryStore, Store};
+use exavox_io::volume::WriteMode;
+use exavox_io::{
+    BlockOrder, BoundingBox, DataType, Error, ReadAhead, Volume, VolumeWriter, WriteOptions,
+};
+
+use crate::pattern;
+
+const SHAPE: [u64; 3] = [9, 21, 33];
+
+fn volume_in_memory() -> (Arc<MemoryStore>, Directory) {
+    let store = Arc::new(MemoryStore::new());
+    let directory = Directory::new(store.clone(), "lab/v");
+    let mut options = WriteOptions::new(DataType::U16, SHAPE);
+    options.chunk_shape = Some([4, 8, 16]);
+    let writer = VolumeWriter::create_in(&directory, ArrayFormat::Zarr, &options).unwrap();
+    pattern::write(&writer, DataType::U16, SHAPE, 1, 5);
+    writer.finish().unwrap();
+    (store, directory)
+}
+
+#[test]
+fn a_volume_lives_in_memory() {
+    let (_, directory) = volume_in_memory();
+    pattern::check_all(&Volume::open_in(&directory, &Default::default()).unwrap());
+    let options = WriteOptions::new(DataType::U16, SHAPE);
+    let again = || VolumeWriter::create_in(&directory, ArrayFormat::Zarr, &options);
+    assert!(matches!(again().unwrap_err(), Error::Exists { .. }));
+}
+
+#[test]
+fn overwriting_in_place_leaves_nothing_of_the_old_volume() {
+    let (store, directory) = volume_in_memory();
+    let options = WriteOptions::new(DataType::U8, SHAPE).with_mode(WriteMode::Overwrite);
+    let writer = VolumeWriter::create_in(&directory, ArrayFormat::Zarr, &options).unwrap();
+    assert!(Volume::open_in(&directory, &Default::default()).is_err());
+    writer.finish().unwrap();
+    assert_eq!(store.list("lab/v/0").unwrap(), [".zarray"]);
+    let volume = Volume::open_in(&directory, &Default::default()).unwrap();
+    let voxels = volume.read(0, &BoundingBox::whole(SHAPE)).unwrap();
+    assert!(voxels.bytes().iter().all(|b| *b == 0));
+}
+
+#[test]
+fn blocks_come_in_order_and_damaged_ones_in_their_place() {
+    let (store, directory) = volume_in_memory();
+    store.put("lab/v/0/1/0/0", b"damaged").unwrap();
+    let volume = Arc::new(Volume::open_in(&directory, &Default::default()).unwrap());
+    for order in [BlockOrder::C, BlockOrder::Morton] {
+        for ahead in [0, 1, 7] {
+            let blocks = order.blocks(&BoundingBox::whole(SHAPE), [4, 8, 16]);
+            let expected: Vec<BoundingBox> = blocks.collect();
+            let blocks = order.blocks(&BoundingBox::whole(SHAPE), [4, 8, 16]);
+            let read = ReadAhead::new(volume.clone(), 0, blocks, ahead).unwrap();
+            let found: Vec<_> = read.collect();
+            assert_eq!(found.len(), expected.len());
+            for (found, block) in found.iter().zip(&expected) {
+                match found {
+                    Ok((place, voxels)) => {
+                        assert_eq!(place, block);
+                        assert!(*voxels == pattern::region(DataType::U16, 0, block));
+                    }
+                    Err(error) => {
+                        assert_eq!(block.start, [4, 0, 0]);
+                        assert!(error.to_string().contains("0/1/0/0"), "{error}");
+                    }
+                }
+            }
+            assert_eq!(found.iter().filter(|f| f.is_err()).count(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_is_dropped_early_ends() {
+    let (_, directory) = volume_in_memory();
+    let volume = Arc::new(Volume::open_in(&directory, &Default::default()).unwrap());
+    let blocks = BlockOrder::C.blocks(&BoundingBox::whole(SHAPE), [1; 3]);
+    let mut read = ReadAhead::new(volume.clone(), 0, blocks, 2).unwrap();
+    read.next().unwrap().unwrap();
+    drop(read);
+    assert_eq!(Arc::strong_count(&volume), 1);
+}
