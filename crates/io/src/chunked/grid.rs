@@ -59,11 +59,13 @@ impl ChunkGrid {
     }
 
     /// Shape of the array along z, y and x.
+    #[cfg(test)]
     pub(crate) fn shape_zyx(&self) -> [u64; 3] {
         [self.shape[2], self.shape[3], self.shape[4]]
     }
 
     /// Number of chunks along each axis.
+    #[cfg(test)]
     pub(crate) fn counts(&self) -> [u64; 5] {
         std::array::from_fn(|a| self.shape[a].div_ceil(self.chunk[a]))
     }

@@ -38,6 +38,12 @@ impl Output {
         }
     }
 
+    /// More objects for a volume that is there, in place; nothing lists them before the documents do.
+    pub(crate) fn extend(target: &Directory) -> Self {
+        let (documents, last) = (Vec::new(), Vec::new());
+        Self { directory: target.clone(), staged: None, documents, last }
+    }
+
     fn staged(path: &Path, options: &WriteOptions) -> Result<Self> {
         let staged = Staged::new(path, options.mode)?;
         // A target that cannot be written shows now, not after the first chunk.
