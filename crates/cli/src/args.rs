@@ -5,7 +5,9 @@ use std::num::NonZeroUsize;
 use clap::{Args, Parser, Subcommand};
 use exavox_compute::DeviceSpec;
 
-use crate::commands::{completions, convert, demo, devices, evaluate, info, project, segment};
+use crate::commands::{
+    completions, convert, demo, devices, downsample, evaluate, info, project, segment,
+};
 use crate::context::{all_cores, all_cores_but_one};
 use crate::env_vars;
 use crate::memory_size::MemorySize;
@@ -55,6 +57,7 @@ pub(crate) struct GlobalArgs {
 pub(crate) enum Command {
     Info(info::Args),
     Convert(convert::Args),
+    Downsample(downsample::Args),
     Project(project::Args),
     Segment(segment::Args),
     Evaluate(evaluate::Args),

@@ -4,6 +4,7 @@ pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod demo;
 pub(crate) mod devices;
+pub(crate) mod downsample;
 pub(crate) mod evaluate;
 pub(crate) mod info;
 pub(crate) mod project;
@@ -18,6 +19,7 @@ pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<ExitSta
     match command {
         Command::Info(args) => info::run(args, context),
         Command::Convert(args) => convert::run(args, context),
+        Command::Downsample(args) => downsample::run(args, context),
         Command::Project(args) => project::run(args, context),
         Command::Segment(args) => segment::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),

@@ -60,6 +60,14 @@ impl Context {
         Ok(device)
     }
 
+    /// Bytes for blocks in flight of a command that streams a volume, if `--memory` is given. The
+    /// program itself takes a quarter of it, up to 128 MiB (code, threads, cached chunks); of the rest,
+    /// a quarter is left to the allocator, which does not give back everything at once.
+    pub(crate) fn block_bytes(&self) -> Option<u64> {
+        let blocks = |memory: u64| (memory - (memory / 4).min(128 << 20)) / 4 * 3;
+        self.memory.map(|memory| blocks(memory).max(1))
+    }
+
     /// Bytes to stay below: `--memory`, or nine tenths of what is available.
     pub(crate) fn memory_bytes(&self) -> u64 {
         let available = || available_memory().map_or(DEFAULT_MEMORY, |bytes| bytes / 10 * 9);

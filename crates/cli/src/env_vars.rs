@@ -17,6 +17,7 @@ Environment (a flag goes before its variable):
   NO_COLOR        no colours in help and errors
 
 A volume is named by its path: v.zarr, v.zarr/0, v.h5:raw, v.npy, v.raw:uint8:z,y,x, stack.tif,
-folder/ or a pattern such as 'mosaic_{channel}_z{z}.tif'. Axes are in the order z, y, x everywhere.
+folder/ or a pattern such as 'mosaic_{channel}_z{z}.tif'. zarr://, n5:// and precomputed:// before it
+force a format. Axes are in the order z, y, x everywhere.
 
 Exit status: 0 done; 1 done, but a part failed or a check is not met; 2 could not run, or wrong use.";

@@ -12,6 +12,7 @@ mod failure;
 mod memory_size;
 mod printer;
 mod progress;
+mod source_args;
 mod values;
 
 use std::process::ExitCode;

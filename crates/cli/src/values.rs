@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use exavox_io::volume::{Codec, OmeVersion};
+use exavox_io::volume::{Codec, Encoding, OmeVersion};
 use exavox_io::{Axis, VoxelSize};
 
 /// `64,64,64`: voxels along z, y and x, each above 0.
@@ -27,7 +27,13 @@ pub(crate) fn voxel_size(text: &str) -> Result<VoxelSize, String> {
         .ok_or_else(|| "a voxel size must be finite and above 0".to_owned())
 }
 
-/// `raw`, `zstd`, `zstd:7`, `gzip`, `gzip:5`.
+/// `2,2,2`: how many voxels along z, y and x become one; each at least 1, not all 1.
+pub(crate) fn factor_zyx(text: &str) -> Result<[u64; 3], String> {
+    let factor = shape_zyx(text).map_err(|e| e.replace("a size of 0 voxels", "a factor of 0"))?;
+    if factor == [1; 3] { Err("1,1,1 changes nothing".to_owned()) } else { Ok(factor) }
+}
+
+/// `raw`, `zstd`, `zstd:7`, `blosc`, `blosc:5`, `gzip`, `gzip:5`.
 pub(crate) fn codec(text: &str) -> Result<Codec, String> {
     let (name, level) = match text.split_once(':') {
         Some((name, level)) => (name, Some(level)),
@@ -42,7 +48,18 @@ pub(crate) fn codec(text: &str) -> Result<Codec, String> {
         "raw" if level.is_none() => Ok(Codec::Raw),
         "zstd" => level_in(3, 1, 22).map(Codec::Zstd),
         "gzip" => level_in(6, 0, 9).map(|level| Codec::Gzip(level.unsigned_abs())),
-        _ => Err("expected raw, zstd[:LEVEL] or gzip[:LEVEL]".to_owned()),
+        "blosc" => level_in(5, 0, 9).map(|level| Codec::Blosc(level.unsigned_abs())),
+        _ => Err("expected raw, zstd[:LEVEL], blosc[:LEVEL] or gzip[:LEVEL]".to_owned()),
+    }
+}
+
+/// `raw`, `compressed_segmentation` or `png`.
+pub(crate) fn encoding(text: &str) -> Result<Encoding, String> {
+    match text {
+        "raw" => Ok(Encoding::Raw),
+        "compressed_segmentation" => Ok(Encoding::CompressedSegmentation),
+        "png" => Ok(Encoding::Png),
+        _ => Err("expected raw, compressed_segmentation or png".to_owned()),
     }
 }
 
@@ -106,10 +123,19 @@ mod tests {
     }
 
     #[test]
+    fn factors_change_something() {
+        assert_eq!(factor_zyx("1,2,2"), Ok([1, 2, 2]));
+        for text in ["1,1,1", "0,2,2", "2", "2,2,-2"] {
+            assert!(factor_zyx(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn codecs_have_levels_within_bounds() {
         assert_eq!(codec("raw"), Ok(Codec::Raw));
         assert_eq!(codec("zstd"), Ok(Codec::Zstd(3)));
         assert_eq!(codec("gzip:9"), Ok(Codec::Gzip(9)));
+        assert_eq!(codec("blosc"), Ok(Codec::Blosc(5)));
         for text in ["", "raw:1", "zstd:0", "zstd:23", "gzip:-1", "gzip:x", "lzma"] {
             assert!(codec(text).is_err(), "{text}");
         }

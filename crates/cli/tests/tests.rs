@@ -3,6 +3,8 @@
 
 #[path = "tests/convert.rs"]
 mod convert;
+#[path = "tests/downsample.rs"]
+mod downsample;
 #[path = "tests/evaluate.rs"]
 mod evaluate;
 #[path = "tests/frame.rs"]
@@ -15,5 +17,7 @@ mod info;
 mod project;
 #[path = "tests/reference.rs"]
 mod reference;
+#[path = "tests/resume.rs"]
+mod resume;
 #[path = "tests/segment.rs"]
 mod segment;

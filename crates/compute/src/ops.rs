@@ -1,4 +1,5 @@
 //! Classic operations on volumes.
 
 pub mod distance_transform;
+pub mod downsample;
 pub mod projection;

@@ -4,6 +4,8 @@
 
 #[path = "tests/checkpoint.rs"]
 mod checkpoint;
+#[path = "tests/downsample.rs"]
+mod downsample;
 #[path = "tests/golden.rs"]
 mod golden;
 #[path = "tests/metrics.rs"]

@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Place, Result};
 use crate::location::{ArrayFormat, Location};
+use crate::staging;
 use crate::store::{self, Directory};
 use crate::volume::{OpenOptions, Reader, WriteOptions, Writer};
 
@@ -31,7 +32,7 @@ const WRITABLE: &str = ".zarr, .n5, .precomputed, .npy, .nrrd, .mrc, .raw, .tif,
 pub(crate) fn open(location: &Location, options: &OpenOptions) -> Result<Box<dyn Reader>> {
     match location {
         Location::Dataset { path, dataset } => hdf5::open(path, Some(dataset), options),
-        Location::Raw { path, dtype, shape } => raw::open(path, *dtype, *shape),
+        Location::Raw { path, dtype, shape } => raw::open(path, *dtype, *shape, options),
         Location::Pattern(pattern) => planes::open_pattern(pattern, options),
         Location::Path(path) => open_path(path, options),
         Location::Array { format, address } => {
@@ -145,7 +146,7 @@ fn open_path(path: &Path, options: &OpenOptions) -> Result<Box<dyn Reader>> {
         [0x89, b'P', b'N', b'G', ..] => png::open(path, options),
         [0x89, b'H', b'D', b'F', ..] => hdf5::open(path, None, options),
         [b'N', b'R', b'R', b'D', ..] => nrrd::open(path, options),
-        _ if mrc::is_header(&head) => mrc::open(path),
+        _ if mrc::is_header(&head) => mrc::open(path, options),
         _ => Err(unknown(path, &head[..head.len().min(16)])),
     }
 }
@@ -179,6 +180,31 @@ pub(crate) fn create(location: &Location, options: &WriteOptions) -> Result<Box<
                 Err(Error::unsupported(Place::path(path), message))
             }
         },
+    }
+}
+
+/// Where an unfinished volume lies that a later run can go on with; an error where the format, or the
+/// store, cannot: its parts must be written in order, or there is no temporary name.
+pub(crate) fn resume_path(location: &Location) -> Result<PathBuf> {
+    let refused = || {
+        let message = "going on with an unfinished output of this kind; local .zarr, .n5, \
+            .precomputed, .npy and .raw can be resumed";
+        Error::unsupported(Place::path(location.path()), message)
+    };
+    match location {
+        Location::Raw { path, .. } => staging::resume_path(path),
+        Location::Path(path) => match extension(path).as_str() {
+            "zarr" | "n5" | "precomputed" | "npy" | "raw" | "bin" | "dat" => {
+                staging::resume_path(path)
+            }
+            _ => Err(refused()),
+        },
+        Location::Array { address, .. } => {
+            let directory = store::open_address(address)?;
+            let path = directory.store().local_path(&directory.key("")).ok_or_else(refused)?;
+            staging::resume_path(&path)
+        }
+        Location::Dataset { .. } | Location::Pattern(_) => Err(refused()),
     }
 }
 

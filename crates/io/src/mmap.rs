@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Place, Result};
+use crate::volume::FileAccess;
 
 /// A local file whose bytes can be copied out from any offset, by many threads at once.
 ///
@@ -21,10 +22,11 @@ pub(crate) struct FileBytes {
 }
 
 impl FileBytes {
-    /// Opens a file and maps it.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
+    /// Opens a file and maps it, if it may be mapped.
+    pub(crate) fn open(path: &Path, access: FileAccess) -> Result<Self> {
         let file = File::open(path).map_err(Error::at(path))?;
-        let mapping = if std::env::var_os("EXAVOX_NO_MMAP").is_some() { None } else { map(&file) };
+        let mapped = access == FileAccess::Mapped && std::env::var_os("EXAVOX_NO_MMAP").is_none();
+        let mapping = if mapped { map(&file) } else { None };
         Ok(Self { path: path.to_owned(), file, mapping })
     }
 

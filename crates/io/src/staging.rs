@@ -16,10 +16,14 @@ pub enum WriteMode {
     CreateNew,
     /// Replace it once the new one is whole.
     Overwrite,
+    /// Refuse if it is whole; go on with one that an earlier run left unfinished, or begin it. What is
+    /// written stays when the run ends early. Which parts are whole, and that no other process works on
+    /// the same output, is for the caller to know.
+    Resume,
 }
 
 /// A file or directory under construction beside its final path. Dropped without
-/// [`Staged::commit`], it is removed.
+/// [`Staged::commit`], it is removed, or kept for the next run with [`WriteMode::Resume`].
 #[derive(Debug)]
 pub struct Staged {
     target: PathBuf,
@@ -35,17 +39,18 @@ impl Staged {
     /// [`Error::Exists`] if the target is there and may not be replaced.
     pub fn new(target: &Path, mode: WriteMode) -> Result<Self> {
         let place = Place::path(target);
-        if mode == WriteMode::CreateNew && target.symlink_metadata().is_ok() {
+        if mode != WriteMode::Overwrite && target.symlink_metadata().is_ok() {
             return Err(Error::Exists { place });
         }
-        let name = target
-            .file_name()
-            .ok_or_else(|| Error::usage(place, "not a name for an output"))?
-            .to_string_lossy()
-            .into_owned();
-        let parent = parent_of(target);
+        let (parent, name) = parent_and_name(target)?;
         fs::create_dir_all(parent).map_err(Error::at(parent))?;
-        let temporary = unused_name(parent, &name);
+        let temporary = match mode {
+            WriteMode::Resume => resume_path(target)?,
+            _ => unused_name(parent, &name),
+        };
+        if mode == WriteMode::Resume && temporary.is_dir() {
+            remove_leftovers(&temporary)?;
+        }
         Ok(Self { target: target.to_owned(), temporary, mode, committed: false })
     }
 
@@ -81,7 +86,7 @@ impl Staged {
     /// [`Error::Exists`] if the target has appeared meanwhile, [`Error::Io`] if the rename fails.
     pub fn commit(mut self) -> Result<()> {
         let exists = self.target.symlink_metadata().is_ok();
-        if exists && self.mode == WriteMode::CreateNew {
+        if exists && self.mode != WriteMode::Overwrite {
             return Err(Error::Exists { place: Place::path(&self.target) });
         }
         // A rename replaces a file by a file at once; a directory has to be moved away first.
@@ -105,11 +110,46 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        if !self.committed {
+        if !self.committed && self.mode != WriteMode::Resume {
             // Nothing to tell anyone here: the error that led to this drop is on its way already.
             let _ = remove(&self.temporary);
         }
     }
+}
+
+/// Where an output lies until it is whole, if it is written with [`WriteMode::Resume`]:
+/// `.NAME.resume.partial` beside it.
+///
+/// # Errors
+/// [`Error::Usage`] if the target has no name.
+pub fn resume_path(target: &Path) -> Result<PathBuf> {
+    let (parent, name) = parent_and_name(target)?;
+    Ok(parent.join(format!(".{name}.resume.partial")))
+}
+
+fn parent_and_name(target: &Path) -> Result<(&Path, String)> {
+    let nameless = || Error::usage(Place::path(target), "not a name for an output");
+    let name = target.file_name().ok_or_else(nameless)?.to_string_lossy().into_owned();
+    Ok((parent_of(target), name))
+}
+
+/// Removes the files that a killed run had not yet renamed: they are no part of the output.
+fn remove_leftovers(directory: &Path) -> Result<()> {
+    for entry in fs::read_dir(directory).map_err(Error::at(directory))? {
+        let entry = entry.map_err(Error::at(directory))?;
+        let (path, name) = (entry.path(), entry.file_name());
+        if entry.file_type().map_err(Error::at(&path))?.is_dir() {
+            remove_leftovers(&path)?;
+        } else if is_temporary(&name.to_string_lossy()) {
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Names that [`unused_name`] and the local store give: `.NAME.PID-NUMBER.partial`.
+fn is_temporary(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(".partial")
 }
 
 fn parent_of(path: &Path) -> &Path {

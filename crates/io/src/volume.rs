@@ -1,6 +1,7 @@
 //! The one handle on a volume: open by name, read any region, create outputs.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::bounding_box::BoundingBox;
 use crate::dtype::DataType;
@@ -53,6 +54,19 @@ pub struct OpenOptions {
     /// Bytes of decoded chunks to keep for the next read, in formats made of compressed chunks. Chunks
     /// that a region takes whole are not kept. Default 64 MiB.
     pub cache_bytes: u64,
+    /// How files of bare values (NPY, raw) are read.
+    pub file_access: FileAccess,
+}
+
+/// How a file of bare values is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FileAccess {
+    /// Mapped into memory. Its pages count as memory of the process, though the system takes them
+    /// back when it needs them.
+    #[default]
+    Mapped,
+    /// By ordinary reads: for programs whose resident memory is bounded from outside.
+    Read,
 }
 
 impl Default for OpenOptions {
@@ -62,6 +76,7 @@ impl Default for OpenOptions {
             scale: ScaleChoice::default(),
             time: 0,
             cache_bytes: 64 << 20,
+            file_access: FileAccess::default(),
         }
     }
 }
@@ -88,6 +103,13 @@ impl OpenOptions {
         self
     }
 
+    /// Sets how files of bare values are read.
+    #[must_use]
+    pub fn with_file_access(mut self, access: FileAccess) -> Self {
+        self.file_access = access;
+        self
+    }
+
     /// Sets the time point of a volume that has a time axis.
     #[must_use]
     pub fn with_time(mut self, time: usize) -> Self {
@@ -108,6 +130,8 @@ impl OpenOptions {
 pub struct Volume {
     name: String,
     limits: Limits,
+    scale: usize,
+    time: usize,
     reader: Box<dyn Reader>,
 }
 
@@ -159,13 +183,24 @@ impl Volume {
         if let [only] = &mut scales[..] {
             only.voxel_size = metadata.voxel_size;
         }
-        options.scale.index_in(&scales, &Place::new(name))?;
-        Ok(Self { name: name.to_owned(), limits: options.limits.clone(), reader })
+        let scale = options.scale.index_in(&scales, &Place::new(name))?;
+        let (name, limits) = (name.to_owned(), options.limits.clone());
+        Ok(Self { name, limits, scale, time: options.time, reader })
     }
 
     /// The name it was opened by.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Index of the scale of a pyramid that is open, 0 = finest.
+    pub fn scale(&self) -> usize {
+        self.scale
+    }
+
+    /// Index of the time point that is open.
+    pub fn time(&self) -> usize {
+        self.time
     }
 
     /// Shape, type, voxel size and storage of the volume.
@@ -339,7 +374,7 @@ impl WriteOptions {
 }
 
 /// A volume being written. It appears under its name when [`VolumeWriter::finish`] succeeds; dropped
-/// before, it leaves nothing.
+/// before, it leaves nothing, or, with [`WriteMode::Resume`], what a later writer goes on with.
 pub struct VolumeWriter {
     name: String,
     options: WriteOptions,
@@ -369,8 +404,20 @@ impl VolumeWriter {
             return Err(Error::usage(place(), message));
         }
         let location: Location = name.parse()?;
+        if options.mode == WriteMode::Resume {
+            format::resume_path(&location)?;
+        }
         let writer = format::create(&location, options)?;
         Ok(Self { name: name.to_owned(), options: options.clone(), writer })
+    }
+
+    /// Where an unfinished volume lies that [`WriteMode::Resume`] goes on with: beside its final path,
+    /// under a hidden name.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the format or the store of this name cannot be resumed.
+    pub fn resume_path(name: &str) -> Result<PathBuf> {
+        format::resume_path(&name.parse()?)
     }
 
     /// Creates a volume of many objects in a store of one's own.
@@ -426,7 +473,7 @@ impl VolumeWriter {
     /// Makes the volume visible under its name.
     ///
     /// # Errors
-    /// [`Error::Io`] if the system refuses; nothing is left then.
+    /// [`Error::Io`] if the system refuses; nothing is left then, but for [`WriteMode::Resume`].
     pub fn finish(self) -> Result<()> {
         self.writer.finish()
     }

@@ -5,17 +5,21 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Instant;
 
-use exavox_io::volume::{Codec, OmeVersion, WriteMode};
-use exavox_io::{BoundingBox, DataType, Metadata, Volume, VolumeWriter, VoxelSize, WriteOptions};
+use exavox_io::store::Durability;
+use exavox_io::volume::{Codec, Encoding, OmeVersion, WriteMode};
+use exavox_io::{BoundingBox, DataType, Metadata, Volume, VoxelSize, WriteOptions};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::progress::{Event, Observer, Unit};
+use crate::progress::{Event, Observer};
+use run::{Job, Make};
 
 mod blocks;
 mod cast;
-mod run;
+pub(crate) mod resume;
+pub(crate) mod run;
 pub(crate) mod same_place;
+mod slabs;
 
 /// Bytes of blocks in flight where the caller sets no lower bound.
 const DEFAULT_MEMORY: u64 = 256 << 20;
@@ -49,15 +53,21 @@ pub struct ConvertOptions {
     pub shard_shape: Option<[u64; 3]>,
     /// Compression. Default: the format's.
     pub codec: Option<Codec>,
+    /// Encoding of chunks before compression, where the format has a choice.
+    pub encoding: Encoding,
+    /// When written chunks are safe.
+    pub durability: Durability,
     /// Version of OME-Zarr, where that is the format.
     pub ome: OmeVersion,
     /// Edge lengths of a voxel. Default: the source's.
     pub voxel_size: Option<VoxelSize>,
-    /// What to do with an output that is there already.
+    /// What to do with an output that is there already. With [`WriteMode::Resume`] a ledger of finished
+    /// blocks lies beside the unfinished output.
     pub mode: WriteMode,
     /// Threads that read, cast and write. Default: 1.
     pub threads: NonZeroUsize,
-    /// Bytes of blocks in flight, all threads together. Default, and at most: 256 MiB.
+    /// Bytes of blocks in flight, all threads together: each as read, as cast and as encoded, and the
+    /// chunks of the source that are being decoded. Default: 256 MiB.
     pub memory_bytes: Option<u64>,
 }
 
@@ -71,6 +81,8 @@ impl Default for ConvertOptions {
             chunk_shape: None,
             shard_shape: None,
             codec: None,
+            encoding: Encoding::default(),
+            durability: Durability::default(),
             ome: OmeVersion::default(),
             voxel_size: None,
             mode: WriteMode::default(),
@@ -84,19 +96,26 @@ impl Default for ConvertOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ConvertReport {
-    /// Bytes of voxels read, uncompressed, all channels.
+    /// Bytes of voxels read by this run, uncompressed, all channels.
     pub bytes: u64,
     /// Wall-clock time.
     pub seconds: f64,
     /// Bytes read per second.
     pub bytes_per_second: f64,
-    /// Blocks written.
+    /// Blocks written by this run.
     pub blocks: u64,
+    /// Blocks that an earlier run had written.
+    pub blocks_resumed: u64,
+    /// Whether there was nothing to do: the output was whole.
+    pub already_whole: bool,
 }
 
 /// Writes `source`, or the part that `options` choose, to `target`. The target appears when all of it
 /// is written; if anything fails, nothing is left. Holds at most `memory_bytes` of voxels at a time
 /// (one block where a single block of the target needs more and no bound was set).
+///
+/// With [`WriteMode::Resume`] what is written stays when the run fails or is killed, and the next run
+/// with the same options writes the blocks that are missing; the result is the same, byte for byte.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -133,20 +152,21 @@ pub fn convert(
     let region = clip(options.region, source)?;
     let channels = choose_channels(&options.channels, source)?;
     same_place::refuse(source.name(), target)?;
-    let write_options = write_options(source.metadata(), &region, &channels, options);
-    check_flat(target, options, &write_options, observer)?;
-    let writer = VolumeWriter::create(target, &write_options)?;
-
-    let size = source.metadata().dtype.size() as u64;
-    let bytes = region.num_voxels().saturating_mul(size * channels.len() as u64);
-    observer.notify(&Event::Started { stage: "convert", total: bytes, unit: Unit::Bytes });
-    let job = run::Job { source, writer: &writer, region, channels, options, observer };
-    let blocks = job.run(write_options.dtype)?;
-    writer.finish()?;
+    let write = write_options(source.metadata(), &region, &channels, options);
+    check_flat(target, options, &write, observer)?;
+    let (threads, memory_bytes) = (options.threads, options.memory_bytes);
+    let make = Make::Cast(options.precision);
+    let job = Job { source, region, channels, make, threads, memory_bytes, observer };
+    let moved = run::create(&job, "convert", target, &write)?;
     let seconds = started.elapsed().as_secs_f64();
-    observer.notify(&Event::Finished { stage: "convert", seconds });
-    let bytes_per_second = bytes as f64 / seconds.max(1e-9);
-    Ok(ConvertReport { bytes, seconds, bytes_per_second, blocks })
+    Ok(ConvertReport {
+        bytes: moved.bytes,
+        seconds,
+        bytes_per_second: moved.bytes as f64 / seconds.max(1e-9),
+        blocks: moved.blocks,
+        blocks_resumed: moved.blocks_resumed,
+        already_whole: moved.already_whole,
+    })
 }
 
 /// The region with open ends closed at the volume's.
@@ -205,6 +225,8 @@ fn write_options(
     write.chunk_shape = options.chunk_shape;
     write.shard_shape = options.shard_shape;
     write.codec = options.codec.unwrap_or(write.codec);
+    write.encoding = options.encoding;
+    write.durability = options.durability;
     write.ome = options.ome;
     write
 }
@@ -225,6 +247,7 @@ fn check_flat(
         ("chunk shape", options.chunk_shape.is_some()),
         ("shard shape", options.shard_shape.is_some()),
         ("codec", options.codec.is_some_and(|c| c != Codec::Raw)),
+        ("encoding", options.encoding != Encoding::Raw),
     ];
     if let Some((what, _)) = given.into_iter().find(|(_, given)| *given) {
         let message = format!("'.{extension}' has no {what}; choose .zarr for chunks and codecs");

@@ -21,6 +21,14 @@ pub enum Error {
         /// What is wrong, with expected and found.
         message: String,
     },
+    /// An unfinished output was begun with other settings, or from another source.
+    #[error("{place}: what was begun is not what is asked for: {changes}")]
+    PlanChanged {
+        /// The ledger of the unfinished output.
+        place: String,
+        /// What differs, before and now.
+        changes: String,
+    },
     /// A voxel's value is not a value of the type asked for.
     #[error(
         "{place}: voxel c,z,y,x {channel},{}: {value} is not a value of {dtype}",

@@ -2,8 +2,10 @@
 
 pub mod convert;
 pub mod demo;
+pub mod downsample;
 pub mod error;
 pub mod evaluate;
+mod ledger;
 pub mod peak_memory;
 pub mod picture;
 pub mod progress;
@@ -12,6 +14,7 @@ pub mod report;
 pub mod segment;
 
 pub use convert::{ConvertOptions, ConvertReport, convert};
+pub use downsample::{DownsampleOptions, DownsampleReport};
 pub use error::{Error, Result};
 pub use progress::{Event, Observer, Silent, Unit};
 pub use project::{ProjectOptions, ProjectReport, project};

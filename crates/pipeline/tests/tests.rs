@@ -3,7 +3,11 @@
 
 #[path = "tests/convert.rs"]
 mod convert;
+#[path = "tests/downsample.rs"]
+mod downsample;
 #[path = "tests/project.rs"]
 mod project;
+#[path = "tests/resume.rs"]
+mod resume;
 #[path = "tests/segment.rs"]
 mod segment;

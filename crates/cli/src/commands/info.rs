@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use exavox_io::{Metadata, OpenOptions, Volume};
+use exavox_io::{Metadata, Scale, Volume};
 use indicatif::DecimalBytes;
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::exit_status::ExitStatus;
+use crate::source_args::SourceArgs;
 
 /// Names of channels in the table; `--json` gives all.
 const CHANNELS_SHOWN: usize = 16;
@@ -18,15 +19,13 @@ pub(crate) struct Args {
     /// The volume.
     #[arg(value_name = "VOLUME")]
     volume: String,
-    /// Scale of a pyramid, 0 = finest.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    scale: usize,
+    #[command(flatten)]
+    from: SourceArgs,
 }
 
 /// Prints the description on stdout.
 pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
-    let options = OpenOptions::default().with_scale(args.scale);
-    let volume = Volume::open_with(&args.volume, &options)?;
+    let volume = Volume::open_with(&args.volume, &args.from.open_options(context))?;
     context.printer.answer(&Description::new(&volume))?;
     Ok(ExitStatus::Done)
 }
@@ -46,10 +45,33 @@ struct Description<'a> {
     shard_shape: Option<[u64; 3]>,
     /// From the first applied on writing to the last.
     codecs: &'a [String],
-    /// Shapes of a pyramid, finest first.
-    scales: Vec<[u64; 3]>,
+    /// All scales of a pyramid, finest first.
+    scales: Vec<ScaleDescription>,
     /// Of all channels of this scale, uncompressed.
     bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct ScaleDescription {
+    shape: [u64; 3],
+    voxel_size_nm: Option<[f64; 3]>,
+}
+
+impl From<&Scale> for ScaleDescription {
+    fn from(scale: &Scale) -> Self {
+        let voxel_size_nm = scale.voxel_size.map(|size| size.nm_zyx);
+        Self { shape: scale.shape, voxel_size_nm }
+    }
+}
+
+impl fmt::Display for ScaleDescription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&by(&self.shape))?;
+        match self.voxel_size_nm {
+            Some([z, y, x]) => write!(f, " of {z} x {y} x {x} nm"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl<'a> Description<'a> {
@@ -66,7 +88,7 @@ impl<'a> Description<'a> {
             chunk_shape: metadata.chunk_shape,
             shard_shape: metadata.shard_shape,
             codecs: &metadata.codecs,
-            scales: metadata.scales.iter().map(|s| s.shape).collect(),
+            scales: scales(metadata),
             bytes: metadata.num_bytes(),
         }
     }
@@ -82,7 +104,7 @@ impl<'a> Description<'a> {
 impl fmt::Display for Description<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let codecs = if self.codecs.is_empty() { "none".into() } else { self.codecs.join(", ") };
-        let scales: Vec<String> = self.scales.iter().map(by).collect();
+        let scales: Vec<String> = self.scales.iter().map(ToString::to_string).collect();
         let rows = [
             ("format", self.format.to_owned()),
             ("shape", format!("{} (z, y, x)", by(&self.shape))),
@@ -99,6 +121,15 @@ impl fmt::Display for Description<'_> {
         writeln!(f, "{}", self.name)?;
         rows.iter().try_for_each(|(name, value)| writeln!(f, "  {name:<13} {value}"))
     }
+}
+
+/// The scales; that of a plain volume is as the volume itself.
+fn scales(metadata: &Metadata) -> Vec<ScaleDescription> {
+    let mut scales: Vec<ScaleDescription> = metadata.scales.iter().map(Into::into).collect();
+    if let [only] = &mut scales[..] {
+        only.voxel_size_nm = metadata.voxel_size.map(|size| size.nm_zyx);
+    }
+    scales
 }
 
 fn by([z, y, x]: &[u64; 3]) -> String {

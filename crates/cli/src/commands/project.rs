@@ -6,13 +6,14 @@ use std::ops::Range;
 use exavox_compute::DeviceSpec;
 use exavox_compute::ops::projection::{ProjectionKind, engine_of};
 use exavox_io::volume::{Codec, WriteMode};
-use exavox_io::{Axis, OpenOptions, Volume};
+use exavox_io::{Axis, Volume};
 use exavox_pipeline::{ProjectOptions, ProjectReport, project};
 use indicatif::DecimalBytes;
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::exit_status::ExitStatus;
+use crate::source_args::SourceArgs;
 use crate::values;
 
 /// Project every channel along an axis: maximum, minimum, mean, sum, std, median or argmax.
@@ -39,10 +40,9 @@ pub(crate) struct Args {
     /// Planes that take part: a:b, half open; an end may be left out.
     #[arg(long, value_name = "A:B", value_parser = values::range)]
     z_range: Option<Range<u64>>,
-    /// Scale of a pyramid to read, 0 = finest.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    scale: usize,
-    /// Compression: raw, zstd[:LEVEL] or gzip[:LEVEL].
+    #[command(flatten)]
+    from: SourceArgs,
+    /// Compression: raw, zstd[:LEVEL], blosc[:LEVEL] or gzip[:LEVEL].
     #[arg(long, value_parser = values::codec)]
     codec: Option<Codec>,
     /// Replace a target that exists, once the new one is whole.
@@ -53,7 +53,7 @@ pub(crate) struct Args {
 /// Projects, and tells how fast and what is missing.
 pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
     let options = options(&args, context)?;
-    let source = Volume::open_with(&args.source, &OpenOptions::default().with_scale(args.scale))?;
+    let source = Volume::open_with(&args.source, &args.from.open_options(context))?;
     let report = project(&source, &args.target, &options, &context.observer)?;
     let complete = report.failed().count() == 0;
     let (kind, axis) = (args.kind.name(), args.axis.name());

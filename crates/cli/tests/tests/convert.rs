@@ -62,7 +62,7 @@ fn what_cannot_be_is_refused_and_leaves_nothing() {
         (&["a.npy", "b.npy", "--channel", "red"], "a.npy: no channel 'red'"),
         (&["a.npy", "b.npy", "--codec", "zstd"], "'.npy' has no codec"),
         (&["a.npy", "b.zarr", "--shard", "64,64,64"], "b.zarr"),
-        (&["a.npy", "b.zarr", "--memory", "1kB"], "the limit is 1000"),
+        (&["a.npy", "b.zarr", "--memory", "1kB"], "the limit for blocks is 561"),
         (&["a.npy", "file/b.npy"], "file"),
         (&["a.npy", "/proc/b.npy"], "/proc/b.npy"),
     ] {

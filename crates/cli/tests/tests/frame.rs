@@ -62,6 +62,9 @@ fn wrong_use_ends_with_2_and_says_so_on_stderr() {
         &["convert", "a", "b", "--chunk", "0,1,1"],
         &["convert", "a", "b", "--codec", "zip"],
         &["convert", "a", "b", "--ome", "0.6"],
+        &["convert", "a", "b", "--encoding", "jpeg"],
+        &["convert", "a", "b", "--overwrite", "--resume"],
+        &["convert", "a", "b", "--scale", "1", "--scale-voxel-size", "8,8,8"],
         &["completions", "abacus"],
     ] {
         let run = run(args);

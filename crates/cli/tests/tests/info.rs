@@ -27,11 +27,14 @@ fn the_table_and_the_object_say_the_same() {
     assert_eq!(object["dtype"], "uint16");
     assert_eq!(object["chunk_shape"], json!([1, 2, 2]));
     assert_eq!(object["shard_shape"], json!([2, 4, 4]));
-    assert_eq!(object["scales"], json!([[2, 3, 4]]));
+    assert_eq!(object["scales"], json!([{"shape": [2, 3, 4], "voxel_size_nm": null}]));
     assert_eq!(object["bytes"], 48);
 
     let sized = folder.run(&["info", "c.zarr", "--json"]).json();
     assert_eq!(sized["voxel_size_nm"], json!([40.0, 4.0, 4.5]));
+    assert_eq!(sized["scales"][0]["voxel_size_nm"], json!([40.0, 4.0, 4.5]));
+    let table = folder.run(&["info", "c.zarr"]).done().stdout;
+    assert!(table.contains("2 x 3 x 4 of 40 x 4 x 4.5 nm"), "{table}");
     assert_eq!(sized["shard_shape"], serde_json::Value::Null);
     let plain = folder.run(&["info", "a.npy", "--json"]).json();
     assert_eq!(plain["voxel_size_nm"], serde_json::Value::Null);
@@ -73,7 +76,7 @@ fn bad_input_is_one_line_that_names_the_file() {
         ("empty", "content of unknown format"),
         ("v.raw", "give type and shape"),
         ("v.raw:uint8:2,3,4", "need 24 bytes, found 10"),
-        ("s3://bucket/v.zarr", "remote volumes"),
+        ("nope://bucket/v.zarr", "nope://"),
     ] {
         let error = folder.run(&["info", name]).error();
         let file = name.split(":uint8").next().unwrap();

@@ -48,8 +48,15 @@ impl Output {
         let staged = Staged::new(path, options.mode)?;
         // A target that cannot be written shows now, not after the first chunk.
         std::fs::create_dir_all(staged.path()).map_err(Error::at(path))?;
-        // Nobody sees the objects before the end: that is early enough to have them on the disk.
-        let store = LocalStore::new(staged.path()).with_name(&path.display().to_string());
+        // Nobody sees the objects before the end, which is early enough to have them on the disk,
+        // unless a later run goes on with them.
+        let durability = match options.mode {
+            WriteMode::Resume => options.durability,
+            _ => Durability::Buffered,
+        };
+        let store = LocalStore::new(staged.path())
+            .with_name(&path.display().to_string())
+            .with_durability(durability);
         let directory = Directory::new(Arc::new(store), "");
         let staged = Some((staged, options.durability));
         Ok(Self { directory, staged, documents: Vec::new(), last: Vec::new() })

@@ -36,6 +36,9 @@ pub(crate) fn open(
         None => choose::only_dataset(&file, path)?,
     };
     let place = Place::path(path).with_key(&name);
+    if options.time > 0 {
+        return Err(Error::usage(place, "an HDF5 dataset has one time point here"));
+    }
     let dataset = file.dataset(&name).map_err(|error| match root_cause(&error) {
         Hdf5Error::DatasetNotFound(_) | Hdf5Error::GroupNotFound(_) => {
             choose::not_found(&file, path, &name)

@@ -11,9 +11,9 @@ use std::path::Path;
 use crate::bounding_box::BoundingBox;
 use crate::dtype::DataType;
 use crate::error::{Error, Place, Result};
-use crate::format::raw::{FlatReader, FlatWriter};
+use crate::format::raw::{Flat, FlatReader, FlatWriter};
 use crate::metadata::{Metadata, numbered_channels};
-use crate::volume::{Reader, WriteOptions, Writer};
+use crate::volume::{OpenOptions, Reader, WriteOptions, Writer};
 use crate::voxels::Voxels;
 
 mod header;
@@ -29,7 +29,7 @@ pub(crate) fn is_header(head: &[u8]) -> bool {
 }
 
 /// Opens an MRC file.
-pub(crate) fn open(path: &Path) -> Result<Box<dyn Reader>> {
+pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Reader>> {
     let mut bytes = [0; SIZE];
     let truncated = |_| {
         Error::format(Place::path(path), format!("truncated in the MRC header of {SIZE} bytes"))
@@ -39,12 +39,13 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn Reader>> {
     let header = Header::parse(&bytes, &Place::path(path))?;
     let metadata = metadata(&header);
     let start = SIZE as u64 + header.extended_bytes;
+    let flat = |metadata| Flat { metadata, header: start, endian: header.endian };
     match header.values {
-        Values::Plain(_) => Ok(Box::new(FlatReader::open(path, metadata, start, header.endian)?)),
+        Values::Plain(_) => Ok(Box::new(FlatReader::open(path, flat(metadata), options)?)),
         Values::Half => {
             let mut bits = metadata.clone();
             bits.dtype = DataType::U16;
-            let bits = FlatReader::open(path, bits, start, header.endian)?;
+            let bits = FlatReader::open(path, flat(bits), options)?;
             Ok(Box::new(HalfReader { bits, metadata }))
         }
     }

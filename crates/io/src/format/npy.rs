@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::dtype::DataType;
 use crate::error::{Error, Place, Result};
-use crate::format::raw::{Endian, FlatReader, FlatWriter};
+use crate::format::raw::{Endian, Flat, FlatReader, FlatWriter};
 use crate::metadata::{Metadata, numbered_channels};
 use crate::volume::{OpenOptions, Reader, WriteOptions, Writer};
 
@@ -16,8 +16,8 @@ pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Reader>
     let (header, data_offset) = read_header(path, options.limits.max_metadata_bytes)?;
     let (dtype, endian, shape) = parse_header(path, &header)?;
     let metadata = metadata(path, dtype, &shape)?;
-    let reader = FlatReader::open(path, metadata, data_offset, endian)?;
-    Ok(Box::new(reader))
+    let flat = Flat { metadata, header: data_offset, endian };
+    Ok(Box::new(FlatReader::open(path, flat, options)?))
 }
 
 /// Creates an NPY file, `zyx` for one channel and `czyx` for more.

@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use crate::error::Result;
-use crate::format::raw::{FlatReader, FlatWriter};
+use crate::format::raw::{Flat, FlatReader, FlatWriter};
 use crate::metadata::Metadata;
 use crate::volume::{Codec, OpenOptions, Reader, WriteOptions, Writer};
 
@@ -27,8 +27,9 @@ pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Reader>
     let start = DataStart::find(&header, &metadata, &options.limits)?;
     match header.encoding()? {
         Encoding::Raw => {
-            let (offset, endian) = (start.offset, header.endian(metadata.dtype)?);
-            Ok(Box::new(FlatReader::open(&start.path, metadata, offset, endian)?))
+            let endian = header.endian(metadata.dtype)?;
+            let flat = Flat { metadata, header: start.offset, endian };
+            Ok(Box::new(FlatReader::open(&start.path, flat, options)?))
         }
         Encoding::Gzip => {
             let endian = header.endian(metadata.dtype)?;

@@ -10,17 +10,24 @@ use crate::dtype::DataType;
 use crate::error::{Error, Place, Result};
 use crate::metadata::{Metadata, numbered_channels};
 use crate::mmap::FileBytes;
-use crate::staging::Staged;
-use crate::volume::{Reader, WriteOptions, WriteOrder, Writer};
+use crate::staging::{Staged, WriteMode};
+use crate::store::Durability;
+use crate::volume::{OpenOptions, Reader, WriteOptions, WriteOrder, Writer};
 use crate::voxels::Voxels;
 
 /// Opens a raw file of a known type and shape `[channel, z, y, x]`.
-pub(crate) fn open(path: &Path, dtype: DataType, shape: [u64; 4]) -> Result<Box<dyn Reader>> {
+pub(crate) fn open(
+    path: &Path,
+    dtype: DataType,
+    shape: [u64; 4],
+    options: &OpenOptions,
+) -> Result<Box<dyn Reader>> {
     let [c, z, y, x] = shape;
     let mut metadata = Metadata::new("raw", dtype, [z, y, x]);
     metadata.channels = numbered_channels(usize::try_from(c).unwrap_or(usize::MAX).min(1 << 16));
     metadata.stored_axes = "czyx".to_owned();
-    FlatReader::open(path, metadata, 0, Endian::Little).map(|r| Box::new(r) as Box<dyn Reader>)
+    let flat = Flat { metadata, header: 0, endian: Endian::Little };
+    FlatReader::open(path, flat, options).map(|r| Box::new(r) as Box<dyn Reader>)
 }
 
 /// Creates a raw file.
@@ -33,6 +40,14 @@ pub(crate) fn create(path: &Path, options: &WriteOptions) -> Result<Box<dyn Writ
 pub(crate) enum Endian {
     Little,
     Big,
+}
+
+/// What a file of bare values holds.
+pub(crate) struct Flat {
+    pub(crate) metadata: Metadata,
+    /// Bytes before the first value.
+    pub(crate) header: u64,
+    pub(crate) endian: Endian,
 }
 
 impl Endian {
@@ -62,13 +77,13 @@ pub(crate) struct FlatReader {
 
 impl FlatReader {
     /// Opens the file and checks that it is long enough for what the metadata claims.
-    pub(crate) fn open(
-        path: &Path,
-        metadata: Metadata,
-        header: u64,
-        endian: Endian,
-    ) -> Result<Self> {
-        let bytes = FileBytes::open(path)?;
+    pub(crate) fn open(path: &Path, flat: Flat, options: &OpenOptions) -> Result<Self> {
+        let Flat { metadata, header, endian } = flat;
+        if options.time > 0 {
+            let message = format!("{} has one time point", metadata.format);
+            return Err(Error::usage(Place::path(path), message));
+        }
+        let bytes = FileBytes::open(path, options.file_access)?;
         let (needed, found) = (metadata.num_bytes().saturating_add(header), bytes.len()?);
         if needed > found {
             let shape = metadata.shape;
@@ -136,20 +151,28 @@ pub(crate) struct FlatWriter {
     path: PathBuf,
     shape: [u64; 3],
     header: u64,
+    durability: Durability,
 }
 
 impl FlatWriter {
-    /// Creates the file with its header and its final length.
+    /// Creates the file with its header and its final length; one that is being continued keeps its
+    /// values.
     pub(crate) fn create(path: &Path, options: &WriteOptions, header: &[u8]) -> Result<Self> {
         let staged = Staged::new(path, options.mode)?;
-        let file = File::create(staged.path()).map_err(Error::at(path))?;
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(options.mode != WriteMode::Resume)
+            .open(staged.path())
+            .map_err(Error::at(path))?;
         let voxel = options.dtype.size() as u64 * options.channels.len() as u64;
         let values = options.shape.into_iter().fold(voxel, u64::saturating_mul);
         let length = values.saturating_add(header.len() as u64);
         file.write_all_at(header, 0).map_err(Error::at(path))?;
         file.set_len(length).map_err(Error::at(path))?;
         let header = header.len() as u64;
-        Ok(Self { staged, file, path: path.to_owned(), shape: options.shape, header })
+        let (path, durability) = (path.to_owned(), options.durability);
+        Ok(Self { staged, file, path, shape: options.shape, header, durability })
     }
 }
 
@@ -164,7 +187,10 @@ impl Writer for FlatWriter {
             let offset = self.header + (plane + run) * size;
             self.file.write_all_at(source, offset).map_err(Error::at(&self.path))?;
         }
-        Ok(())
+        match self.durability {
+            Durability::Buffered => Ok(()),
+            Durability::Synced => self.file.sync_data().map_err(Error::at(&self.path)),
+        }
     }
 
     fn granule(&self) -> [u64; 3] {

@@ -15,13 +15,15 @@ pub(super) struct Cutting {
     pub(super) ordered: bool,
     /// Voxels of a block to stay below, unless a single granule has more.
     pub(super) max_voxels: u64,
+    /// Voxels of a block above which it is large enough, unless whole source chunks need more.
+    pub(super) enough_voxels: u64,
 }
 
 /// Blocks that tile a region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Blocks {
     region: BoundingBox,
-    origin: [u64; 3],
+    pub(super) origin: [u64; 3],
     /// Largest shape of a block.
     pub(super) shape: [u64; 3],
 }
@@ -61,7 +63,7 @@ impl Cutting {
         let extent = self.region.shape();
         for a in [2, 1, 0] {
             let others = with(shape, a, 1).into_iter().fold(1, u64::saturating_mul);
-            let most = self.max_voxels / others;
+            let most = self.max_voxels.min(self.enough_voxels) / others;
             let size = if most >= extent[a] {
                 extent[a]
             } else {
@@ -91,6 +93,21 @@ impl Cutting {
 }
 
 impl Blocks {
+    /// Blocks as another run has cut them; `None` if they do not fit the region.
+    pub(super) fn again(cutting: &Cutting, [origin, shape]: [[u64; 3]; 2]) -> Option<Self> {
+        let region = cutting.region;
+        let fits = |a: usize| {
+            let start = region.start[a];
+            let inside = origin[a] <= start && start - origin[a] < shape[a];
+            // A grid that begins before the region is one of blocks that start anywhere.
+            let aligned = cutting.granule[a] <= 1 || origin[a] == start;
+            let whole =
+                shape[a].is_multiple_of(cutting.granule[a]) || shape[a] >= region.shape()[a];
+            inside && aligned && whole
+        };
+        (0..3).all(fits).then_some(Self { region, origin, shape })
+    }
+
     /// The blocks in C order, in voxels of the source.
     pub(super) fn iter(&self) -> impl Iterator<Item = BoundingBox> + Send + use<> {
         let region = self.region;
@@ -107,7 +124,7 @@ fn with(shape: &[u64; 3], axis: usize, size: u64) -> [u64; 3] {
 }
 
 /// Least common multiple; `a` where it would not fit into 64 bits.
-fn common_multiple(a: u64, b: u64) -> u64 {
+pub(super) fn common_multiple(a: u64, b: u64) -> u64 {
     let (mut gcd, mut rest) = (a.max(1), b.max(1));
     while rest != 0 {
         (gcd, rest) = (rest, gcd % rest);
@@ -128,11 +145,12 @@ mod tests {
             triple(1, 7u64),
             triple(1, 9u64),
             any::<bool>(),
-            1..900u64,
+            [1..900u64, 1..900u64],
         )
-            .prop_map(|(start, shape, granule, source_chunk, ordered, max_voxels)| {
+            .prop_map(|(start, shape, granule, source_chunk, ordered, voxels)| {
                 let region = BoundingBox::from_start_shape(start, shape);
-                Cutting { region, granule, source_chunk, ordered, max_voxels }
+                let [max_voxels, enough_voxels] = voxels;
+                Cutting { region, granule, source_chunk, ordered, max_voxels, enough_voxels }
             })
     }
 
@@ -163,6 +181,8 @@ mod tests {
                     prop_assert!(at_end || local.end[a].is_multiple_of(cutting.granule[a]));
                 }
             }
+            let again = Blocks::again(&cutting, [blocks.origin, blocks.shape]);
+            prop_assert_eq!(again, Some(blocks));
             // Tiles of one grid cannot overlap: as many voxels as the region has means all of them.
             prop_assert_eq!(covered, region.num_voxels());
             let granule: u64 = (0..3).map(|a| cutting.granule[a].min(region.shape()[a])).product();
@@ -177,8 +197,8 @@ mod tests {
     fn blocks_follow_the_chunks_of_the_source_where_the_target_has_none() {
         let region = BoundingBox::new([10, 10, 10], [200, 200, 200]);
         let (granule, source_chunk) = ([1; 3], [64; 3]);
-        let cutting =
-            Cutting { region, granule, source_chunk, ordered: false, max_voxels: 64 * 64 * 64 };
+        let (ordered, max_voxels, enough_voxels) = (false, 64 * 64 * 64, u64::MAX);
+        let cutting = Cutting { region, granule, source_chunk, ordered, max_voxels, enough_voxels };
         let blocks: Vec<BoundingBox> = cutting.blocks().iter().collect();
         assert_eq!(blocks[0], BoundingBox::new([10; 3], [64; 3]));
         assert_eq!(blocks.len(), 64);

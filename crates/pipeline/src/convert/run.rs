@@ -1,30 +1,64 @@
-//! Moves the blocks: read, cast, write.
+//! Moves the blocks: read, cast or downsample, write.
 
+use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
-use exavox_io::volume::WriteOrder;
-use exavox_io::{BoundingBox, DataType, Metadata, Volume, VolumeWriter, Voxels};
+use exavox_compute::ops::downsample::DownsampleMethod;
+use exavox_io::volume::{WriteMode, WriteOrder};
+use exavox_io::{BoundingBox, DataType, Metadata, Volume, VolumeWriter, Voxels, WriteOptions};
 use rayon::ThreadPool;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::blocks::{Blocks, Cutting};
 use super::cast::{Cast, cast};
-use super::{ConvertOptions, DEFAULT_MEMORY};
+use super::resume::{Found, Resumable};
+use super::slabs::Slabs;
+use super::{DEFAULT_MEMORY, Precision};
 use crate::error::{Error, Result};
-use crate::progress::{Event, Observer};
+use crate::ledger::Ledger;
+use crate::progress::{Event, Observer, Unit};
 
 /// Smaller blocks than this are not worth their overhead.
 const SMALL_BLOCK: u64 = 1 << 20;
+/// Larger blocks than this, in bytes of the source, gain nothing, and are lost as a whole by a kill.
+const LARGE_BLOCK: u64 = 32 << 20;
 
-/// A conversion whose target is open.
-pub(super) struct Job<'a> {
-    pub(super) source: &'a Volume,
-    pub(super) writer: &'a VolumeWriter,
-    pub(super) region: BoundingBox,
+/// What is to be moved.
+pub(crate) struct Job<'a> {
+    pub(crate) source: &'a Volume,
+    pub(crate) region: BoundingBox,
     /// Channels of the source, in the order of the target's.
-    pub(super) channels: Vec<usize>,
-    pub(super) options: &'a ConvertOptions,
-    pub(super) observer: &'a dyn Observer,
+    pub(crate) channels: Vec<usize>,
+    pub(crate) make: Make,
+    /// Threads that read, make and write.
+    pub(crate) threads: NonZeroUsize,
+    /// Bytes of blocks in flight, if they are bounded.
+    pub(crate) memory_bytes: Option<u64>,
+    pub(crate) observer: &'a dyn Observer,
+}
+
+/// What is made of a block on its way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Make {
+    /// The same voxels in another type.
+    Cast(Precision),
+    /// One voxel of each cell of `factor` voxels. The region starts at 0.
+    Downsample {
+        /// `[z, y, x]`, each at least 1.
+        factor: [u64; 3],
+        method: DownsampleMethod,
+    },
+}
+
+impl Make {
+    /// Voxels of the source that become one, `[z, y, x]`.
+    fn factor(&self) -> [u64; 3] {
+        match self {
+            Self::Cast(_) => [1; 3],
+            Self::Downsample { factor, .. } => *factor,
+        }
+    }
 }
 
 /// How a job is cut, and how many blocks may be in flight.
@@ -36,76 +70,201 @@ struct Cut {
 
 /// What a worker holds in memory.
 struct Cost {
-    per_voxel: u64,
-    decoded_chunk: u64,
+    /// Of a block as it is read.
+    read: u64,
+    /// Of a block as it is made, and of its chunks, cut out of it and as the codec writes them; of as
+    /// many voxels as are read.
+    made: f64,
+    /// The parts in which a block is read.
+    slabs: Option<Slabs>,
+    decoding: u64,
 }
 
 impl Cost {
-    /// The block as read, as cast and as the codec writes it, and a chunk that is being decoded.
-    fn new(source: &Metadata, dtype: DataType) -> Self {
-        let size = source.dtype.size() as u64;
-        let decoded = if source.codecs.is_empty() { 0 } else { size };
-        let decoded_chunk = source.chunk_shape.into_iter().fold(decoded, u64::saturating_mul);
-        Self { per_voxel: size + 2 * dtype.size() as u64, decoded_chunk }
+    fn new(source: &Metadata, dtype: DataType, make: Make) -> Self {
+        let (read, written) = (source.dtype.size() as u64, dtype.size() as u64);
+        // Bare files are read straight into the block, and then have no codecs.
+        let copies = match (source.format.as_str(), source.codecs.is_empty()) {
+            ("raw" | "npy", _) => 0,
+            (_, true) => 1,
+            (_, false) => 2,
+        };
+        let decoding = source.chunk_shape.into_iter().fold(copies * read, u64::saturating_mul);
+        let (made, slabs) = match make {
+            Make::Cast(_) if source.dtype == dtype => (2 * written as i32, None),
+            Make::Cast(_) => (3 * written as i32, None),
+            Make::Downsample { factor, .. } => {
+                (3 * written as i32, Some(Slabs::new(source, factor)))
+            }
+        };
+        let cell = make.factor().into_iter().map(|f| f as f64).product::<f64>();
+        Self { read, made: f64::from(made) / cell, slabs, decoding }
     }
 
-    /// Bytes for blocks of a shape.
+    /// Bytes for each voxel that is read, if a block is read in one.
+    fn per_voxel(&self) -> u64 {
+        self.read + self.made.ceil() as u64
+    }
+
+    /// Bytes for blocks of a shape, in voxels of the source.
     fn of(&self, shape: [u64; 3]) -> u64 {
-        let block = shape.into_iter().fold(self.per_voxel, u64::saturating_mul);
-        block.saturating_add(self.decoded_chunk)
+        let voxels = shape.into_iter().fold(1, u64::saturating_mul);
+        let read = match &self.slabs {
+            Some(slabs) => slabs.shape(shape).into_iter().fold(self.read, u64::saturating_mul),
+            None => voxels.saturating_mul(self.read),
+        };
+        let made = (voxels as f64 * self.made) as u64;
+        read.saturating_add(made).saturating_add(self.decoding)
     }
 }
 
-/// A block of one channel of the target, in voxels of the source.
-type Task = (usize, BoundingBox);
+/// A block of one channel.
+#[derive(Debug, Clone, Copy)]
+struct Task {
+    /// Counts all blocks of all channels, for the ledger.
+    number: u64,
+    /// Index of the channel in the target.
+    channel: usize,
+    /// In voxels of the source.
+    block: BoundingBox,
+}
+
+/// A job whose target is open.
+struct Moving<'a> {
+    job: &'a Job<'a>,
+    writer: &'a VolumeWriter,
+    dtype: DataType,
+    ledger: Option<&'a Ledger>,
+}
+
+/// What was done of a job.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Moved {
+    /// Bytes of the source that were read.
+    pub(crate) bytes: u64,
+    /// Blocks written now.
+    pub(crate) blocks: u64,
+    /// Blocks written by an earlier run.
+    pub(crate) blocks_resumed: u64,
+    /// The target was whole before.
+    pub(crate) already_whole: bool,
+}
+
+/// Writes a new volume, or goes on with one if the mode says so.
+pub(crate) fn create(
+    job: &Job<'_>,
+    stage: &str,
+    target: &str,
+    write: &WriteOptions,
+) -> Result<Moved> {
+    if write.mode != WriteMode::Resume {
+        return job.move_all(stage, VolumeWriter::create(target, write)?, write.dtype, None);
+    }
+    let mut resumable = match Found::at(target, job, write)? {
+        Found::Whole => return Ok(Moved { already_whole: true, ..Moved::default() }),
+        Found::Unfinished(unfinished) => *unfinished,
+    };
+    let moved = VolumeWriter::create(target, write)
+        .map_err(Error::from)
+        .and_then(|writer| job.move_all(stage, writer, write.dtype, Some(&mut resumable)));
+    match moved {
+        Ok(moved) => Ok(Moved { blocks_resumed: resumable.finish()?, ..moved }),
+        Err(error) => resumable.withdraw().and(Err(error)),
+    }
+}
 
 impl Job<'_> {
-    /// Moves all blocks to a target of `dtype`; gives their number.
-    pub(super) fn run(&self, dtype: DataType) -> Result<u64> {
-        let cut = self.cut(dtype)?;
-        let threads = self.options.threads;
+    /// Moves the blocks that are missing and puts the target into place.
+    pub(crate) fn move_all(
+        &self,
+        stage: &str,
+        writer: VolumeWriter,
+        dtype: DataType,
+        mut resumable: Option<&mut Resumable>,
+    ) -> Result<Moved> {
+        let started = Instant::now();
+        let begun = resumable.as_ref().map_or(Ok(None), |resumable| resumable.grid())?;
+        let cut = self.cut(&writer, dtype, begun)?;
+        if let Some(resumable) = &mut resumable {
+            resumable.begin(&cut.blocks, self.observer)?;
+        }
+        let ledger = resumable.map(|resumable| &resumable.ledger);
+        let bytes = self.bytes_missing(&cut, ledger);
+        self.observer.notify(&Event::Started { stage, total: bytes, unit: Unit::Bytes });
+        let blocks = self.run(&writer, &cut, ledger)?;
+        writer.finish()?;
+        let seconds = started.elapsed().as_secs_f64();
+        self.observer.notify(&Event::Finished { stage, seconds });
+        Ok(Moved { bytes, blocks, ..Moved::default() })
+    }
+
+    /// Moves all blocks that the ledger does not have; gives their number.
+    fn run(&self, writer: &VolumeWriter, cut: &Cut, ledger: Option<&Ledger>) -> Result<u64> {
+        let threads = self.threads;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads.get())
             .build()
             .map_err(|e| Error::settings(format!("{threads} threads"), e.to_string()))?;
-        let blocks = cut.blocks;
-        let channels = 0..self.channels.len();
-        match self.writer.order() {
+        let moving = Moving { job: self, writer, dtype: cut.dtype, ledger };
+        match writer.order() {
             WriteOrder::Any => {
-                let tasks = channels.flat_map(move |c| blocks.iter().map(move |b| (c, b)));
-                in_parallel(&pool, cut.workers, tasks, |task| self.move_block(&task, dtype))
+                let tasks = self.missing(cut, ledger);
+                in_parallel(&pool, cut.workers, tasks, |task| moving.move_block(&task))
             }
-            WriteOrder::WithinChannel => in_parallel(&pool, cut.workers, channels, |c| {
-                blocks.iter().map(|b| self.move_block(&(c, b), dtype)).sum()
-            }),
-            _ => {
-                let tasks = channels.flat_map(move |c| blocks.iter().map(move |b| (c, b)));
-                pool.install(|| self.in_order(tasks, &cut))
+            WriteOrder::WithinChannel => {
+                in_parallel(&pool, cut.workers, 0..self.channels.len(), |channel| {
+                    let tasks = self.missing(cut, ledger).filter(|task| task.channel == channel);
+                    tasks.map(|task| moving.move_block(&task)).sum()
+                })
             }
+            _ => pool.install(|| moving.in_order(self.missing(cut, ledger), cut.workers)),
         }
     }
 
-    /// Chooses blocks and workers such that all blocks in flight fit into memory.
-    fn cut(&self, dtype: DataType) -> Result<Cut> {
-        let source = self.source.metadata();
-        let bound = self.options.memory_bytes;
-        let memory = bound.map_or(DEFAULT_MEMORY, |m| m.min(DEFAULT_MEMORY));
-        let cost = Cost::new(source, dtype);
-        let threads = self.options.threads.get() as u64;
-        // Fewer threads with blocks as large as a chunk do less than many that each decode it.
-        let chunk = std::array::from_fn(|a| source.chunk_shape[a].min(self.region.shape()[a]));
-        let workers = (memory / cost.of(chunk)).clamp(1, threads);
-        let share = (memory / workers).saturating_sub(cost.decoded_chunk);
-        let all = cost.per_voxel.saturating_mul(self.region.num_voxels());
-        let balanced = all.saturating_mul(self.channels.len() as u64) / (4 * threads);
-        let cutting = Cutting {
-            region: self.region,
-            granule: self.writer.granule(),
-            source_chunk: source.chunk_shape,
-            ordered: self.writer.order() != WriteOrder::Any,
-            max_voxels: share.min(balanced.max(SMALL_BLOCK)) / cost.per_voxel,
+    /// Bytes of the source that are still to be read.
+    fn bytes_missing(&self, cut: &Cut, ledger: Option<&Ledger>) -> u64 {
+        let voxels = match ledger {
+            Some(ledger) => self.missing(cut, Some(ledger)).map(|t| t.block.num_voxels()).sum(),
+            None => self.region.num_voxels().saturating_mul(self.channels.len() as u64),
         };
-        let blocks = cutting.blocks();
+        voxels.saturating_mul(self.source.metadata().dtype.size() as u64)
+    }
+
+    /// The blocks that no earlier run has written, channel after channel in C order.
+    fn missing<'a>(
+        &self,
+        cut: &Cut,
+        ledger: Option<&'a Ledger>,
+    ) -> impl Iterator<Item = Task> + Send + use<'a> {
+        let blocks = cut.blocks;
+        (0..self.channels.len())
+            .flat_map(move |channel| blocks.iter().map(move |block| (channel, block)))
+            .zip(0..)
+            .map(|((channel, block), number)| Task { number, channel, block })
+            .filter(move |task| ledger.is_none_or(|ledger| !ledger.has(task.number)))
+    }
+
+    /// Chooses blocks and workers such that all blocks in flight fit into memory. A grid (origin and
+    /// shape of blocks) of an earlier run is kept.
+    fn cut(
+        &self,
+        writer: &VolumeWriter,
+        dtype: DataType,
+        begun: Option<[[u64; 3]; 2]>,
+    ) -> Result<Cut> {
+        let source = self.source.metadata();
+        let bound = self.memory_bytes;
+        let memory = bound.unwrap_or(DEFAULT_MEMORY);
+        let cost = Cost::new(source, dtype, self.make);
+        let threads = self.threads.get() as u64;
+        let cutting = self.cutting(writer, &cost, memory);
+        let blocks = match begun {
+            None => cutting.blocks(),
+            Some(grid) => Blocks::again(&cutting, grid).ok_or_else(|| {
+                let message = format!("the ledger is damaged: blocks of {grid:?} do not fit");
+                Error::settings(self.source.name(), message)
+            })?,
+        };
         let needed = cost.of(blocks.shape);
         if bound.is_some_and(|bound| needed > bound) {
             return Err(too_large(self.source.name(), blocks.shape, needed, memory));
@@ -114,17 +273,38 @@ impl Job<'_> {
         Ok(Cut { blocks, workers, dtype })
     }
 
+    fn cutting(&self, writer: &VolumeWriter, cost: &Cost, memory: u64) -> Cutting {
+        let source = self.source.metadata();
+        let threads = self.threads.get() as u64;
+        // Fewer threads with blocks as large as a chunk do less than many that each decode it.
+        let chunk = std::array::from_fn(|a| source.chunk_shape[a].min(self.region.shape()[a]));
+        let workers = (memory / cost.of(chunk)).clamp(1, threads);
+        let share = (memory / workers).saturating_sub(cost.decoding);
+        let all = cost.per_voxel().saturating_mul(self.region.num_voxels());
+        let balanced = all.saturating_mul(self.channels.len() as u64) / (4 * threads);
+        let (granule, factor) = (writer.granule(), self.make.factor());
+        Cutting {
+            region: self.region,
+            granule: std::array::from_fn(|a| granule[a].saturating_mul(factor[a])),
+            source_chunk: source.chunk_shape,
+            ordered: writer.order() != WriteOrder::Any,
+            max_voxels: share.min(balanced.max(SMALL_BLOCK)) / cost.per_voxel(),
+            enough_voxels: LARGE_BLOCK / source.dtype.size() as u64,
+        }
+    }
+}
+
+impl Moving<'_> {
     /// Reads and casts as many blocks at a time as there are workers, writes them one by one.
-    fn in_order(&self, tasks: impl Iterator<Item = Task>, cut: &Cut) -> Result<u64> {
+    fn in_order(&self, tasks: impl Iterator<Item = Task>, workers: usize) -> Result<u64> {
         let mut tasks = tasks;
         let mut written = 0;
         loop {
-            let batch: Vec<Task> = tasks.by_ref().take(cut.workers).collect();
+            let batch: Vec<Task> = tasks.by_ref().take(workers).collect();
             if batch.is_empty() {
                 return Ok(written);
             }
-            let read: Vec<Result<Voxels>> =
-                batch.par_iter().map(|task| self.read(task, cut.dtype)).collect();
+            let read: Vec<Result<Voxels>> = batch.par_iter().map(|task| self.read(task)).collect();
             for (task, voxels) in batch.iter().zip(read) {
                 self.write(task, &voxels?)?;
                 written += 1;
@@ -132,41 +312,64 @@ impl Job<'_> {
         }
     }
 
-    fn move_block(&self, task: &Task, dtype: DataType) -> Result<u64> {
-        let voxels = self.read(task, dtype)?;
+    fn move_block(&self, task: &Task) -> Result<u64> {
+        let voxels = self.read(task)?;
         self.write(task, &voxels)?;
         Ok(1)
     }
 
-    fn read(&self, (channel, block): &Task, dtype: DataType) -> Result<Voxels> {
-        let channel = self.channels[*channel];
-        let voxels = self.source.read(channel, block)?;
-        match cast(voxels, dtype, self.options.precision)? {
+    fn read(&self, Task { channel, block, .. }: &Task) -> Result<Voxels> {
+        let channel = self.job.channels[*channel];
+        match self.job.make {
+            Make::Cast(precision) => {
+                let voxels = self.job.source.read(channel, block)?;
+                self.cast(voxels, precision, channel, block)
+            }
+            Make::Downsample { factor, method } => {
+                let slabs = Slabs::new(self.job.source.metadata(), factor);
+                slabs.downsample(self.job.source, channel, block, method)
+            }
+        }
+    }
+
+    fn cast(
+        &self,
+        voxels: Voxels,
+        precision: Precision,
+        channel: usize,
+        block: &BoundingBox,
+    ) -> Result<Voxels> {
+        match cast(voxels, self.dtype, precision)? {
             Cast::Whole(voxels) => Ok(voxels),
             Cast::Loses { index, value } => {
                 let [_, y, x] = block.shape();
                 let index = index as u64;
                 let offset = [index / (y * x), index / x % y, index % x];
                 let voxel_zyx = std::array::from_fn(|a| block.start[a] + offset[a]);
-                let place = self.source.name().to_owned();
+                let (place, dtype) = (self.job.source.name().to_owned(), self.dtype);
                 Err(Error::LossyCast { place, channel, voxel_zyx, value, dtype })
             }
         }
     }
 
-    fn write(&self, (channel, block): &Task, voxels: &Voxels) -> Result<()> {
-        let start = block.relative_to(self.region.start).start;
-        self.writer.write(*channel, start, voxels)?;
-        let by = block.num_voxels() * self.source.metadata().dtype.size() as u64;
-        self.observer.notify(&Event::Advanced { by, note: "" });
+    fn write(&self, task: &Task, voxels: &Voxels) -> Result<()> {
+        let (start, factor) = (self.job.region.start, self.job.make.factor());
+        let start = std::array::from_fn(|a| (task.block.start[a] - start[a]) / factor[a]);
+        self.writer.write(task.channel, start, voxels)?;
+        if let Some(ledger) = self.ledger {
+            ledger.record(task.number)?;
+        }
+        let size = self.job.source.metadata().dtype.size() as u64;
+        let by = task.block.num_voxels() * size;
+        self.job.observer.notify(&Event::Advanced { by, note: "" });
         Ok(())
     }
 }
 
 fn too_large(source: &str, shape: [u64; 3], needed: u64, memory: u64) -> Error {
     let message = format!(
-        "one block of shape {shape:?} needs {needed} bytes of memory, the limit is {memory}; \
-         smaller chunks or shards need less"
+        "one block of shape {shape:?} needs {needed} bytes of memory, the limit for blocks is \
+         {memory}; smaller chunks or shards need less"
     );
     Error::settings(source, message)
 }
