@@ -15,6 +15,20 @@ mod peers;
 mod planes;
 #[path = "tests/png.rs"]
 mod png_files;
+#[cfg(feature = "remote")]
+#[path = "tests/range_server.rs"]
+mod range_server;
+#[cfg(feature = "remote")]
+#[path = "tests/remote_faults.rs"]
+mod remote_faults;
+#[cfg(feature = "remote")]
+#[path = "tests/remote_stores.rs"]
+mod remote_stores;
+#[cfg(feature = "remote")]
+#[path = "tests/s3_server.rs"]
+mod s3_server;
+#[path = "tests/stores.rs"]
+mod stores;
 #[path = "tests/tiff.rs"]
 mod tiff;
 #[path = "tests/tiff_builder.rs"]
