@@ -2,6 +2,7 @@
 
 pub mod bounding_box;
 mod chunked;
+mod codec;
 pub mod dtype;
 pub mod error;
 mod format;

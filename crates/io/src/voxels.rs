@@ -117,6 +117,14 @@ impl Voxels {
         match_dtype!(self.dtype(), T => T::peek(&self.data).map_or(&[], |v| bytemuck::cast_slice(v)))
     }
 
+    /// The values as bytes in this machine's byte order; copies if values are larger than a byte.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        match self.data {
+            VoxelData::U8(values) => values,
+            _ => self.bytes().to_vec(),
+        }
+    }
+
     /// The values as bytes in this machine's byte order, mutable.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         match_dtype!(self.dtype(), T => {

@@ -28,7 +28,7 @@ impl ChunkCache {
     /// A cache of at most `bytes`; none for a bound that no chunk of `chunk_bytes` fits into.
     pub(super) fn new(bytes: u64, chunk_bytes: u64) -> Self {
         let fits = bytes >= chunk_bytes.saturating_add(ENTRY_BYTES);
-        let items = (bytes / (chunk_bytes + ENTRY_BYTES)).clamp(1, 1 << 16) as usize;
+        let items = (bytes / chunk_bytes.saturating_add(ENTRY_BYTES)).clamp(1, 1 << 16) as usize;
         // One shard: the bound is then exact, and the lock is held for a look-up only.
         let mut options = quick_cache::OptionsBuilder::new();
         options.estimated_items_capacity(items).weight_capacity(bytes).shards(1);

@@ -89,7 +89,7 @@ impl<'a> RegionRead<'a> {
             self.scatter(tile, &chunk);
             return Ok(());
         }
-        let Some(chunk_ref) = self.source.locate(index)? else {
+        let Some(chunk_ref) = self.source.locate(index).map_err(self.in_chunk(tile))? else {
             self.fill(tile);
             return Ok(());
         };
@@ -213,7 +213,7 @@ impl<'a> RegionRead<'a> {
         if let Some(chunk) = self.cache.get(&tile.index) {
             return Ok(Fetched::Decoded(chunk));
         }
-        Ok(match self.source.locate(&tile.index)? {
+        Ok(match self.source.locate(&tile.index).map_err(self.in_chunk(tile))? {
             Some(chunk_ref) => Fetched::Encoded(chunk_ref, Vec::new()),
             None => Fetched::Absent,
         })

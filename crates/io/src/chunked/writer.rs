@@ -24,6 +24,8 @@ pub(crate) struct Output {
     staged: Option<Staged>,
     /// Documents that make the objects a volume, in the order in which they are written: last of all.
     documents: Vec<(String, Value)>,
+    /// Documents elsewhere that are written after that: the list of scales above a new scale.
+    last: Vec<(Directory, String, Value)>,
 }
 
 impl Output {
@@ -36,25 +38,31 @@ impl Output {
         }
     }
 
-    /// More objects for a volume that is there: a scale of a pyramid.
-    pub(crate) fn extend(target: &Directory) -> Self {
-        Self { directory: target.clone(), staged: None, documents: Vec::new() }
-    }
-
     fn staged(path: &Path, options: &WriteOptions) -> Result<Self> {
         let staged = Staged::new(path, options.mode)?;
+        // A target that cannot be written shows now, not after the first chunk.
+        std::fs::create_dir_all(staged.path()).map_err(Error::at(path))?;
         let store = LocalStore::new(staged.path())
             .with_name(&path.display().to_string())
             .with_durability(options.durability);
         let directory = Directory::new(Arc::new(store), "");
-        Ok(Self { directory, staged: Some(staged), documents: Vec::new() })
+        Ok(Self { directory, staged: Some(staged), documents: Vec::new(), last: Vec::new() })
     }
 
     fn in_place(target: &Directory, mode: WriteMode) -> Result<Self> {
         if mode == WriteMode::CreateNew && !target.list()?.is_empty() {
             return Err(Error::Exists { place: target.place("") });
         }
-        Ok(Self { directory: target.clone(), staged: None, documents: Vec::new() })
+        if mode == WriteMode::Overwrite {
+            // Chunks of the old volume that the new one leaves out must not show through.
+            target.clear()?;
+        }
+        Ok(Self {
+            directory: target.clone(),
+            staged: None,
+            documents: Vec::new(),
+            last: Vec::new(),
+        })
     }
 
     /// A document for [`Output::commit`] to write.
@@ -62,12 +70,20 @@ impl Output {
         self.documents.push((name.to_owned(), document));
     }
 
+    /// A document of another directory, for [`Output::commit`] to write when all else is in place.
+    pub(crate) fn add_document_of(&mut self, directory: &Directory, name: &str, document: Value) {
+        self.last.push((directory.clone(), name.to_owned(), document));
+    }
+
     /// Writes the documents and makes the volume visible.
     pub(crate) fn commit(self) -> Result<()> {
         for (name, document) in &self.documents {
             self.directory.put_json(name, document)?;
         }
-        self.staged.map_or(Ok(()), Staged::commit)
+        self.staged.map_or(Ok(()), Staged::commit)?;
+        self.last
+            .iter()
+            .try_for_each(|(directory, name, document)| directory.put_json(name, document))
     }
 }
 

@@ -1,59 +1,39 @@
 //! Zarr v2 and v3, and OME-Zarr 0.4 and 0.5 on top: <https://ngff.openmicroscopy.org>.
 //!
-//! The crate `zarrs` decodes and encodes chunks. Everything around it is here: metadata documents are
-//! read within limits before `zarrs` sees them, damaged chunks are named, and outputs are staged.
+//! Metadata documents are read within limits before the crate `zarrs` sees them; `zarrs` names the
+//! chunks and knows the codecs, of which the most common ones are short-cut.
 
-use std::fs;
-use std::path::{Component, Path, PathBuf};
-
-use crate::error::{Error, Place, Result};
-use crate::metadata::Scale;
-use crate::store::Directory;
+use crate::chunked::ChunkedReader;
+use crate::error::{Error, Result};
+use crate::metadata::{Metadata, Scale};
+use crate::store::{Directory, check_key};
 use crate::volume::{OpenOptions, Reader, WriteOptions, Writer};
 
 mod axes;
+mod chain;
 mod codecs;
-mod damage;
+mod create;
 mod header;
 mod node;
 mod ome;
-mod reader;
+mod shard;
+mod sink;
+mod source;
 mod template;
-mod writer;
 
 use axes::StoredAxes;
 use header::ArrayHeader;
 use node::{Node, NodeKind};
-use ome::Multiscale;
-use reader::ZarrReader;
+use ome::{Dataset, Multiscale};
+use source::{ZarrSource, describe};
 
 /// Directories above an array in which its OME metadata is looked for.
 const MAX_PARENTS: usize = 3;
 
-fn local(directory: &Directory) -> Result<PathBuf> {
-    let path = directory.store().local_path(&directory.key(""));
-    path.ok_or_else(|| Error::unsupported(directory.place(""), "Zarr that is not local"))
-}
-
-/// Adds a scale.
-pub(crate) fn add_scale(
-    directory: &Directory,
-    _factor: [u64; 3],
-    _options: &WriteOptions,
-) -> Result<Box<dyn Writer>> {
-    Err(Error::unsupported(directory.place(""), "scales"))
-}
-
-/// Whether a directory is a Zarr array or group.
-fn is_zarr(path: &Path) -> bool {
-    ["zarr.json", ".zarray", ".zgroup"].iter().any(|name| path.join(name).is_file())
-}
-
 /// Opens an OME-Zarr group at a scale, or a plain array.
 pub(crate) fn open(directory: &Directory, options: &OpenOptions) -> Result<Box<dyn Reader>> {
-    let path = &local(directory)?;
-    let node = Node::read(path, &options.limits)?
-        .ok_or_else(|| Error::unsupported(Place::path(path), "not a Zarr array or group"))?;
+    let node = Node::read(directory, &options.limits)?
+        .ok_or_else(|| Error::unsupported(directory.place(""), "not a Zarr array or group"))?;
     let reader = match node.kind {
         NodeKind::Group => open_group(&node, options)?,
         NodeKind::Array => open_array(&node, options)?,
@@ -63,36 +43,47 @@ pub(crate) fn open(directory: &Directory, options: &OpenOptions) -> Result<Box<d
 
 /// Creates an OME-Zarr group of one scale.
 pub(crate) fn create(directory: &Directory, options: &WriteOptions) -> Result<Box<dyn Writer>> {
-    Ok(Box::new(writer::ZarrWriter::create(&local(directory)?, options)?))
+    create::create(directory, options)
 }
 
-fn open_group(group: &Node, options: &OpenOptions) -> Result<ZarrReader> {
-    let place = Place::path(&group.path);
+/// Adds a scale to an OME-Zarr group that is there.
+pub(crate) fn add_scale(
+    directory: &Directory,
+    factor: [u64; 3],
+    options: &WriteOptions,
+) -> Result<Box<dyn Writer>> {
+    create::add_scale(directory, factor, options)
+}
+
+fn open_group(group: &Node, options: &OpenOptions) -> Result<ChunkedReader> {
+    let place = group.place();
     let ome = Multiscale::of(group)?.ok_or_else(|| no_multiscales(group))?;
-    let dataset = ome.datasets.get(index(options)).ok_or_else(|| {
-        let found = ome.datasets.len();
-        Error::usage(
-            place.clone(),
-            format!("scale {} does not exist, there are {found}", index(options)),
-        )
-    })?;
-    let array = dataset_node(group, &dataset.path, options)?;
-    let header = ArrayHeader::of(&array)?;
-    let axes = ome.stored_axes(header.shape.len(), &place)?;
-    let mut reader = ZarrReader::new(&group.path, &dataset.path, &array, header, axes, options)?;
-    reader.metadata.format = format!("ome-zarr {}", ome.version);
-    reader.metadata.scales = scale_shapes(group, &ome, &reader.axes, options)?;
-    ome.describe(index(options), &reader.axes, &mut reader.metadata);
-    Ok(reader)
+    let nodes: Vec<Node> = ome
+        .datasets
+        .iter()
+        .map(|dataset| dataset_node(group, dataset, options))
+        .collect::<Result<_>>()?;
+    let headers: Vec<ArrayHeader> = nodes.iter().map(ArrayHeader::of).collect::<Result<_>>()?;
+    let Some(finest) = headers.first() else {
+        return Err(Error::format(place, "the multiscales list no scale"));
+    };
+    let axes = ome.stored_axes(finest.shape.len(), &place)?;
+    let scale_of = |(scale, header): (usize, &ArrayHeader)| Scale {
+        shape: axes.zyx(&header.shape, 1),
+        voxel_size: ome.voxel_size(scale, &axes),
+    };
+    let scales: Vec<Scale> = headers.iter().enumerate().map(scale_of).collect();
+    let scale = options.scale.index_in(&scales, &place)?;
+    let mut metadata = describe(&headers[scale], &axes, &place)?;
+    metadata.format = format!("ome-zarr {}", ome.version);
+    metadata.scales = scales;
+    ome.describe(scale, &axes, &mut metadata);
+    reader(&nodes[scale], &headers[scale], &axes, metadata, options)
 }
 
-fn open_array(array: &Node, options: &OpenOptions) -> Result<ZarrReader> {
-    if index(options) != 0 {
-        let message = format!("scale {} does not exist, a plain array has one", index(options));
-        return Err(Error::usage(Place::path(&array.path), message));
-    }
+fn open_array(array: &Node, options: &OpenOptions) -> Result<ChunkedReader> {
     let header = ArrayHeader::of(array)?;
-    let place = Place::path(&array.path);
+    let place = array.place();
     let parent = ome_parent(array, options)?;
     let axes = match &parent {
         Some((ome, _)) => ome.stored_axes(header.shape.len(), &place)?,
@@ -100,71 +91,58 @@ fn open_array(array: &Node, options: &OpenOptions) -> Result<ZarrReader> {
             StoredAxes::of_array(header.dimension_names.as_deref(), header.shape.len(), &place)?
         }
     };
-    let mut reader = ZarrReader::new(&array.path, "", array, header, axes, options)?;
-    reader.metadata.format = format!("zarr v{}", array.zarr_format);
+    let mut metadata = describe(&header, &axes, &place)?;
+    metadata.format = format!("zarr v{}", array.zarr_format);
     if let Some((ome, scale)) = parent {
-        ome.describe(scale, &reader.axes, &mut reader.metadata);
+        ome.describe(scale, &axes, &mut metadata);
     }
-    Ok(reader)
+    options.scale.index_in(&metadata.scales, &place)?;
+    reader(array, &header, &axes, metadata, options)
+}
+
+fn reader(
+    node: &Node,
+    header: &ArrayHeader,
+    axes: &StoredAxes,
+    metadata: Metadata,
+    options: &OpenOptions,
+) -> Result<ChunkedReader> {
+    let source = ZarrSource::new(node, header, axes, &options.limits)?;
+    ChunkedReader::new(metadata, Box::new(source), options)
 }
 
 /// The multiscale above an array that lists it, and its scale there.
 fn ome_parent(array: &Node, options: &OpenOptions) -> Result<Option<(Multiscale, usize)>> {
-    let path = fs::canonicalize(&array.path).map_err(Error::at(&array.path))?;
-    for parent in path.ancestors().skip(1).take(MAX_PARENTS) {
-        let Some(group) = Node::read(parent, &options.limits)? else { continue };
-        let Some(ome) = Multiscale::of(&group)? else { continue };
-        let inside = path.strip_prefix(parent).unwrap_or(&path);
-        let scale = ome.datasets.iter().position(|dataset| Path::new(&dataset.path) == inside);
-        return Ok(scale.map(|scale| (ome, scale)));
+    let (mut directory, mut inside) = (array.directory.clone(), String::new());
+    for _ in 0..MAX_PARENTS {
+        let Some((parent, name)) = directory.parent() else { break };
+        inside = if inside.is_empty() { name } else { format!("{name}/{inside}") };
+        let group = Node::read(&parent, &options.limits)?;
+        if let Some(ome) = group.as_ref().map(Multiscale::of).transpose()?.flatten() {
+            let scale = ome.datasets.iter().position(|dataset| dataset.path == inside);
+            return Ok(scale.map(|scale| (ome, scale)));
+        }
+        directory = parent;
     }
     Ok(None)
 }
 
-fn scale_shapes(
-    group: &Node,
-    ome: &Multiscale,
-    axes: &StoredAxes,
-    options: &OpenOptions,
-) -> Result<Vec<Scale>> {
-    let shape = |dataset: &ome::Dataset| {
-        let header = ArrayHeader::of(&dataset_node(group, &dataset.path, options)?)?;
-        Ok(Scale { shape: axes.zyx(&header.shape, 1), voxel_size: None })
-    };
-    ome.datasets.iter().map(shape).collect()
-}
-
-fn dataset_node(group: &Node, dataset: &str, options: &OpenOptions) -> Result<Node> {
-    let place = || Place::path(&group.path).with_key(dataset);
-    let inside = |c: Component<'_>| matches!(c, Component::Normal(_));
-    if dataset.is_empty() || !Path::new(dataset).components().all(inside) {
+fn dataset_node(group: &Node, dataset: &Dataset, options: &OpenOptions) -> Result<Node> {
+    let place = || group.place().with_key(&dataset.path);
+    if check_key("", &dataset.path).is_err() {
         return Err(Error::format(place(), "the path of a scale must stay inside the group"));
     }
-    match Node::read(&group.path.join(dataset), &options.limits)? {
+    match Node::read(&group.directory.join(&dataset.path), &options.limits)? {
         Some(node) if node.kind == NodeKind::Array => Ok(node),
         _ => Err(Error::format(place(), "the multiscales list an array that is not there")),
     }
 }
 
 fn no_multiscales(group: &Node) -> Error {
-    let mut children: Vec<String> = fs::read_dir(&group.path)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| is_zarr(path))
-        .filter_map(|path: PathBuf| Some(path.file_name()?.to_string_lossy().into_owned()))
-        .take(20)
-        .collect();
-    children.sort();
+    let names = group.directory.list().unwrap_or_default();
+    let children: Vec<&str> = names.iter().filter_map(|n| n.strip_suffix('/')).take(20).collect();
     let inside = if children.is_empty() { "none".to_owned() } else { children.join(", ") };
     let message =
         format!("Zarr group without OME multiscales; name an array inside it (found: {inside})");
-    Error::usage(Place::path(&group.path), message)
-}
-
-fn index(options: &OpenOptions) -> usize {
-    match options.scale {
-        crate::ScaleChoice::Index(index) => index,
-        crate::ScaleChoice::VoxelSize(_) => 0,
-    }
+    Error::usage(group.place(), message)
 }

@@ -109,6 +109,18 @@ impl Directory {
         self.put(name, &text)
     }
 
+    /// Removes everything inside: objects first, so that documents are gone before chunks.
+    ///
+    /// # Errors
+    /// As [`Store::list`] and [`Store::delete`].
+    pub fn clear(&self) -> Result<()> {
+        let names = self.list()?;
+        let (directories, objects): (Vec<_>, Vec<_>) =
+            names.iter().partition(|name| name.ends_with('/'));
+        objects.iter().try_for_each(|name| self.store.delete(&self.key(name)))?;
+        directories.iter().try_for_each(|name| self.join(name.trim_end_matches('/')).clear())
+    }
+
     /// Whether there is an object of this name.
     ///
     /// # Errors

@@ -91,7 +91,6 @@ impl Store for LocalStore {
                 // The file grew in the meantime.
                 Err(Error::io(self.place(key), e))
             }
-            Err(e) if e.kind() == ErrorKind::IsADirectory => Ok(false),
             other => other.map(|()| true).map_err(self.io_error(key)),
         }
     }

@@ -1,6 +1,5 @@
 //! Which axes an array on disk has, in which order, and what a region of ours is in them.
 
-use crate::bounding_box::BoundingBox;
 use crate::error::{Error, Place, Result};
 use crate::geometry::Axis;
 
@@ -13,6 +12,11 @@ const ORDER: [Axis; 5] = [Axis::T, Axis::C, Axis::Z, Axis::Y, Axis::X];
 pub(super) struct StoredAxes(Vec<Axis>);
 
 impl StoredAxes {
+    /// Axes that are a part of `t, c, z, y, x` in this order.
+    pub(super) fn new(axes: Vec<Axis>) -> Self {
+        Self(axes)
+    }
+
     /// The axes of these names.
     pub(super) fn from_names(names: &[String], place: &Place) -> Result<Self> {
         let axes: Option<Vec<Axis>> = names.iter().map(|name| Axis::from_name(name)).collect();
@@ -60,19 +64,19 @@ impl StoredAxes {
         Axis::ZYX.map(|axis| self.get(values, axis).unwrap_or(missing))
     }
 
-    /// Start and shape, in stored axes, of a region of one channel at one time.
-    pub(super) fn subset(
-        &self,
-        time: u64,
-        channel: u64,
-        region: &BoundingBox,
-    ) -> (Vec<u64>, Vec<u64>) {
-        let bounds = |axis: &Axis| match (axis, axis.zyx_index()) {
-            (_, Some(a)) => (region.start[a], region.end[a] - region.start[a]),
-            (Axis::T, None) => (time, 1),
-            (_, None) => (channel, 1),
-        };
-        self.0.iter().map(bounds).unzip()
+    /// The stored axes' part of values for `[t, c, z, y, x]`.
+    pub(super) fn pick(&self, tczyx: &[u64; 5]) -> Vec<u64> {
+        ORDER.iter().zip(tczyx).filter(|(axis, _)| self.0.contains(axis)).map(|(_, v)| *v).collect()
+    }
+
+    /// Values for `[t, c, z, y, x]` from those of the stored axes; 1 for axes that are not stored.
+    pub(super) fn spread(&self, stored: &[u64]) -> [u64; 5] {
+        ORDER.map(|axis| self.get(stored, axis).unwrap_or(1))
+    }
+
+    /// The axes in the order on disk.
+    pub(super) fn axes(&self) -> &[Axis] {
+        &self.0
     }
 
     /// Values in stored axes from those of `[z, y, x]`; 1 for time and channel.
@@ -108,10 +112,10 @@ mod tests {
     }
 
     #[test]
-    fn a_region_gets_the_stored_axes() {
+    fn values_go_to_the_stored_axes_and_back() {
         let axes = StoredAxes::from_names(&names("tcyx"), &Place::new("v")).unwrap();
-        let region = BoundingBox::from_start_shape([0, 4, 5], [1, 6, 7]);
-        assert_eq!(axes.subset(2, 3, &region), (vec![2, 3, 4, 5], vec![1, 1, 6, 7]));
+        assert_eq!(axes.pick(&[5, 4, 3, 2, 1]), [5, 4, 2, 1]);
+        assert_eq!(axes.spread(&[5, 4, 2, 1]), [5, 4, 1, 2, 1]);
         assert_eq!(axes.zyx(&[9u64, 8, 7, 6], 1), [1, 7, 6]);
     }
 }

@@ -27,7 +27,7 @@ impl ArrayHeader {
     /// # Errors
     /// [`Error::Format`] for what cannot be, [`Error::Unsupported`] for what this crate does not read.
     pub(super) fn of(node: &Node) -> Result<Self> {
-        let document = Document { value: &node.document, place: Place::path(&node.path) };
+        let document = Document { value: &node.document, place: node.place() };
         let header = if node.zarr_format == 3 { document.v3() } else { document.v2() }?;
         header.check(&document.place)?;
         Ok(header)
@@ -133,6 +133,11 @@ fn list(value: Option<&Value>) -> &[Value] {
 
 fn name_of(extension: &Value) -> Option<&str> {
     extension.as_str().or_else(|| extension.get("name")?.as_str())
+}
+
+/// Configuration of the shards of an array, if it has any.
+pub(super) fn sharding_of(document: &Value) -> Option<&Value> {
+    sharding(list(document.get("codecs")))
 }
 
 fn sharding(codecs: &[Value]) -> Option<&Value> {

@@ -67,9 +67,7 @@ impl Multiscale {
         let attributes = &group.attributes;
         let ome = attributes.get("ome").and_then(Value::as_object).unwrap_or(attributes);
         let Some(first) = ome.get("multiscales").and_then(|m| m.get(0)) else { return Ok(None) };
-        let wrong = |message: String| {
-            Error::format(Place::path(&group.path).with_key("multiscales"), message)
-        };
+        let wrong = |message: String| Error::format(group.place().with_key("multiscales"), message);
         let document = Document::deserialize(first).map_err(|e| wrong(e.to_string()))?;
         if document.datasets.len() > MAX_SCALES {
             return Err(wrong(format!(
@@ -106,6 +104,9 @@ impl Multiscale {
     /// Adds voxel size and names of channels to what the array says.
     pub(super) fn describe(&self, scale: usize, axes: &StoredAxes, metadata: &mut Metadata) {
         metadata.voxel_size = self.voxel_size(scale, axes);
+        for (scale, entry) in metadata.scales.iter_mut().enumerate() {
+            entry.voxel_size = self.voxel_size(scale, axes);
+        }
         if self.labels.len() == metadata.channels.len() {
             metadata.channels.clone_from(&self.labels);
         }
@@ -114,7 +115,7 @@ impl Multiscale {
     /// Voxel size of a scale: scale of the dataset times scale of the pyramid times unit. A file
     /// without units is taken to be in micrometres, unless all scales are 1: then nothing is known.
     /// An image without z gets the size along y for z.
-    fn voxel_size(&self, scale: usize, axes: &StoredAxes) -> Option<VoxelSize> {
+    pub(super) fn voxel_size(&self, scale: usize, axes: &StoredAxes) -> Option<VoxelSize> {
         let own = scale_of(&self.datasets.get(scale)?.transformations)?;
         let common = scale_of(&self.scale);
         let size = |axis: Axis| {

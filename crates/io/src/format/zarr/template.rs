@@ -6,13 +6,15 @@ use crate::dtype::DataType;
 use crate::geometry::Axis;
 use crate::volume::{Codec, OmeVersion, WriteOptions};
 
+use super::axes::StoredAxes;
+
 /// Key of our attributes in the group.
 const ATTRIBUTES_KEY: &str = "exavox";
 
 /// An array to be created; shapes in stored axes.
 pub(super) struct Template<'a> {
     pub(super) options: &'a WriteOptions,
-    pub(super) axes: Vec<Axis>,
+    pub(super) axes: StoredAxes,
     pub(super) shape: Vec<u64>,
     pub(super) chunk_shape: Vec<u64>,
     pub(super) shard_shape: Option<Vec<u64>>,
@@ -93,7 +95,7 @@ impl Template<'_> {
                 codecs.push(json!({ "name": "blosc", "configuration": configuration }));
             }
         }
-        let names: Vec<&str> = self.axes.iter().map(|axis| axis.name()).collect();
+        let names: Vec<&str> = self.axes.axes().iter().map(|axis| axis.name()).collect();
         let grid_shape = self.shard_shape.as_ref().unwrap_or(&self.chunk_shape);
         let codecs = match self.shard_shape {
             Some(_) => vec![self.sharding(&codecs)],
@@ -130,8 +132,8 @@ impl Template<'_> {
     }
 
     fn ome(&self, name: &str) -> Map<String, Value> {
-        let axes: Vec<Value> = self.axes.iter().map(|axis| self.axis(*axis)).collect();
-        let scale: Vec<f64> = self.axes.iter().map(|axis| self.scale(*axis)).collect();
+        let axes: Vec<Value> = self.axes.axes().iter().map(|axis| self.axis(*axis)).collect();
+        let scale: Vec<f64> = self.axes.axes().iter().map(|axis| self.scale(*axis)).collect();
         let mut multiscale = json!({
             "name": name,
             "axes": axes,
@@ -155,6 +157,7 @@ impl Template<'_> {
     fn axis(&self, axis: Axis) -> Value {
         match (axis, self.options.voxel_size) {
             (Axis::C, _) => json!({ "name": "c", "type": "channel" }),
+            (Axis::T, _) => json!({ "name": "t", "type": "time" }),
             (_, Some(_)) => json!({ "name": axis.name(), "type": "space", "unit": "nanometer" }),
             (_, None) => json!({ "name": axis.name(), "type": "space" }),
         }
