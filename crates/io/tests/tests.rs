@@ -25,6 +25,9 @@ mod remote_faults;
 #[path = "tests/remote_stores.rs"]
 mod remote_stores;
 #[cfg(feature = "remote")]
+#[path = "tests/remote_volumes.rs"]
+mod remote_volumes;
+#[cfg(feature = "remote")]
 #[path = "tests/s3_server.rs"]
 mod s3_server;
 #[path = "tests/stores.rs"]

@@ -207,7 +207,7 @@ fn answer(
     };
     let body = &object[range.start as usize..range.end as usize];
     if etags {
-        header += "ETag: \"1\"\r\n";
+        header += "ETag: \"1\"\r\nLast-Modified: Sun, 01 Nov 2026 00:00:00 GMT\r\n";
     }
     if let Some(Fault::Encoding(encoding)) = fault {
         header += &format!("Content-Encoding: {encoding}\r\n");

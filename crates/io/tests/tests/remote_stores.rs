@@ -46,14 +46,48 @@ fn s3_conforms() {
     has_directories(&open_url(&format!("{bucket}/dirs/"), &options).unwrap());
 }
 
-/// The XML interface of Google Cloud Storage is that of S3, as far as this store goes.
+/// A server that stands for Google's: paths are `/bucket/key`.
+fn gcs() -> (RangeServer, RemoteStore) {
+    let server = RangeServer::start();
+    server.send_etags();
+    let variables = [("STORAGE_EMULATOR_HOST", server.url(""))];
+    let options = RemoteOptions::default().with_variables(variables);
+    (server, RemoteStore::open("gs://bucket", &options).unwrap())
+}
+
 #[test]
-fn gcs_conforms() {
+fn gcs_is_read_like_every_store() {
+    let (server, store) = gcs();
+    reads(&store, &|key, bytes| server.put(&format!("bucket/{key}"), bytes));
+    server.take_log();
+    server.fail_next(&[Fault::Status(404)]);
+    store.delete("read/empty").unwrap();
+    assert_eq!(server.take_log(), ["DELETE /bucket/read/empty"]);
+}
+
+/// The XML interface of Google Cloud Storage lists as S3 does.
+#[test]
+fn gcs_is_listed() {
     let Some(endpoint) = s3_server::endpoint() else { return };
+    let bucket = own_bucket(endpoint, "listed");
+    let writer = RemoteStore::open(&bucket, &s3_server::options(endpoint)).unwrap();
+    for key in ["a/b/c", "a/d e", "f"] {
+        writer.put(key, b"x").unwrap();
+    }
     let options = RemoteOptions::default().with_variables([("STORAGE_EMULATOR_HOST", endpoint)]);
-    let bucket = own_bucket(endpoint, "conformance-gs").replace("s3://", "gs://");
-    conforms(&RemoteStore::open(&bucket, &options).unwrap());
-    has_directories(&open_url(&format!("{bucket}/dirs"), &options).unwrap());
+    let top = open_url("gs://listed", &options).unwrap();
+    assert_eq!(top.list().unwrap(), ["a/", "f"]);
+    assert_eq!(top.join("a").list().unwrap(), ["b/", "d e"]);
+    let (above, name) = top.join("a/b").parent().unwrap();
+    assert_eq!((above.list().unwrap().len(), name.as_str()), (2, "b"));
+}
+
+#[test]
+fn gcs_is_not_written_without_credentials() {
+    let (server, store) = gcs();
+    server.fail_always(Fault::Status(401));
+    let error = store.put("k", b"x").unwrap_err().to_string();
+    assert!(error.contains("gs://bucket (k): access denied (401)"), "{error}");
 }
 
 /// Makes a bucket: S3's `PUT /bucket`.

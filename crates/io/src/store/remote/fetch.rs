@@ -16,6 +16,8 @@ use super::guard::{OutsideObject, UNKNOWN_LENGTH};
 
 /// Memory taken on the word of a server; more is taken as bytes arrive.
 const MAX_TRUSTED_BYTES: u64 = 16 << 20;
+/// Longest object whose length is found by counting.
+const MAX_COUNTED_BYTES: u64 = 256 << 20;
 /// Pause before a body that was cut is asked for again; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
@@ -104,6 +106,9 @@ async fn count(store: &dyn ObjectStore, path: &Path, place: &Place) -> Result<Op
     let mut length = 0;
     while let Some(bytes) = stream.next().await {
         length += bytes.map_err(|e| failed(place, &e))?.len() as u64;
+        if length > MAX_COUNTED_BYTES {
+            return Err(too_long(None, MAX_COUNTED_BYTES, place));
+        }
     }
     Ok(Some(length))
 }

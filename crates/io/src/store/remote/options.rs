@@ -18,7 +18,7 @@ pub struct RemoteOptions {
     /// answered within it. Default 60 s, or the variable `EXAVOX_HTTP_TIMEOUT_S`.
     pub silence_timeout: Duration,
     /// Most repetitions of one request, after connection errors, time-outs and the answers 408, 429 and
-    /// 5xx. Default 6.
+    /// 5xx. Default 10.
     pub retries: usize,
     /// No repetition is begun later than this after the first try. Default 90 s.
     pub retry_time: Duration,
@@ -32,7 +32,7 @@ impl Default for RemoteOptions {
         Self {
             connect_timeout: Duration::from_secs(10),
             silence_timeout: Duration::from_secs(60),
-            retries: 6,
+            retries: 10,
             retry_time: Duration::from_secs(90),
             concurrency: 48,
             environment: Environment(None),
