@@ -1,4 +1,4 @@
-"""tensorstore on an S3 server: `check ENDPOINT BUCKET KEY` or `write ENDPOINT BUCKET KEY`."""
+"""tensorstore on S3 and HTTP: `check ENDPOINT BUCKET KEY HTTP_URL` or `write ENDPOINT BUCKET KEY`."""
 
 import os
 import sys
@@ -17,9 +17,9 @@ def s3(endpoint, bucket, key):
             "aws_region": "eu-central-1", "aws_credentials": {"type": "environment"}}
 
 
-def check(endpoint, bucket, key):
+def check(endpoint, bucket, key, url):
     """Reads a sharded volume of ours over S3 and over HTTP."""
-    http = {"driver": "http", "base_url": f"{endpoint}/{bucket}/", "path": f"{key}"}
+    http = {"driver": "http", "base_url": url, "path": key}
     for store in [s3(endpoint, bucket, key), http]:
         found = tensorstore.open({"driver": "zarr3", "kvstore": store}).result().read().result()
         numpy.testing.assert_array_equal(found, pattern(SHAPE, "u2"))

@@ -50,6 +50,7 @@ fn serve(directory: &Directory, key: &str, server: &RangeServer) {
 #[test]
 fn zarr_on_s3_is_read_back_and_by_tensorstore() {
     let Some(endpoint) = s3_server::endpoint() else { return };
+    let server = RangeServer::start();
     for (name, options) in [
         ("v05.zarr", sharded()),
         ("v04.zarr", {
@@ -66,13 +67,14 @@ fn zarr_on_s3_is_read_back_and_by_tensorstore() {
         // An array inside finds the group above it.
         let inside = Volume::open_in(&directory.join("0"), &OpenOptions::default()).unwrap();
         assert_eq!(inside.metadata().channels, ["a", "b"]);
-        let url = format!("{endpoint}/{BUCKET}/ours/{name}");
+        serve(&directory, &format!("ours/{name}"), &server);
+        let url = server.url(&format!("/ours/{name}"));
         pattern::check_all(&Volume::open(&url).unwrap());
         pattern::check_all(&Volume::open(&format!("zarr://{url}/")).unwrap());
     }
     let Some(python) = peers::python() else { return };
-    let found =
-        peers::run(&python, "remote_peers.py", &["check", endpoint, BUCKET, "ours/v05.zarr/0/"]);
+    let (key, url) = ("ours/v05.zarr/0/", server.url("/"));
+    let found = peers::run(&python, "remote_peers.py", &["check", endpoint, BUCKET, key, &url]);
     assert_eq!(found, "s3 (2, 9, 21, 33)\nhttp (2, 9, 21, 33)\n");
 }
 
