@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+cargo check --quiet -p exavox-io --features remote
 cargo check --quiet -p exavox-cli --no-default-features
 cargo check --quiet -p exavox-cli --no-default-features --features flex
 cargo check --quiet -p exavox-cli --features cuda,cpu-jit

@@ -17,7 +17,8 @@ forbid() {
     echo "$package: none of $*"
 }
 
-forbid exavox-io burn cubecl clap tokio anyhow indicatif exavox-compute exavox-pipeline
+forbid exavox-io burn cubecl clap tokio reqwest object_store anyhow indicatif exavox-compute exavox-pipeline
+FEATURES=remote forbid exavox-io burn cubecl clap aws-lc-rs openssl-sys anyhow indicatif exavox-compute exavox-pipeline
 FEATURES=wgpu,cpu-jit forbid exavox-compute clap anyhow indicatif exavox-pipeline
 FEATURES=wgpu,cpu-jit forbid exavox-pipeline clap indicatif exavox-cli
 

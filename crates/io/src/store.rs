@@ -15,6 +15,8 @@ mod address;
 mod directory;
 mod local;
 mod memory;
+#[cfg(feature = "remote")]
+pub mod remote;
 
 pub use address::open_address;
 pub use directory::Directory;

@@ -15,6 +15,9 @@ pub use crate::staging::WriteMode;
 use crate::store::{Directory, Durability};
 use crate::voxels::Voxels;
 
+#[cfg(feature = "remote")]
+mod remote;
+
 /// A format's side of a volume that can be read. Object safe; regions are checked by [`Volume`].
 pub(crate) trait Reader: Send + Sync {
     fn metadata(&self) -> &Metadata;

@@ -39,6 +39,23 @@ mod precomputed_faults;
 mod precomputed_peers;
 #[path = "tests/pyramid.rs"]
 mod pyramid;
+#[cfg(feature = "remote")]
+#[path = "tests/range_server.rs"]
+mod range_server;
+#[cfg(feature = "remote")]
+#[path = "tests/remote_faults.rs"]
+mod remote_faults;
+#[cfg(feature = "remote")]
+#[path = "tests/remote_stores.rs"]
+mod remote_stores;
+#[cfg(feature = "remote")]
+#[path = "tests/remote_volumes.rs"]
+mod remote_volumes;
+#[cfg(feature = "remote")]
+#[path = "tests/s3_server.rs"]
+mod s3_server;
+#[path = "tests/stores.rs"]
+mod stores;
 #[path = "tests/tiff.rs"]
 mod tiff;
 #[path = "tests/tiff_builder.rs"]

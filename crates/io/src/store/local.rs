@@ -73,8 +73,13 @@ impl Store for LocalStore {
         };
         let size = match range {
             // No need to ask: a short file fails to fill the buffer.
-            ByteRange::Span { start, length } if length <= limit => start.saturating_add(length),
-            _ => file.metadata().map_err(self.io_error(key))?.len(),
+            ByteRange::Span { start, length } if (1..=limit).contains(&length) => {
+                start.saturating_add(length)
+            }
+            _ => match file.metadata().map_err(self.io_error(key))? {
+                metadata if metadata.is_dir() => return Ok(false),
+                metadata => metadata.len(),
+            },
         };
         let (start, length) = range.within(size, limit, &self.place(key))?;
         // Not cleared first: memory that is there already need not be set to zero.

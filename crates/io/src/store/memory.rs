@@ -56,6 +56,9 @@ impl Store for MemoryStore {
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        if !prefix.is_empty() {
+            check_key(self.location(), prefix)?;
+        }
         let start = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
         let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
         let mut names: Vec<String> = objects

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use exavox_io::location::ArrayFormat;
 use exavox_io::store::{Directory, MemoryStore, Request, Store};
-use exavox_io::volume::{Codec, WriteMode};
+use exavox_io::volume::Codec;
 use exavox_io::{
     BoundingBox, DataType, Error, OpenOptions, Result, Volume, VolumeWriter, VoxelSize,
     WriteOptions,
@@ -191,7 +191,7 @@ fn containers_open_their_only_volume_or_list_what_they_hold() {
 
 /// A store that cannot list, as HTTP.
 #[derive(Debug)]
-struct Unlisted(MemoryStore);
+struct Unlisted(Arc<MemoryStore>);
 
 impl Store for Unlisted {
     fn location(&self) -> &str {
@@ -216,11 +216,12 @@ impl Store for Unlisted {
 
 #[test]
 fn stores_without_listing_need_the_path_of_a_dataset() {
-    let directory = Directory::new(Arc::new(Unlisted(MemoryStore::new())), "c.n5");
-    let mut options = WriteOptions::new(DataType::I16, [5, 6, 7]);
-    options.mode = WriteMode::Overwrite;
+    let store = Arc::new(MemoryStore::new());
+    let options = WriteOptions::new(DataType::I16, [5, 6, 7]);
+    let listed = Directory::new(store.clone(), "c.n5/em/raw");
+    fill(VolumeWriter::create_in(&listed, ArrayFormat::N5, &options).unwrap(), &options, 9);
+    let directory = Directory::new(Arc::new(Unlisted(store)), "c.n5");
     let inside = directory.join("em/raw");
-    fill(VolumeWriter::create_in(&inside, ArrayFormat::N5, &options).unwrap(), &options, 9);
     pattern::check_all(&Volume::open_in(&inside, &OpenOptions::default()).unwrap());
     directory.put("attributes.json", br#"{"n5": "2.0.0"}"#).unwrap();
     let error = Volume::open_in(&directory, &OpenOptions::default()).unwrap_err().to_string();

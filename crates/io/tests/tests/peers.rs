@@ -23,11 +23,16 @@ pub(crate) fn data() -> Option<PathBuf> {
 
 /// Runs a script of `tests/peers`; its standard output. Fails the test if the script fails.
 pub(crate) fn run(python: &Path, script: &str, arguments: &[&str]) -> String {
-    let script = package().join("tests/peers").join(script);
+    let script = self::script(script);
     let output = Command::new(python).arg(&script).args(arguments).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{} {arguments:?}: {errors}", script.display());
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// Path of a script of `tests/peers`.
+pub(crate) fn script(name: &str) -> PathBuf {
+    package().join("tests/peers").join(name)
 }
 
 /// Directory of this package, asked at run time: a build folder can be shared between checkouts.

@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn bits_tell_minishard_and_shard() {
         let identity = sharding(2, Hash::Identity, 3, 4);
-        assert_eq!(identity.place_of(0b0111_0101_0111), (0b1010, 0b101));
+        assert_eq!(identity.place_of(0b111_0101_0111), (0b1010, 0b101));
         assert_eq!((identity.index_bytes(), identity.file_name(10)), (128, "a.shard".to_owned()));
         assert_eq!(sharding(0, Hash::Identity, 0, 9).file_name(10), "00a.shard");
         assert_eq!(sharding(0, Hash::Identity, 0, 0).file_name(0), "0.shard");
