@@ -53,7 +53,8 @@ pub(crate) struct Args {
     /// Write each chunk to the disk before it counts as written: survives loss of power.
     #[arg(long)]
     sync: bool,
-    /// Replace a DST that exists, once the new one is whole.
+    /// Replace a DST that exists, once the new one is whole; or what a killed run left where the next
+    /// scale is to be.
     #[arg(long, conflicts_with = "resume")]
     overwrite: bool,
     /// Go on where an earlier run with --resume stopped; needs DST.

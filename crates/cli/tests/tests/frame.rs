@@ -29,6 +29,28 @@ fn every_command_has_help() {
 }
 
 #[test]
+fn help_of_the_commands_that_write_volumes_names_their_flags() {
+    let shared = ["--scale", "--scale-voxel-size", "--time", "--chunk", "--codec", "--sync"];
+    let flags = [
+        (
+            "convert",
+            &["--roi", "--channel", "--dtype", "--allow-lossy", "--shard", "--encoding"][..],
+        ),
+        ("convert", &["--ome", "--voxel-size", "--overwrite", "--resume", "--memory"]),
+        ("downsample", &["--factor", "--method", "--levels", "--overwrite", "--resume"]),
+    ];
+    for (command, flags) in flags {
+        let help = run(&[command, "--help"]).done().stdout;
+        for flag in shared.iter().chain(flags) {
+            assert!(
+                help.contains(&format!("{flag} ")) || help.contains(&format!("{flag}\n")),
+                "{flag}"
+            );
+        }
+    }
+}
+
+#[test]
 fn help_names_every_variable_and_status() {
     let help = run(&["--help"]).done().stdout;
     for word in ["EXAVOX_DEVICE", "EXAVOX_THREADS", "EXAVOX_MEMORY", "EXAVOX_NO_MMAP", "NO_COLOR"] {
