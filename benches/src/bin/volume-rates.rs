@@ -14,14 +14,19 @@ use exavox_io::{BoundingBox, OpenOptions, Volume, VolumeWriter, Voxels, WriteOpt
 
 fn main() -> anyhow::Result<()> {
     let mut source: Option<(String, Voxels)> = None;
+    let mut open: Option<Volume> = None;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let words: Vec<&str> = line.split('\t').collect();
         let seconds = match words[..] {
             ["read", volume] => read(volume)?,
-            ["chunk", volume, z, y, x, edge] => {
+            ["chunk", name, z, y, x, edge] => {
+                if open.as_ref().is_none_or(|volume| volume.name() != name) {
+                    open =
+                        Some(Volume::open_with(name, &OpenOptions::default().with_cache_bytes(0))?);
+                }
                 let start = [z.parse()?, y.parse()?, x.parse()?];
-                chunk(volume, start, edge.parse()?)?
+                chunk(open.as_ref().context("nothing is open")?, start, edge.parse()?)?
             }
             ["write", from, to, codec, chunk, shard, sync] => {
                 if source.as_ref().is_none_or(|(name, _)| name != from) {
@@ -50,10 +55,9 @@ fn read(name: &str) -> anyhow::Result<f64> {
     Ok(seconds)
 }
 
-/// Opens a volume and reads a cube, without a cache.
-fn chunk(name: &str, start: [u64; 3], edge: u64) -> anyhow::Result<f64> {
+/// Reads a cube of a volume that is open, without a cache of voxels.
+fn chunk(volume: &Volume, start: [u64; 3], edge: u64) -> anyhow::Result<f64> {
     let started = Instant::now();
-    let volume = Volume::open_with(name, &OpenOptions::default().with_cache_bytes(0))?;
     let voxels = volume.read(0, &BoundingBox::from_start_shape(start, [edge; 3]))?;
     let seconds = started.elapsed().as_secs_f64();
     std::hint::black_box(voxels.bytes()[0]);

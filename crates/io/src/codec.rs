@@ -16,6 +16,18 @@ thread_local! {
     // Contexts are large; one a thread is enough.
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
     static COMPRESSOR: RefCell<Option<(i32, Compressor<'static>)>> = const { RefCell::new(None) };
+    // Pages of a fresh buffer have to be provided by the system, which takes as long as compressing
+    // a tenth of a chunk.
+    static SPARE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Takes an encoded chunk back when it has been written: its memory is used for the thread's next one.
+pub(crate) fn recycle(encoded: Vec<u8>) {
+    SPARE.with_borrow_mut(|spare| {
+        if encoded.capacity() > spare.capacity() {
+            *spare = encoded;
+        }
+    });
 }
 
 /// Copies bytes of a size that must be `out`'s.
@@ -47,7 +59,13 @@ pub(crate) fn encode_zstd(values: &[u8], level: i32) -> Result<Vec<u8>, String> 
             *slot = Some((level, compressor(level).map_err(|e| e.to_string())?));
         }
         match slot {
-            Some((_, compressor)) => compressor.compress(values).map_err(|e| e.to_string()),
+            Some((_, compressor)) => {
+                let mut encoded = SPARE.take();
+                encoded.clear();
+                encoded.reserve(zstd::zstd_safe::compress_bound(values.len()));
+                let done = compressor.compress_to_buffer(values, &mut encoded);
+                done.map(|_| encoded).map_err(|e| e.to_string())
+            }
             None => Err("no zstd compressor".to_owned()),
         }
     })

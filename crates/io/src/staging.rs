@@ -4,9 +4,10 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
-
 use crate::error::{Error, Place, Result};
+
+/// Threads that wait for the disk when an output is synced.
+const SYNCS_AT_ONCE: usize = 32;
 
 /// What to do with an output that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -159,14 +160,41 @@ fn parent_of(path: &Path) -> &Path {
     }
 }
 
+/// Syncs many files at a time: the disk then writes its journal once for all that wait.
 fn sync_tree(path: &Path) -> Result<()> {
-    if path.is_dir() {
-        let entries: Vec<_> = fs::read_dir(path).map_err(Error::at(path))?.collect();
-        entries
-            .into_par_iter()
-            .try_for_each(|entry| sync_tree(&entry.map_err(Error::at(path))?.path()))?;
+    let mut files = Vec::new();
+    let mut directories = Vec::new();
+    list_tree(path, &mut files, &mut directories)?;
+    sync_all(&files)?;
+    sync_all(&directories)
+}
+
+fn list_tree(path: &Path, files: &mut Vec<PathBuf>, directories: &mut Vec<PathBuf>) -> Result<()> {
+    if !path.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
     }
-    File::open(path).and_then(|file| file.sync_all()).map_err(Error::at(path))
+    for entry in fs::read_dir(path).map_err(Error::at(path))? {
+        list_tree(&entry.map_err(Error::at(path))?.path(), files, directories)?;
+    }
+    directories.push(path.to_owned());
+    Ok(())
+}
+
+fn sync_all(paths: &[PathBuf]) -> Result<()> {
+    let sync =
+        |path: &PathBuf| File::open(path).and_then(|file| file.sync_all()).map_err(Error::at(path));
+    let share = paths.len().div_ceil(SYNCS_AT_ONCE).max(1);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = paths
+            .chunks(share)
+            .map(|paths| scope.spawn(move || paths.iter().try_for_each(sync)))
+            .collect();
+        threads.into_iter().try_for_each(|thread| match thread.join() {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    })
 }
 
 fn remove(path: &Path) -> Result<()> {

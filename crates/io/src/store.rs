@@ -64,6 +64,29 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// the range does, [`Error::Io`] if the system or the network fails.
     fn get(&self, request: Request<'_>, out: &mut Vec<u8>) -> Result<bool>;
 
+    /// Puts an object, or a part, into exactly `out`. `false` if there is no such object.
+    ///
+    /// # Errors
+    /// As [`Store::get`]; [`Error::Format`] if the size is another.
+    fn get_into(&self, key: &str, range: ByteRange, out: &mut [u8]) -> Result<bool> {
+        let mut bytes = Vec::new();
+        // One byte more shows that there is more.
+        let limit = (out.len() as u64).saturating_add(1);
+        let found = match self.get(Request { key, range, limit }, &mut bytes) {
+            Err(Error::LimitExceeded { needed, .. }) => {
+                return Err(wrong_size(self.place(key), needed, out.len()));
+            }
+            other => other?,
+        };
+        if found && bytes.len() != out.len() {
+            return Err(wrong_size(self.place(key), bytes.len() as u64, out.len()));
+        }
+        if found {
+            out.copy_from_slice(&bytes);
+        }
+        Ok(found)
+    }
+
     /// Many objects or parts at once, in the order of the requests, `None` for those that are not
     /// there. A remote store sends them together, and near parts of one object as one.
     fn get_many(&self, requests: &[Request<'_>]) -> Vec<Result<Option<Vec<u8>>>> {
@@ -113,6 +136,10 @@ pub trait Store: fmt::Debug + Send + Sync {
         let place = Place::new(self.location());
         if key.is_empty() { place } else { place.with_key(key) }
     }
+}
+
+fn wrong_size(place: Place, found: u64, expected: usize) -> Error {
+    Error::format(place, format!("expected {expected} bytes, found {found}"))
 }
 
 /// Refuses keys that could lead out of the store, before any store sees them.

@@ -135,6 +135,15 @@ impl<'a> RegionRead<'a> {
     /// Reads what is needed of a chunk that is stored as it is: straight into place where it can be.
     /// `false`: the chunk is to be read in the ordinary way.
     fn read_plain(&self, tile: &Tile, chunk: &ChunkRef, scratch: &mut Scratch) -> Result<bool> {
+        let get = |out: &mut [u8]| self.source.store().get_into(&chunk.key, chunk.range, out);
+        if self.is_whole(tile)
+            && let Some(read) = self.in_place(tile, get)
+        {
+            if !read.map_err(self.in_chunk(tile))? {
+                self.fill(tile);
+            }
+            return Ok(true);
+        }
         let Some((span, rows)) = self.plain_span(tile, chunk) else { return Ok(false) };
         let request = Request { key: &chunk.key, range: span, limit: u64::MAX };
         let store = self.source.store();

@@ -1,12 +1,15 @@
 //! A volume of chunks under construction: whole chunks or shards in any order, from many threads.
 
+use std::borrow::Cow;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 use serde_json::Value;
 
 use crate::bounding_box::BoundingBox;
+use crate::codec;
+use crate::dtype::DataType;
 use crate::error::{Error, Result};
 use crate::staging::{Staged, WriteMode};
 use crate::store::{Directory, Durability, LocalStore};
@@ -108,12 +111,14 @@ impl Output {
 pub(crate) struct ChunkedWriter {
     output: Output,
     sink: Box<dyn ChunkSink>,
+    /// Blocks for granules that were cut out of larger blocks: one for each thread at most.
+    parts: Mutex<Vec<Voxels>>,
 }
 
 impl ChunkedWriter {
     /// A writer of the granules of a sink; keys are relative to the output's directory.
     pub(crate) fn new(output: Output, sink: Box<dyn ChunkSink>) -> Self {
-        Self { output, sink }
+        Self { output, sink, parts: Mutex::default() }
     }
 
     fn write_granule(
@@ -123,23 +128,43 @@ impl ChunkedWriter {
         block: &Voxels,
         from: &BoundingBox,
     ) -> Result<()> {
-        let count = from.shape().map(|v| v as usize);
-        let part;
-        let voxels = if count == block.shape() {
-            block
-        } else {
-            let mut copy = Voxels::zeros(block.dtype(), count)?;
-            copy.copy_box([0; 3], block, from)?;
-            part = copy;
-            &part
-        };
         let granule = self.sink.granule();
         let index: Vec<u64> = (0..3).map(|a| tile.start[a] / granule[a]).collect();
-        let place = || self.output.directory.place("").with_chunk(&index);
-        let encoded = self.sink.encode(channel, tile.start, voxels);
+        if from.shape().map(|v| v as usize) == block.shape() {
+            return self.write_voxels(channel, tile.start, &index, block);
+        }
+        let mut part = self.part(block.dtype(), from.shape().map(|v| v as usize))?;
+        part.copy_box([0; 3], block, from)?;
+        self.write_voxels(channel, tile.start, &index, &part)?;
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).push(part);
+        Ok(())
+    }
+
+    /// A block for one granule: one that was used before, if it has the shape.
+    fn part(&self, dtype: DataType, shape: [usize; 3]) -> Result<Voxels> {
+        let used = self.parts.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match used {
+            Some(used) if used.shape() == shape && used.dtype() == dtype => Ok(used),
+            _ => Voxels::zeros(dtype, shape),
+        }
+    }
+
+    fn write_voxels(
+        &self,
+        channel: usize,
+        start: [u64; 3],
+        index: &[u64],
+        voxels: &Voxels,
+    ) -> Result<()> {
+        let place = || self.output.directory.place("").with_chunk(index);
+        let encoded = self.sink.encode(channel, start, voxels);
         let (name, bytes) = encoded.map_err(|message| Error::format(place(), message))?;
         let Some(bytes) = bytes else { return Ok(()) };
-        self.output.directory.put(&name, &bytes).map_err(|error| error.in_chunk(&index))
+        self.output.directory.put(&name, &bytes).map_err(|error| error.in_chunk(index))?;
+        if let Cow::Owned(bytes) = bytes {
+            codec::recycle(bytes);
+        }
+        Ok(())
     }
 }
 

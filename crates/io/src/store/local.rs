@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 
-use super::{ByteRange, Request, Store, check_key};
+use super::{ByteRange, Request, Store, check_key, wrong_size};
 
 /// When written data is safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,6 +54,13 @@ impl LocalStore {
         Ok(self.root.join(key))
     }
 
+    fn open(&self, key: &str) -> Result<Option<File>> {
+        match File::open(self.path(key)?) {
+            Err(e) if is_absent(&e) => Ok(None),
+            other => other.map(Some).map_err(self.io_error(key)),
+        }
+    }
+
     fn io_error(&self, key: &str) -> impl FnOnce(std::io::Error) -> Error {
         let place = self.place(key);
         |source| Error::io(place, source)
@@ -67,10 +74,7 @@ impl Store for LocalStore {
 
     fn get(&self, request: Request<'_>, out: &mut Vec<u8>) -> Result<bool> {
         let Request { key, range, limit } = request;
-        let file = match File::open(self.path(key)?) {
-            Err(e) if is_absent(&e) => return Ok(false),
-            other => other.map_err(self.io_error(key))?,
-        };
+        let Some(file) = self.open(key)? else { return Ok(false) };
         let size = match range {
             // No need to ask: a short file fails to fill the buffer.
             ByteRange::Span { start, length } if (1..=limit).contains(&length) => {
@@ -93,6 +97,19 @@ impl Store for LocalStore {
             }
             other => other.map(|()| true).map_err(self.io_error(key)),
         }
+    }
+
+    fn get_into(&self, key: &str, range: ByteRange, out: &mut [u8]) -> Result<bool> {
+        let Some(file) = self.open(key)? else { return Ok(false) };
+        let metadata = file.metadata().map_err(self.io_error(key))?;
+        if metadata.is_dir() {
+            return Ok(false);
+        }
+        let (start, length) = range.within(metadata.len(), u64::MAX, &self.place(key))?;
+        if length != out.len() {
+            return Err(wrong_size(self.place(key), length as u64, out.len()));
+        }
+        file.read_exact_at(out, start).map(|()| true).map_err(self.io_error(key))
     }
 
     fn size(&self, key: &str) -> Result<Option<u64>> {
