@@ -200,6 +200,9 @@ pub(crate) fn resume_path(location: &Location) -> Result<PathBuf> {
             _ => Err(refused()),
         },
         Location::Array { address, .. } => {
+            if address.split_once("://").is_some_and(|(scheme, _)| scheme != "file") {
+                return Err(refused());
+            }
             let directory = store::open_address(address)?;
             let path = directory.store().local_path(&directory.key("")).ok_or_else(refused)?;
             staging::resume_path(&path)
