@@ -1,5 +1,6 @@
 //! Reading and writing OME-Zarr 0.5 in 128^3 chunks; bytes of voxels a second. The peers' side and the
 //! comparison are in `benches/peers/zarr_rates.py`.
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use exavox_io::volume::{Codec, OmeVersion, WriteMode};

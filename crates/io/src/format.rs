@@ -20,6 +20,7 @@ mod planes;
 mod png;
 mod precomputed;
 mod raw;
+mod remote_file;
 mod slabs;
 mod tiff;
 mod zarr;
@@ -35,9 +36,10 @@ pub(crate) fn open(location: &Location, options: &OpenOptions) -> Result<Box<dyn
         Location::Raw { path, dtype, shape } => raw::open(path, *dtype, *shape, options),
         Location::Pattern(pattern) => planes::open_pattern(pattern, options),
         Location::Path(path) => open_path(path, options),
-        Location::Array { format, address } => {
-            open_directory(&store::open_address(address)?, *format, options)
-        }
+        Location::Array { format, address } => match remote_file::split(address) {
+            Some(file) if format.is_none() => remote_file::open(file, options),
+            _ => open_directory(&store::open_address(address)?, *format, options),
+        },
     }
 }
 
@@ -71,12 +73,8 @@ fn detect(directory: &Directory) -> Result<Option<ArrayFormat>> {
         ("s0/attributes.json", ArrayFormat::N5),
         ("info", ArrayFormat::Precomputed),
     ];
-    for (name, format) in documents {
-        if directory.contains(name)? {
-            return Ok(Some(format));
-        }
-    }
-    Ok(None)
+    let found = directory.first_of(&documents.map(|(name, _)| name))?;
+    Ok(documents.iter().find(|(name, _)| Some(*name) == found).map(|(_, format)| *format))
 }
 
 /// Creates a volume of many objects.

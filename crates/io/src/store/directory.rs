@@ -1,5 +1,6 @@
 //! A directory in a store: where a volume lies.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -78,12 +79,14 @@ impl Directory {
         Ok(found.then_some(out))
     }
 
-    /// A JSON document, read within the limit for metadata; `None` if it is not there.
+    /// A JSON document, read within the limit for metadata; `None` if it is not there, or if access to
+    /// it is denied, which is what a public bucket says of objects that are not there.
     ///
     /// # Errors
     /// As [`Store::get`]; [`Error::Format`] if it is not JSON.
     pub fn get_json(&self, name: &str, limits: &Limits) -> Result<Option<Value>> {
-        let Some(text) = self.get(name, ByteRange::All, limits.max_metadata_bytes)? else {
+        let text = self.get(name, ByteRange::All, limits.max_metadata_bytes);
+        let Some(text) = visible(text)? else {
             return Ok(None);
         };
         serde_json::from_slice(&text)
@@ -129,6 +132,24 @@ impl Directory {
         Ok(self.store.size(&self.key(name))?.is_some())
     }
 
+    /// The first of some names that is there. A public bucket that cannot be listed says "access denied"
+    /// of objects that are not there: that is an error only if none of them is.
+    ///
+    /// # Errors
+    /// As [`Store::size`].
+    pub fn first_of<'n>(&self, names: &[&'n str]) -> Result<Option<&'n str>> {
+        let mut denied = None;
+        for name in names {
+            match self.contains(name) {
+                Ok(true) => return Ok(Some(name)),
+                Ok(false) => {}
+                Err(error) if is_denied(&error) => denied = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        denied.map_or(Ok(None), Err)
+    }
+
     /// Names directly inside, see [`Store::list`].
     ///
     /// # Errors
@@ -136,4 +157,16 @@ impl Directory {
     pub fn list(&self) -> Result<Vec<String>> {
         self.store.list(&self.prefix)
     }
+}
+
+/// "Access denied" as "not there".
+fn visible<T>(found: Result<Option<T>>) -> Result<Option<T>> {
+    match found {
+        Err(error) if is_denied(&error) => Ok(None),
+        other => other,
+    }
+}
+
+fn is_denied(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use exavox_io::location::ArrayFormat;
-use exavox_io::store::{Directory, MemoryStore, Store};
+use exavox_io::store::{Directory, MemoryStore, Request, Store};
 use exavox_io::volume::WriteMode;
 use exavox_io::{
     BlockOrder, BoundingBox, DataType, Error, ReadAhead, Volume, VolumeWriter, WriteOptions,
@@ -85,4 +85,54 @@ fn a_reader_that_is_dropped_early_ends() {
     read.next().unwrap().unwrap();
     drop(read);
     assert_eq!(Arc::strong_count(&volume), 1);
+}
+
+/// A bucket that says "access denied" of objects that are not there.
+#[derive(Debug)]
+struct Public(MemoryStore);
+
+impl Public {
+    fn known(&self, key: &str) -> exavox_io::Result<()> {
+        let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        match self.0.size(key)? {
+            Some(_) => Ok(()),
+            None => Err(Error::io(self.place(key), denied)),
+        }
+    }
+}
+
+impl Store for Public {
+    fn location(&self) -> &str {
+        "public"
+    }
+    fn get(&self, request: Request<'_>, out: &mut Vec<u8>) -> exavox_io::Result<bool> {
+        self.known(request.key).and_then(|()| self.0.get(request, out))
+    }
+    fn size(&self, key: &str) -> exavox_io::Result<Option<u64>> {
+        self.known(key).and_then(|()| self.0.size(key))
+    }
+    fn put(&self, key: &str, bytes: &[u8]) -> exavox_io::Result<()> {
+        self.0.put(key, bytes)
+    }
+    fn delete(&self, key: &str) -> exavox_io::Result<()> {
+        self.0.delete(key)
+    }
+    fn list(&self, prefix: &str) -> exavox_io::Result<Vec<String>> {
+        self.0.list(prefix)
+    }
+}
+
+#[test]
+fn a_bucket_that_denies_what_it_has_not_is_opened() {
+    let directory = Directory::new(Arc::new(Public(MemoryStore::new())), "v");
+    let nothing = Volume::open_in(&directory, &Default::default()).unwrap_err();
+    assert!(matches!(nothing, Error::Io { .. }), "{nothing}");
+    for format in [ArrayFormat::Zarr, ArrayFormat::N5, ArrayFormat::Precomputed] {
+        let directory = directory.join(&format!("{format:?}"));
+        let options = WriteOptions::new(DataType::U16, SHAPE);
+        let writer = VolumeWriter::create_in(&directory, format, &options).unwrap();
+        pattern::write(&writer, DataType::U16, SHAPE, 1, 5);
+        writer.finish().unwrap();
+        pattern::check_all(&Volume::open_in(&directory, &Default::default()).unwrap());
+    }
 }

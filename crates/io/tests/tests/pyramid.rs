@@ -85,6 +85,30 @@ fn a_scale_that_is_not_finished_is_not_listed() {
 }
 
 #[test]
+fn a_scale_that_is_there_is_refused_and_one_that_nobody_lists_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = pyramid(folder.path(), "a.zarr", |_| {});
+    let mut options = WriteOptions::new(DataType::U16, COARSE);
+    let again = VolumeWriter::add_scale(&name, [1, 2, 2], &options).unwrap_err();
+    assert!(matches!(again, Error::Exists { .. }), "{again}");
+    std::fs::create_dir(Path::new(&name).join("2")).unwrap();
+    std::fs::write(Path::new(&name).join("2/left"), "over").unwrap();
+    options.shape = [9, 6, 9];
+    write(VolumeWriter::add_scale(&name, [1, 4, 4], &options).unwrap(), options.shape, 1);
+    let coarse = Volume::open_with(&name, &OpenOptions::default().with_scale(2)).unwrap();
+    pattern::check_all(&coarse);
+    assert!(!Path::new(&name).join("2/left").exists());
+}
+
+#[test]
+fn no_voxel_size_stays_none_at_every_scale() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = pyramid(folder.path(), "a.zarr", |o| o.voxel_size = None);
+    let volume = Volume::open(&name).unwrap();
+    assert!(volume.metadata().scales.iter().all(|scale| scale.voxel_size.is_none()));
+}
+
+#[test]
 fn scales_go_to_pyramids_only() {
     let folder = tempfile::tempdir().unwrap();
     let name = folder.path().join("v.npy").display().to_string();

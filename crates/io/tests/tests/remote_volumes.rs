@@ -150,3 +150,27 @@ fn a_volume_whose_server_forbids_chunks_is_an_error_with_chunk_and_key() {
     let error = Volume::open_in(&directory, &options).unwrap_err();
     assert!(matches!(error, Error::LimitExceeded { .. }), "{error}");
 }
+
+/// Each format of one file, fetched as a whole; what is left of it goes with the volume.
+#[test]
+fn single_files_are_read_over_http() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = RangeServer::start();
+    for name in ["v.tif", "v.npy", "v.nrrd", "v.mrc"] {
+        let path = folder.path().join(name).display().to_string();
+        let options = WriteOptions::new(DataType::U16, SHAPE);
+        let writer = VolumeWriter::create(&path, &options).unwrap();
+        let block = BoundingBox::whole(SHAPE);
+        writer.write(0, [0; 3], &pattern::region(DataType::U16, 0, &block)).unwrap();
+        writer.finish().unwrap();
+        server.put(&format!("files/{name}"), &std::fs::read(&path).unwrap());
+        pattern::check_all(&Volume::open(&server.url(&format!("/files/{name}"))).unwrap());
+    }
+    let missing = Volume::open(&server.url("/files/w.tif")).unwrap_err().to_string();
+    assert!(missing.contains("w.tif"), "{missing}");
+    let mut limits = Limits::default();
+    limits.max_region_bytes = 1000;
+    let options = OpenOptions::default().with_limits(limits);
+    let large = Volume::open_with(&server.url("/files/v.npy"), &options).unwrap_err();
+    assert!(matches!(large, Error::LimitExceeded { .. }), "{large}");
+}

@@ -7,7 +7,7 @@ use crate::error::{Error, Place, Result};
 use crate::geometry::Axis;
 use crate::limits::Limits;
 use crate::store::Directory;
-use crate::volume::{Codec, OmeVersion, WriteOptions, Writer};
+use crate::volume::{Codec, OmeVersion, WriteMode, WriteOptions, Writer};
 
 use super::axes::StoredAxes;
 use super::chain::Chain;
@@ -70,7 +70,7 @@ pub(super) fn add_scale(
     Ok(Box::new(ChunkedWriter::new(output, sink)))
 }
 
-/// Version, chunks and shards of the scales that are there, where nothing else is asked for.
+/// Version, chunks and shards as the scales that are there have them, where nothing else is asked for.
 fn like_finest(
     options: &WriteOptions,
     group: &Node,
@@ -78,6 +78,10 @@ fn like_finest(
     axes: &StoredAxes,
 ) -> WriteOptions {
     let mut options = options.clone();
+    // An array of this name is in no list: a run ended between the two.
+    if options.mode == WriteMode::CreateNew {
+        options.mode = WriteMode::Overwrite;
+    }
     options.ome = if group.zarr_format == 2 { OmeVersion::V04 } else { OmeVersion::V05 };
     if options.chunk_shape.is_none() {
         options.chunk_shape = Some(axes.zyx(&header.chunk_shape, 1));
@@ -103,6 +107,10 @@ fn with_scale(
     let finest = scale_of(datasets.first().ok_or_else(wrong)?, axes.len()).ok_or_else(wrong)?;
     let times: Vec<u64> = axes.to_stored(factor);
     let scale: Vec<f64> = finest.iter().zip(&times).map(|(s, f)| s * *f as f64).collect();
+    if let Some(same) = datasets.iter().find(|d| scale_of(d, axes.len()).as_ref() == Some(&scale)) {
+        let path = same.get("path").and_then(Value::as_str).unwrap_or_default();
+        return Err(Error::Exists { place: group.directory.place(path) });
+    }
     // The middle of a coarse voxel lies between the middles of the fine ones.
     let shift: Vec<f64> =
         finest.iter().zip(&times).map(|(s, f)| s * (*f as f64 - 1.0) / 2.0).collect();

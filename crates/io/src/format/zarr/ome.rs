@@ -124,9 +124,8 @@ impl Multiscale {
         };
         let unit =
             |axis: Axis| self.axes.iter().find(|a| Axis::from_name(a.name()) == Some(axis))?.unit();
-        let (y, x) = (size(Axis::Y)?, size(Axis::X)?);
-        let known = Axis::ZYX.iter().any(|axis| unit(*axis).is_some());
-        if !known && y == 1.0 && x == 1.0 && size(Axis::Z).is_none_or(|z| z == 1.0) {
+        let has_unit = Axis::ZYX.iter().any(|axis| unit(*axis).is_some());
+        if !has_unit && self.is_bare(axes) {
             return None;
         }
         let nm = |axis: Axis| {
@@ -136,6 +135,17 @@ impl Multiscale {
         let y = nm(Axis::Y)?;
         let z = if axes.get(own, Axis::Z).is_some() { nm(Axis::Z)? } else { y };
         VoxelSize::from_nm_zyx([z, y, nm(Axis::X)?])
+    }
+}
+
+impl Multiscale {
+    /// Whether the finest scale is 1 along all axes: then the others only tell how much coarser they are.
+    fn is_bare(&self, axes: &StoredAxes) -> bool {
+        let finest = self.datasets.first().and_then(|d| scale_of(&d.transformations));
+        let is_one = |scale: &[f64]| {
+            Axis::ZYX.iter().all(|axis| axes.get(scale, *axis).is_none_or(|v| v == 1.0))
+        };
+        [finest, scale_of(&self.scale)].into_iter().flatten().all(is_one)
     }
 }
 
