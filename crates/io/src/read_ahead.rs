@@ -1,6 +1,5 @@
 //! Blocks of a volume one after the other, read while the caller works on those before.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
@@ -18,7 +17,6 @@ use crate::voxels::Voxels;
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # use std::sync::Arc;
 /// # use exavox_io::{DataType, Volume, VolumeWriter, Voxels, WriteOptions};
 /// # let folder = tempfile::tempdir()?;
 /// # let name = folder.path().join("v.npy").display().to_string();
@@ -26,10 +24,10 @@ use crate::voxels::Voxels;
 /// # writer.write(0, [0; 3], &Voxels::from_vec([4, 4, 4], vec![1_u8; 64])?)?;
 /// # writer.finish()?;
 /// use exavox_io::{BlockOrder, BoundingBox, ReadAhead};
-/// let volume = Arc::new(Volume::open(&name)?);
+/// let volume = Volume::open(&name)?;
 /// let blocks = BlockOrder::Morton.blocks(&BoundingBox::whole(volume.shape()), [2, 2, 3]);
 /// let mut sum = 0;
-/// for block in ReadAhead::new(volume, 0, blocks, 2)? {
+/// for block in ReadAhead::new(&volume, 0, blocks, 2)? {
 ///     let (_place, voxels) = block?;
 ///     sum += voxels.as_slice::<u8>()?.iter().map(|v| u64::from(*v)).sum::<u64>();
 /// }
@@ -53,12 +51,12 @@ impl ReadAhead {
     /// [`Error::Io`] if the system has no thread left. What goes wrong with a block is the block's
     /// item; the blocks after it are read all the same.
     pub fn new(
-        volume: Arc<Volume>,
+        volume: &Volume,
         channel: usize,
         blocks: impl Iterator<Item = BoundingBox> + Send + 'static,
         ahead: usize,
     ) -> Result<Self> {
-        let place = Place::new(volume.name());
+        let (place, volume) = (Place::new(volume.name()), volume.clone());
         let (sender, receiver) = sync_channel(ahead);
         let read = move || {
             for block in blocks {

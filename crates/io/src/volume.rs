@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::bounding_box::BoundingBox;
 use crate::dtype::DataType;
@@ -129,13 +130,14 @@ impl OpenOptions {
 }
 
 /// A volume open for reading: `[channel, z, y, x]`, whatever the format. Regions can be read from
-/// many threads at once.
+/// many threads at once. A clone is another handle on the same open volume and its cache.
+#[derive(Clone)]
 pub struct Volume {
     name: String,
     limits: Limits,
     scale: usize,
     time: usize,
-    reader: Box<dyn Reader>,
+    reader: Arc<dyn Reader>,
 }
 
 impl std::fmt::Debug for Volume {
@@ -188,7 +190,7 @@ impl Volume {
         }
         let scale = options.scale.index_in(&scales, &Place::new(name))?;
         let (name, limits) = (name.to_owned(), options.limits.clone());
-        Ok(Self { name, limits, scale, time: options.time, reader })
+        Ok(Self { name, limits, scale, time: options.time, reader: reader.into() })
     }
 
     /// The name it was opened by.

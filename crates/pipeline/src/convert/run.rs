@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use exavox_compute::ops::downsample::DownsampleMethod;
 use exavox_io::volume::{WriteMode, WriteOrder};
-use exavox_io::{BoundingBox, DataType, Metadata, Volume, VolumeWriter, Voxels, WriteOptions};
+use exavox_io::{
+    BoundingBox, DataType, Metadata, ReadAhead, Volume, VolumeWriter, Voxels, WriteOptions,
+};
 use rayon::ThreadPool;
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::blocks::{Blocks, Cutting};
 use super::cast::{Cast, cast};
@@ -217,7 +218,10 @@ impl Job<'_> {
                     tasks.map(|task| moving.move_block(&task)).sum()
                 })
             }
-            _ => pool.install(|| moving.in_order(self.missing(cut, ledger), cut.workers)),
+            _ => match self.make {
+                Make::Cast(precision) if cut.workers > 1 => moving.read_ahead(cut, precision),
+                _ => self.missing(cut, ledger).map(|task| moving.move_block(&task)).sum(),
+            },
         }
     }
 
@@ -295,21 +299,20 @@ impl Job<'_> {
 }
 
 impl Moving<'_> {
-    /// Reads and casts as many blocks at a time as there are workers, writes them one by one.
-    fn in_order(&self, tasks: impl Iterator<Item = Task>, workers: usize) -> Result<u64> {
-        let mut tasks = tasks;
+    /// Writes the blocks one by one while the next ones are read: as many are in memory as there are
+    /// workers, one of them here and one in the making.
+    fn read_ahead(&self, cut: &Cut, precision: Precision) -> Result<u64> {
         let mut written = 0;
-        loop {
-            let batch: Vec<Task> = tasks.by_ref().take(workers).collect();
-            if batch.is_empty() {
-                return Ok(written);
-            }
-            let read: Vec<Result<Voxels>> = batch.par_iter().map(|task| self.read(task)).collect();
-            for (task, voxels) in batch.iter().zip(read) {
-                self.write(task, &voxels?)?;
+        for (channel, from) in self.job.channels.iter().copied().enumerate() {
+            let blocks = cut.blocks.iter();
+            for read in ReadAhead::new(self.job.source, from, blocks, cut.workers - 2)? {
+                let (block, voxels) = read?;
+                let voxels = self.cast(voxels, precision, from, &block)?;
+                self.write(&Task { number: written, channel, block }, &voxels)?;
                 written += 1;
             }
         }
+        Ok(written)
     }
 
     fn move_block(&self, task: &Task) -> Result<u64> {
