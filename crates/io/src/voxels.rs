@@ -211,10 +211,30 @@ pub(crate) fn copy_rows(
         for y in 0..count[1] {
             let t = offset(target_shape, to[0] + z, to[1] + y, to[2]);
             let s = offset(source_shape, start[0] + z, start[1] + y, start[2]);
-            target[t..t + row].copy_from_slice(&source[s..s + row]);
+            copy_row(&mut target[t..t + row], &source[s..s + row]);
         }
     }
     Ok(())
+}
+
+/// Rows up to this length are copied without a call.
+const SHORT_ROW: usize = 256;
+
+/// Copies a row of voxels. The rows of a chunk are so short that a call to `memcpy` takes as long as
+/// the copy itself.
+///
+/// # Panics
+/// If the lengths differ.
+#[inline]
+pub(crate) fn copy_row(target: &mut [u8], source: &[u8]) {
+    const STEP: usize = 32;
+    if source.len() > SHORT_ROW || !source.len().is_multiple_of(STEP) {
+        return target.copy_from_slice(source);
+    }
+    assert_eq!(target.len(), source.len(), "rows of different lengths");
+    for (target, source) in target.chunks_exact_mut(STEP).zip(source.chunks_exact(STEP)) {
+        target.copy_from_slice(source);
+    }
 }
 
 fn zeroed<T: Element>(shape: [usize; 3]) -> Result<Vec<T>> {

@@ -2,6 +2,8 @@
 
 use std::marker::PhantomData;
 
+use crate::voxels::copy_row;
+
 /// A block of voxels `[z, y, x]` in C order that several threads write to, each its own boxes.
 pub(super) struct SharedBlock<'a> {
     start: *mut u8,
@@ -64,9 +66,9 @@ impl<'a> SharedBlock<'a> {
             for y in 0..count[1] {
                 let s = at(from.shape, [from.start[0] + z, from.start[1] + y, from.start[2]]);
                 let t = at(self.shape, [to[0] + z, to[1] + y, to[2]]);
-                let source = &source[s..s + row];
                 // SAFETY: `check` keeps the row inside the block; the caller keeps others away.
-                unsafe { std::ptr::copy_nonoverlapping(source.as_ptr(), self.start.add(t), row) };
+                let target = unsafe { std::slice::from_raw_parts_mut(self.start.add(t), row) };
+                copy_row(target, &source[s..s + row]);
             }
         }
     }

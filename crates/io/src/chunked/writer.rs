@@ -57,9 +57,12 @@ impl Output {
             WriteMode::Resume => options.durability,
             _ => Durability::Buffered,
         };
-        let store = LocalStore::new(staged.path())
+        let mut store = LocalStore::new(staged.path())
             .with_name(&path.display().to_string())
             .with_durability(durability);
+        if durability != options.durability {
+            store = store.with_early_writing();
+        }
         let directory = Directory::new(Arc::new(store), "");
         let staged = Some((staged, options.durability));
         Ok(Self { directory, staged, documents: Vec::new(), last: Vec::new() })
