@@ -16,6 +16,8 @@ use run::{Job, Make};
 
 mod blocks;
 mod cast;
+mod cost;
+mod queue;
 pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod same_place;

@@ -1,18 +1,16 @@
 //! Moves the blocks: read, cast or downsample, write.
 
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use exavox_compute::ops::downsample::DownsampleMethod;
 use exavox_io::volume::{WriteMode, WriteOrder};
-use exavox_io::{
-    BoundingBox, DataType, Metadata, ReadAhead, Volume, VolumeWriter, Voxels, WriteOptions,
-};
-use rayon::ThreadPool;
+use exavox_io::{BoundingBox, DataType, ReadAhead, Volume, VolumeWriter, Voxels, WriteOptions};
 
 use super::blocks::{Blocks, Cutting};
 use super::cast::{Cast, cast};
+use super::cost::Cost;
+use super::queue::in_parallel;
 use super::resume::{Found, Resumable};
 use super::slabs::Slabs;
 use super::{DEFAULT_MEMORY, Precision};
@@ -54,7 +52,7 @@ pub(crate) enum Make {
 
 impl Make {
     /// Voxels of the source that become one, `[z, y, x]`.
-    fn factor(&self) -> [u64; 3] {
+    pub(super) fn factor(&self) -> [u64; 3] {
         match self {
             Self::Cast(_) => [1; 3],
             Self::Downsample { factor, .. } => *factor,
@@ -67,56 +65,6 @@ struct Cut {
     blocks: Blocks,
     workers: usize,
     dtype: DataType,
-}
-
-/// What a worker holds in memory.
-struct Cost {
-    /// Of a block as it is read.
-    read: u64,
-    /// Of a block as it is made, and of its chunks, cut out of it and as the codec writes them; of as
-    /// many voxels as are read.
-    made: f64,
-    /// The parts in which a block is read.
-    slabs: Option<Slabs>,
-    decoding: u64,
-}
-
-impl Cost {
-    fn new(source: &Metadata, dtype: DataType, make: Make) -> Self {
-        let (read, written) = (source.dtype.size() as u64, dtype.size() as u64);
-        // Bare files are read straight into the block, and then have no codecs.
-        let copies = match (source.format.as_str(), source.codecs.is_empty()) {
-            ("raw" | "npy", _) => 0,
-            (_, true) => 1,
-            (_, false) => 2,
-        };
-        let decoding = source.chunk_shape.into_iter().fold(copies * read, u64::saturating_mul);
-        let (made, slabs) = match make {
-            Make::Cast(_) if source.dtype == dtype => (2 * written as i32, None),
-            Make::Cast(_) => (3 * written as i32, None),
-            Make::Downsample { factor, .. } => {
-                (3 * written as i32, Some(Slabs::new(source, factor)))
-            }
-        };
-        let cell = make.factor().into_iter().map(|f| f as f64).product::<f64>();
-        Self { read, made: f64::from(made) / cell, slabs, decoding }
-    }
-
-    /// Bytes for each voxel that is read, if a block is read in one.
-    fn per_voxel(&self) -> u64 {
-        self.read + self.made.ceil() as u64
-    }
-
-    /// Bytes for blocks of a shape, in voxels of the source.
-    fn of(&self, shape: [u64; 3]) -> u64 {
-        let voxels = shape.into_iter().fold(1, u64::saturating_mul);
-        let read = match &self.slabs {
-            Some(slabs) => slabs.shape(shape).into_iter().fold(self.read, u64::saturating_mul),
-            None => voxels.saturating_mul(self.read),
-        };
-        let made = (voxels as f64 * self.made) as u64;
-        read.saturating_add(made).saturating_add(self.decoding)
-    }
 }
 
 /// A block of one channel.
@@ -375,37 +323,4 @@ fn too_large(source: &str, shape: [u64; 3], needed: u64, memory: u64) -> Error {
          {memory}; smaller chunks or shards need less"
     );
     Error::settings(source, message)
-}
-
-/// Runs `work` on each item, on `workers` threads of the pool, and adds up what it gives. Items are
-/// taken in their order, and no more are taken once one has failed; so the error returned is that of
-/// the first item that fails, whatever the number of threads.
-fn in_parallel<Item: Send>(
-    pool: &ThreadPool,
-    workers: usize,
-    items: impl Iterator<Item = Item> + Send,
-    work: impl Fn(Item) -> Result<u64> + Sync,
-) -> Result<u64> {
-    let queue = Mutex::new(items.enumerate());
-    let outcome: Mutex<(u64, Option<(usize, Error)>)> = Mutex::new((0, None));
-    let lock_outcome = || outcome.lock().unwrap_or_else(PoisonError::into_inner);
-    pool.broadcast(|thread| {
-        while thread.index() < workers && lock_outcome().1.is_none() {
-            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some((n, item)) = next else { break };
-            let result = work(item);
-            let mut outcome = lock_outcome();
-            match result {
-                Ok(count) => outcome.0 += count,
-                Err(error) if outcome.1.as_ref().is_none_or(|(first, _)| n < *first) => {
-                    outcome.1 = Some((n, error));
-                }
-                Err(_) => {}
-            }
-        }
-    });
-    match outcome.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        (_, Some((_, error))) => Err(error),
-        (count, None) => Ok(count),
-    }
 }
