@@ -44,4 +44,4 @@ export NODEVICE_SELECT=1
 install_system_packages
 scripts/install-llvm.sh
 install_peers
-cargo test --release --workspace --features wgpu,cpu-jit "$@"
+cargo test --release --workspace --features wgpu,cpu-jit,hdf5-write "$@"
