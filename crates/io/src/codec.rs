@@ -2,8 +2,9 @@
 //! compressed data never decides how much memory is taken.
 
 use std::cell::RefCell;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 
+use zarrs::array::codec::{blosc_decompress_bytes, blosc_validate};
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::zstd_safe::CParameter;
 
@@ -21,10 +22,13 @@ thread_local! {
     static SPARE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Largest buffer that a thread keeps, so that shards do not stay in memory for good.
+const SPARE_BYTES: usize = 32 << 20;
+
 /// Takes an encoded chunk back when it has been written: its memory is used for the thread's next one.
 pub(crate) fn recycle(encoded: Vec<u8>) {
     SPARE.with_borrow_mut(|spare| {
-        if encoded.capacity() > spare.capacity() {
+        if (spare.capacity()..=SPARE_BYTES).contains(&encoded.capacity()) {
             *spare = encoded;
         }
     });
@@ -46,8 +50,10 @@ pub(crate) fn decode_zstd(encoded: &[u8], out: &mut [u8]) -> Result<(), String> 
             Some(decompressor) => decompressor,
             None => slot.insert(Decompressor::new().map_err(|e| e.to_string())?),
         };
+        let expected = out.len();
         let decoded = decompressor.decompress_to_buffer(encoded, out);
-        let count = decoded.map_err(|e| format!("zstd: {e} ({} bytes)", encoded.len()))?;
+        let count = decoded
+            .map_err(|e| format!("zstd: {e}: expected {expected} bytes from {}", encoded.len()))?;
         if count == out.len() { Ok(()) } else { Err(wrong_size(count, out.len())) }
     })
 }
@@ -79,13 +85,12 @@ fn compressor(level: i32) -> std::io::Result<Compressor<'static>> {
     Ok(compressor)
 }
 
-/// Decodes one gzip member that holds exactly `out.len()` bytes; its checksum is checked.
+/// Decodes gzip members that hold exactly `out.len()` bytes; its checksum is checked.
 pub(crate) fn decode_gzip(encoded: &[u8], out: &mut [u8]) -> Result<(), String> {
     read_exactly(flate2::read::MultiGzDecoder::new(encoded), out, "gzip")
 }
 
 /// Decodes a zlib stream that holds exactly `out.len()` bytes; its checksum is checked.
-#[allow(dead_code)]
 pub(crate) fn decode_zlib(encoded: &[u8], out: &mut [u8]) -> Result<(), String> {
     read_exactly(flate2::read::ZlibDecoder::new(encoded), out, "zlib")
 }
@@ -97,7 +102,17 @@ pub(crate) fn encode_gzip(values: &[u8], level: u32) -> Result<Vec<u8>, String> 
     encoder.write_all(values).and_then(|()| encoder.finish()).map_err(|e| e.to_string())
 }
 
-/// Fills `out` from a decoder that must end there.
+/// Decodes a Blosc buffer that holds exactly `out.len()` bytes.
+pub(crate) fn decode_blosc(encoded: &[u8], out: &mut [u8]) -> Result<(), String> {
+    let claimed = blosc_validate(encoded).ok_or("blosc: not a valid buffer")?;
+    if claimed != out.len() {
+        return Err(wrong_size(claimed, out.len()));
+    }
+    let values = blosc_decompress_bytes(encoded, claimed, 1).map_err(|e| format!("blosc: {e}"))?;
+    copy_exact(&values, out)
+}
+
+/// Fills `out` from a decoder that must end there: its checksum is at the end.
 pub(crate) fn read_exactly(
     mut decoder: impl Read,
     out: &mut [u8],
@@ -106,20 +121,22 @@ pub(crate) fn read_exactly(
     let mut filled = 0;
     while filled < out.len() {
         match decoder.read(&mut out[filled..]) {
-            Ok(0) => return Err(wrong_size(filled, out.len())),
+            Ok(0) => return Err(format!("{codec}: {}", wrong_size(filled, out.len()))),
             Ok(count) => filled += count,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
             Err(e) => return Err(format!("{codec}: {e}")),
         }
     }
-    // The end of the stream has its checksum.
     match decoder.read(&mut [0]) {
         Ok(0) => Ok(()),
-        Ok(_) => Err(format!("decodes to more than the expected {} bytes", out.len())),
+        Ok(_) => {
+            Err(format!("{codec}: decodes to more than {} bytes, which were expected", out.len()))
+        }
         Err(e) => Err(format!("{codec}: {e}")),
     }
 }
 
-fn wrong_size(found: usize, expected: usize) -> String {
+pub(crate) fn wrong_size(found: usize, expected: usize) -> String {
     format!("expected {expected} bytes, found {found}")
 }
 
@@ -151,8 +168,12 @@ mod tests {
 
         #[test]
         fn garbage_is_an_error_or_decodes(bytes: Vec<u8>, size in 0..300usize) {
-            for decode in [decode_zstd as Decode, decode_gzip, decode_zlib] {
-                let _ = decode(&bytes, &mut vec![0; size]);
+            for decode in [decode_zstd as Decode, decode_gzip, decode_zlib, decode_blosc] {
+                // No panic, and never a byte more or less than was asked for.
+                let mut out = vec![0; size];
+                let decoded = decode(&bytes, &mut out);
+                prop_assert!(decoded.is_err() || size == 0 || !bytes.is_empty());
+                prop_assert_eq!(out.len(), size);
             }
         }
     }
@@ -161,6 +182,13 @@ mod tests {
     fn a_frame_that_claims_an_exbibyte_is_refused() {
         let bomb = [0x28, 0xb5, 0x2f, 0xfd, 0xe0, 0, 0, 0, 0, 0, 0, 0, 0x10, 1, 0, 0];
         decode_zstd(&bomb, &mut [0; 100]).unwrap_err();
+    }
+
+    #[test]
+    fn large_buffers_are_not_kept() {
+        recycle(Vec::with_capacity(SPARE_BYTES));
+        recycle(Vec::with_capacity(SPARE_BYTES + 1));
+        assert_eq!(SPARE.take().capacity(), SPARE_BYTES);
     }
 
     #[test]

@@ -1,12 +1,9 @@
 //! Compression of blocks, each decoded into exactly the known size.
 
-use std::io::{ErrorKind, Read, Write};
-
 use serde_json::{Value, json};
-use zarrs::array::codec::{
-    BloscCompressor, BloscShuffleMode, blosc_compress_bytes, blosc_decompress_bytes, blosc_validate,
-};
+use zarrs::array::codec::{BloscCompressor, BloscShuffleMode, blosc_compress_bytes};
 
+use crate::codec;
 use crate::error::{Error, Place, Result};
 use crate::volume::Codec;
 
@@ -125,18 +122,17 @@ impl Compression {
     /// What is wrong, expected and found.
     pub(super) fn decode(self, data: &[u8], out: &mut [u8]) -> Result<(), String> {
         match self {
-            Self::Raw if data.len() == out.len() => {
-                out.copy_from_slice(data);
-                Ok(())
-            }
-            Self::Raw => Err(wrong_size(data.len(), out.len())),
-            Self::Gzip { .. } => fill("gzip", flate2::read::GzDecoder::new(data), out),
-            Self::Zlib => fill("zlib", flate2::read::ZlibDecoder::new(data), out),
-            Self::Zstd { .. } => decode_zstd(data, out),
-            Self::Blosc { .. } => decode_blosc(data, out),
+            Self::Raw => codec::copy_exact(data, out),
+            Self::Gzip { .. } => codec::decode_gzip(data, out),
+            Self::Zlib => codec::decode_zlib(data, out),
+            Self::Zstd { .. } => codec::decode_zstd(data, out),
+            Self::Blosc { .. } => codec::decode_blosc(data, out),
             Self::Lz4 => lz4::decode(data, out),
-            Self::Xz => fill("xz", lzma_rust2::XzReader::new_mem_limit(data, true, XZ_KIB), out),
-            Self::Bzip2 => fill("bzip2", bzip2::read::BzDecoder::new(data), out),
+            Self::Xz => {
+                let decoder = lzma_rust2::XzReader::new_mem_limit(data, true, XZ_KIB);
+                codec::read_exactly(decoder, out, "xz")
+            }
+            Self::Bzip2 => codec::read_exactly(bzip2::read::BzDecoder::new(data), out, "bzip2"),
         }
     }
 
@@ -152,65 +148,17 @@ impl Compression {
     ) -> Result<(), String> {
         match self {
             Self::Raw => out.extend_from_slice(values),
-            Self::Gzip { level } => {
-                let level = flate2::Compression::new(level);
-                let mut encoder = flate2::write::GzEncoder::new(out, level);
-                let written = encoder.write_all(values).and_then(|()| encoder.finish().map(drop));
-                written.map_err(|e| format!("gzip: {e}"))?;
-            }
+            Self::Gzip { level } => out.extend(codec::encode_gzip(values, level)?),
             Self::Zstd { level } => {
-                let encoded =
-                    zstd::bulk::compress(values, level).map_err(|e| format!("zstd: {e}"))?;
-                out.extend(encoded);
+                let encoded = codec::encode_zstd(values, level)?;
+                out.extend_from_slice(&encoded);
+                codec::recycle(encoded);
             }
             Self::Blosc { level } => out.extend(encode_blosc(values, size, level)?),
             other => return Err(format!("{} is read, not written", other.name())),
         }
         Ok(())
     }
-}
-
-fn wrong_size(found: usize, expected: usize) -> String {
-    format!("decoded to {found} bytes, expected {expected}")
-}
-
-/// Fills `out` from a decoder, which must end there; its checksum is verified by reading to the end.
-fn fill(name: &str, mut decoder: impl Read, out: &mut [u8]) -> Result<(), String> {
-    let mut filled = 0;
-    while filled < out.len() {
-        match decoder.read(&mut out[filled..]) {
-            Ok(0) => return Err(wrong_size(filled, out.len())),
-            Ok(count) => filled += count,
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) => return Err(format!("{name}: {e} after {filled} of {} bytes", out.len())),
-        }
-    }
-    match decoder.read(&mut [0]) {
-        Ok(0) => Ok(()),
-        Ok(_) => Err(format!("decoded to more than the expected {} bytes", out.len())),
-        Err(e) => Err(format!("{name}: {e} at the end")),
-    }
-}
-
-fn decode_zstd(data: &[u8], out: &mut [u8]) -> Result<(), String> {
-    let expected = out.len();
-    let found = zstd::bulk::decompress_to_buffer(data, out)
-        .map_err(|e| format!("zstd: {e}, expected {expected} bytes"))?;
-    if found == expected { Ok(()) } else { Err(wrong_size(found, expected)) }
-}
-
-fn decode_blosc(data: &[u8], out: &mut [u8]) -> Result<(), String> {
-    let expected = out.len();
-    let claimed = blosc_validate(data).ok_or("blosc: not a valid buffer")?;
-    if claimed != expected {
-        return Err(wrong_size(claimed, expected));
-    }
-    let values = blosc_decompress_bytes(data, expected, 1).map_err(|e| format!("blosc: {e}"))?;
-    if values.len() != expected {
-        return Err(wrong_size(values.len(), expected));
-    }
-    out.copy_from_slice(&values);
-    Ok(())
 }
 
 fn encode_blosc(values: &[u8], size: usize, level: u32) -> Result<Vec<u8>, String> {

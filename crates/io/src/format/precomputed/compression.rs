@@ -1,10 +1,11 @@
 //! Compression of whole objects, chunks and indexes: gzip and zstd, decoded within a bound.
 
-use std::io::{Read, Write};
+use std::io::Read;
 
 use flate2::read::MultiGzDecoder;
-use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
+
+use crate::codec;
 
 /// `minishard_index_encoding` and `data_encoding` of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -55,17 +56,8 @@ impl Container {
     /// Fills `out` with content that must be exactly as long.
     pub(super) fn unpack_into(self, bytes: &[u8], out: &mut [u8]) -> Result<(), String> {
         match self {
-            Self::Gzip => self.fill(MultiGzDecoder::new(bytes), out),
-            Self::Zstd => self.fill(zstd::Decoder::new(bytes).map_err(|e| self.damaged(&e))?, out),
-        }
-    }
-
-    fn fill(self, mut decoder: impl Read, out: &mut [u8]) -> Result<(), String> {
-        decoder.read_exact(out).map_err(|e| self.damaged(&e))?;
-        // The end has to be read: the checksum is there.
-        match decoder.read(&mut [0]).map_err(|e| self.damaged(&e))? {
-            0 => Ok(()),
-            _ => Err(format!("{} holds more than {} bytes", self.name(), out.len())),
+            Self::Gzip => codec::decode_gzip(bytes, out),
+            Self::Zstd => codec::decode_zstd(bytes, out),
         }
     }
 
@@ -81,12 +73,6 @@ impl Container {
     }
 }
 
-/// Compresses; level from 0 to 9.
-pub(super) fn gzip(bytes: &[u8], level: u32) -> Result<Vec<u8>, String> {
-    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::new(level));
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).map_err(|e| e.to_string())
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -95,7 +81,8 @@ mod tests {
     #[test]
     fn content_of_another_length_is_refused() {
         let content = vec![7; 1000];
-        let packed = [gzip(&content, 6).unwrap(), zstd::bulk::compress(&content, 1).unwrap()];
+        let packed =
+            [codec::encode_gzip(&content, 6).unwrap(), zstd::bulk::compress(&content, 1).unwrap()];
         for bytes in &packed {
             let container = Container::of(bytes).unwrap();
             assert_eq!(container.unpack(bytes, 1000).unwrap(), content);

@@ -5,9 +5,10 @@ use rayon::prelude::*;
 
 use crate::bounding_box::BoundingBox;
 use crate::chunked::{ChunkSink, Encoded};
+use crate::codec::encode_gzip;
 use crate::voxels::Voxels;
 
-use super::compression::{Compression, gzip};
+use super::compression::Compression;
 use super::minishard::{Entry, Minishard};
 use super::morton::MortonGrid;
 use super::plan::Plan;
@@ -105,7 +106,7 @@ impl ShardSink {
     fn minishard_index(&self, entries: impl Iterator<Item = Entry>) -> Result<Vec<u8>, String> {
         let bytes = Minishard::to_bytes(&entries.collect::<Vec<_>>());
         match (self.sharding.minishard_index_encoding, self.plan.gzip) {
-            (Compression::Gzip, level) => gzip(&bytes, level.unwrap_or_default()),
+            (Compression::Gzip, level) => encode_gzip(&bytes, level.unwrap_or_default()),
             (Compression::Raw, _) => Ok(bytes),
         }
     }

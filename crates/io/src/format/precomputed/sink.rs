@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use crate::chunked::{ChunkSink, Encoded};
+use crate::codec::encode_gzip;
 use crate::voxels::Voxels;
 
-use super::compression::gzip;
 use super::key::chunk_name;
 use super::plan::Plan;
 
@@ -48,7 +48,7 @@ impl ChunkSink for UnshardedSink {
 pub(super) fn encode_chunk<'v>(plan: &Plan, voxels: &'v Voxels) -> Result<Cow<'v, [u8]>, String> {
     let encoded = plan.encoding.encode(voxels)?;
     match plan.gzip {
-        Some(level) => gzip(&encoded, level).map(Cow::Owned),
+        Some(level) => encode_gzip(&encoded, level).map(Cow::Owned),
         None => Ok(encoded),
     }
 }

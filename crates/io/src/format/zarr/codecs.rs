@@ -1,4 +1,4 @@
-//! Zstandard and gzip that decode into no more than a chunk's known size.
+//! Zstandard, gzip and Blosc that decode into no more than a chunk's known size.
 //!
 //! The decoders of `zarrs` allocate what the compressed data claims, so that a few bytes can take all
 //! memory. These replace them in the registry of `zarrs`; valid chunks decode as before.
@@ -14,7 +14,9 @@ use zarrs::array::codec::api::{
     PartialDecoderCapability, PartialEncoderCapability, RecommendedConcurrency, register_codec_v2,
     register_codec_v3,
 };
-use zarrs::array::codec::{GzipCodec, ZstdCodec};
+use zarrs::array::codec::{
+    BloscCodec, GzipCodec, ZstdCodec, blosc_decompress_bytes, blosc_validate,
+};
 use zarrs::array::{ArrayBytesRaw, BytesRepresentation};
 use zarrs::metadata::Configuration;
 use zarrs::plugin::{ExtensionName, PluginCreateError, ZarrVersion};
@@ -28,6 +30,7 @@ pub(super) fn register() {
     REGISTERED.call_once(|| {
         register_one::<ZstdCodec>("zstd", decode_zstd);
         register_one::<GzipCodec>("gzip", decode_gzip);
+        register_one::<BloscCodec>("blosc", decode_blosc);
     });
 }
 
@@ -52,6 +55,14 @@ fn decode_gzip(data: &[u8], limit: usize) -> std::io::Result<Vec<u8>> {
     let mut decoder = flate2::read::GzDecoder::new(data).take(limit as u64 + 1);
     decoder.read_to_end(&mut decoded)?;
     Ok(decoded)
+}
+
+fn decode_blosc(data: &[u8], limit: usize) -> std::io::Result<Vec<u8>> {
+    let claimed = blosc_validate(data).filter(|claimed| *claimed <= limit);
+    let claimed = claimed.ok_or_else(|| {
+        std::io::Error::other(format!("blosc: not a buffer of at most {limit} bytes"))
+    })?;
+    blosc_decompress_bytes(data, claimed, 1).map_err(|e| std::io::Error::other(e.to_string()))
 }
 
 /// A codec that encodes as `inner` does and decodes within the known size.
@@ -156,6 +167,17 @@ mod tests {
     #[test]
     fn a_frame_that_claims_an_exbibyte_is_refused() {
         assert!(decode_zstd(&BOMB, 1 << 16).is_err());
+    }
+
+    #[test]
+    fn a_blosc_buffer_that_claims_gigabytes_is_refused() {
+        // Version 2, LZ4, type size 1; bytes decoded, of a block, and encoded.
+        let mut bomb = vec![2, 1, 1, 1];
+        for size in [0x7fff_0000_u32, 0x7fff_0000, 32] {
+            bomb.extend(size.to_le_bytes());
+        }
+        bomb.resize(32, 0);
+        assert!(decode_blosc(&bomb, 1 << 16).is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::hash::Hasher;
 
 use twox_hash::XxHash32;
 
-use super::{fill, wrong_size};
+use crate::codec::{read_exactly, wrong_size};
 
 /// Before each part of a stream of lz4-java.
 const BLOCK_MAGIC: &[u8] = b"LZ4Block";
@@ -23,7 +23,7 @@ pub(super) fn decode(data: &[u8], out: &mut [u8]) -> Result<(), String> {
     if data.starts_with(BLOCK_MAGIC) {
         decode_stream(data, out)
     } else if data.starts_with(FRAME_MAGIC) {
-        fill("lz4 frame", lz4_flex::frame::FrameDecoder::new(data), out)
+        read_exactly(lz4_flex::frame::FrameDecoder::new(data), out, "lz4 frame")
     } else {
         decode_bare(data, out)
     }
