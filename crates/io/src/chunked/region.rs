@@ -142,6 +142,10 @@ impl<'a> RegionRead<'a> {
             return Ok(true);
         }
         let Some((span, rows)) = self.plain_span(tile, chunk) else { return Ok(false) };
+        // A part of a chunk of the wrong size would be read without a word.
+        if !self.has_full_size(tile, chunk).map_err(self.in_chunk(tile))? {
+            return Ok(false);
+        }
         let request = Request { key: &chunk.key, range: span, limit: u64::MAX };
         let store = self.source.store();
         let found = store.get(request, &mut scratch.encoded).map_err(self.in_chunk(tile))?;
@@ -168,8 +172,17 @@ impl<'a> RegionRead<'a> {
             ByteRange::Span { start, .. } => start,
             ByteRange::Last(_) => return None,
         };
-        let start = offset + (inside.start[0] * plane) as u64;
+        let start = offset.saturating_add((inside.start[0] * plane) as u64);
         Some((ByteRange::Span { start, length: (planes * plane) as u64 }, inside))
+    }
+
+    /// Whether a chunk has as many bytes as its voxels take.
+    fn has_full_size(&self, tile: &Tile, chunk: &ChunkRef) -> Result<bool> {
+        let expected = self.source.grid().stored_bytes(&tile.index, self.source.dtype()) as u64;
+        Ok(match chunk.range {
+            ByteRange::All => self.source.store().size(&chunk.key)? == Some(expected),
+            ByteRange::Span { length, .. } | ByteRange::Last(length) => length == expected,
+        })
     }
 
     fn request<'r>(&self, tile: &Tile, chunk: &'r ChunkRef) -> Request<'r> {

@@ -162,6 +162,24 @@ proptest! {
 }
 
 #[test]
+fn a_part_of_a_chunk_of_the_wrong_size_is_refused() {
+    let grid =
+        ChunkGrid { shape: [1, 1, 4, 2, 2], chunk: [1, 1, 4, 2, 2], edges: EdgeChunks::Padded };
+    for size in [16, 31, 33, 64] {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        store.put("0/0/0/0/0", &vec![1; size]).unwrap();
+        let source = Source { store, grid: grid.clone(), plain: true };
+        let metadata = Metadata::new("test", DataType::U16, [4, 2, 2]);
+        let reader =
+            ChunkedReader::new(metadata, Box::new(source), &OpenOptions::default()).unwrap();
+        let mut out = Voxels::zeros(DataType::U16, [1, 2, 2]).unwrap();
+        let plane = BoundingBox::new([1, 0, 0], [2, 2, 2]);
+        let error = reader.read_into(0, &plane, &mut out).unwrap_err().to_string();
+        assert!(error.contains("chunk [0, 0, 0, 0, 0]"), "{size}: {error}");
+    }
+}
+
+#[test]
 fn a_damaged_chunk_is_named_near_and_far() {
     for far in [false, true] {
         let grid =
