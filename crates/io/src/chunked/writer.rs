@@ -42,9 +42,12 @@ impl Output {
     }
 
     /// More objects for a volume that is there, in place; nothing lists them before the documents do.
-    pub(crate) fn extend(target: &Directory) -> Self {
-        let (documents, last) = (Vec::new(), Vec::new());
-        Self { directory: target.clone(), staged: None, documents, last }
+    pub(crate) fn extend(target: &Directory, options: &WriteOptions) -> Self {
+        Self::new(target.with_durability(options.durability), None)
+    }
+
+    fn new(directory: Directory, staged: Option<(Staged, Durability)>) -> Self {
+        Self { directory, staged, documents: Vec::new(), last: Vec::new() }
     }
 
     fn staged(path: &Path, options: &WriteOptions) -> Result<Self> {
@@ -64,8 +67,7 @@ impl Output {
             store = store.with_early_writing();
         }
         let directory = Directory::new(Arc::new(store), "");
-        let staged = Some((staged, options.durability));
-        Ok(Self { directory, staged, documents: Vec::new(), last: Vec::new() })
+        Ok(Self::new(directory, Some((staged, options.durability))))
     }
 
     fn in_place(target: &Directory, mode: WriteMode) -> Result<Self> {
@@ -76,12 +78,7 @@ impl Output {
             // Chunks of the old volume that the new one leaves out must not show through.
             target.clear()?;
         }
-        Ok(Self {
-            directory: target.clone(),
-            staged: None,
-            documents: Vec::new(),
-            last: Vec::new(),
-        })
+        Ok(Self::new(target.clone(), None))
     }
 
     /// A document for [`Output::commit`] to write.
@@ -99,14 +96,15 @@ impl Output {
         for (name, document) in &self.documents {
             self.directory.put_json(name, document)?;
         }
+        let durability = self.staged.as_ref().map_or_else(Durability::default, |(_, d)| *d);
         match self.staged {
             Some((staged, Durability::Synced)) => staged.commit_synced()?,
             Some((staged, Durability::Buffered)) => staged.commit()?,
             None => {}
         }
-        self.last
-            .iter()
-            .try_for_each(|(directory, name, document)| directory.put_json(name, document))
+        self.last.iter().try_for_each(|(directory, name, document)| {
+            directory.with_durability(durability).put_json(name, document)
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::error::{Error, Place, Result};
 use crate::limits::Limits;
 
-use super::{ByteRange, LocalStore, Request, Store};
+use super::{ByteRange, Durability, LocalStore, Request, Store};
 
 /// A store and a prefix of keys in it. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -27,6 +27,15 @@ impl Directory {
     /// A directory of the local file system.
     pub fn local(path: &Path) -> Self {
         Self::new(Arc::new(LocalStore::new(path)), "")
+    }
+
+    /// The same directory, with written data safe when that is asked for; a remote store writes as it does.
+    #[must_use]
+    pub(crate) fn with_durability(&self, durability: Durability) -> Self {
+        let Some(path) = self.store.local_path("") else { return self.clone() };
+        let store =
+            LocalStore::new(&path).with_name(self.store.location()).with_durability(durability);
+        Self::new(Arc::new(store), &self.prefix)
     }
 
     /// The store that it is in.
@@ -79,16 +88,18 @@ impl Directory {
         Ok(found.then_some(out))
     }
 
-    /// A JSON document, read within the limit for metadata; `None` if it is not there, or if access to
-    /// it is denied, which is what a public bucket says of objects that are not there.
+    /// A JSON document, read within the limit for metadata; `None` if it is not there, or if a remote
+    /// store denies access to it, which is what a public bucket says of objects that are not there.
     ///
     /// # Errors
     /// As [`Store::get`]; [`Error::Format`] if it is not JSON.
     pub fn get_json(&self, name: &str, limits: &Limits) -> Result<Option<Value>> {
         let text = self.get(name, ByteRange::All, limits.max_metadata_bytes);
-        let Some(text) = visible(text)? else {
-            return Ok(None);
+        let text = match text {
+            Err(error) if self.hides(&error) => None,
+            other => other?,
         };
+        let Some(text) = text else { return Ok(None) };
         serde_json::from_slice(&text)
             .map(Some)
             .map_err(|e| Error::format(self.place(name), format!("not valid JSON: {e}")))
@@ -115,8 +126,13 @@ impl Directory {
     /// Removes everything inside: objects first, so that documents are gone before chunks.
     ///
     /// # Errors
-    /// As [`Store::list`] and [`Store::delete`].
+    /// [`Error::Usage`] for the top of a store, which holds more than one volume; as [`Store::list`] and
+    /// [`Store::delete`].
     pub fn clear(&self) -> Result<()> {
+        if self.prefix.is_empty() {
+            let message = "the top of a store is not replaced; name a directory in it";
+            return Err(Error::usage(self.place(""), message));
+        }
         let names = self.list()?;
         let (directories, objects): (Vec<_>, Vec<_>) =
             names.iter().partition(|name| name.ends_with('/'));
@@ -143,11 +159,17 @@ impl Directory {
             match self.contains(name) {
                 Ok(true) => return Ok(Some(name)),
                 Ok(false) => {}
-                Err(error) if is_denied(&error) => denied = Some(error),
+                Err(error) if self.hides(&error) => denied = Some(error),
                 Err(error) => return Err(error),
             }
         }
         denied.map_or(Ok(None), Err)
+    }
+
+    /// Whether an error can mean that the object is not there.
+    fn hides(&self, error: &Error) -> bool {
+        let denied = |source: &std::io::Error| source.kind() == ErrorKind::PermissionDenied;
+        self.store.is_remote() && matches!(error, Error::Io { source, .. } if denied(source))
     }
 
     /// Names directly inside, see [`Store::list`].
@@ -157,16 +179,4 @@ impl Directory {
     pub fn list(&self) -> Result<Vec<String>> {
         self.store.list(&self.prefix)
     }
-}
-
-/// "Access denied" as "not there".
-fn visible<T>(found: Result<Option<T>>) -> Result<Option<T>> {
-    match found {
-        Err(error) if is_denied(&error) => Ok(None),
-        other => other,
-    }
-}
-
-fn is_denied(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied)
 }

@@ -76,15 +76,34 @@ impl LocalStore {
     }
 
     fn write_new(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-        let mut file = create(path)?;
+        let mut file = match File::create(path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                self.create_parents(path)?;
+                File::create(path)?
+            }
+            other => other?,
+        };
         file.write_all(bytes)?;
         if self.durability == Durability::Synced {
             return file.sync_data();
         }
         #[cfg(target_os = "linux")]
         if self.begins_early {
-            // "I do not need it in memory" makes Linux begin to write what is not on the disk yet.
-            rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+            // "I do not need it in memory" makes Linux begin to write what is not on the disk yet. Only
+            // an advice: a file system that does not take it writes later.
+            let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+        }
+        Ok(())
+    }
+
+    /// Makes the directories of a file; a directory is safe when the one above it is on the disk.
+    fn create_parents(&self, path: &Path) -> std::io::Result<()> {
+        let Some(parent) = path.parent() else { return Ok(()) };
+        fs::create_dir_all(parent)?;
+        if self.durability == Durability::Synced {
+            for above in parent.ancestors().take_while(|above| above.starts_with(&self.root)) {
+                File::open(above)?.sync_all()?;
+            }
         }
         Ok(())
     }
@@ -199,19 +218,6 @@ fn temporary_beside(path: &Path) -> PathBuf {
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.{}-{number}.partial", std::process::id()))
-}
-
-/// Creates a file; makes its directory if it is not there.
-fn create(path: &Path) -> std::io::Result<File> {
-    match File::create(path) {
-        Err(e) if e.kind() == ErrorKind::NotFound => {
-            if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent)?;
-            }
-            File::create(path)
-        }
-        other => other,
-    }
 }
 
 /// Renames over a file that may be there. ext4 writes the new file to disk before a rename that

@@ -88,14 +88,17 @@ fn a_reader_that_is_dropped_early_ends() {
     assert_eq!(Arc::strong_count(&store), 1);
 }
 
-/// A bucket that says "access denied" of objects that are not there.
+/// Says "access denied" of objects that are not there, as a public bucket does.
 #[derive(Debug)]
-struct Public(MemoryStore);
+struct Public {
+    objects: MemoryStore,
+    is_remote: bool,
+}
 
 impl Public {
     fn known(&self, key: &str) -> exavox_io::Result<()> {
         let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
-        match self.0.size(key)? {
+        match self.objects.size(key)? {
             Some(_) => Ok(()),
             None => Err(Error::io(self.place(key), denied)),
         }
@@ -107,25 +110,48 @@ impl Store for Public {
         "public"
     }
     fn get(&self, request: Request<'_>, out: &mut Vec<u8>) -> exavox_io::Result<bool> {
-        self.known(request.key).and_then(|()| self.0.get(request, out))
+        self.known(request.key).and_then(|()| self.objects.get(request, out))
     }
     fn size(&self, key: &str) -> exavox_io::Result<Option<u64>> {
-        self.known(key).and_then(|()| self.0.size(key))
+        self.known(key).and_then(|()| self.objects.size(key))
     }
     fn put(&self, key: &str, bytes: &[u8]) -> exavox_io::Result<()> {
-        self.0.put(key, bytes)
+        self.objects.put(key, bytes)
     }
     fn delete(&self, key: &str) -> exavox_io::Result<()> {
-        self.0.delete(key)
+        self.objects.delete(key)
     }
     fn list(&self, prefix: &str) -> exavox_io::Result<Vec<String>> {
-        self.0.list(prefix)
+        self.objects.list(prefix)
+    }
+    fn is_remote(&self) -> bool {
+        self.is_remote
     }
 }
 
 #[test]
+fn a_local_file_that_may_not_be_read_is_not_taken_for_missing() {
+    let store = Public { objects: MemoryStore::new(), is_remote: false };
+    store.put("v/.zattrs", b"{}").unwrap();
+    let directory = Directory::new(Arc::new(store), "v");
+    let error = directory.get_json(".zgroup", &Default::default()).unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+}
+
+#[test]
+fn the_top_of_a_store_is_never_cleared() {
+    let (store, _) = volume_in_memory();
+    let options = WriteOptions::new(DataType::U8, SHAPE).with_mode(WriteMode::Overwrite);
+    let top = Directory::new(store.clone(), "");
+    let error = VolumeWriter::create_in(&top, ArrayFormat::Zarr, &options).unwrap_err();
+    assert!(matches!(error, Error::Usage { .. }), "{error}");
+    assert!(store.size("lab/v/.zgroup").unwrap().is_some());
+}
+
+#[test]
 fn a_bucket_that_denies_what_it_has_not_is_opened() {
-    let directory = Directory::new(Arc::new(Public(MemoryStore::new())), "v");
+    let directory =
+        Directory::new(Arc::new(Public { objects: MemoryStore::new(), is_remote: true }), "v");
     let nothing = Volume::open_in(&directory, &Default::default()).unwrap_err();
     assert!(matches!(nothing, Error::Io { .. }), "{nothing}");
     for format in [ArrayFormat::Zarr, ArrayFormat::N5, ArrayFormat::Precomputed] {

@@ -72,7 +72,7 @@ pub(super) fn add_scale(
     // Blocks of a scale that was never finished may be there.
     let is_new = directory.join(&scale_name(index)).list().is_ok_and(|names| names.is_empty());
     let sink = sink(options, index, is_new, &place)?;
-    let mut output = Output::extend(directory);
+    let mut output = Output::extend(directory, options);
     let resolution = group.get("pixelResolution").cloned();
     let dataset = dataset(options, &sink, resolution, factor);
     output.add_document(&format!("{}/{ATTRIBUTES}", sink.dataset), dataset);
