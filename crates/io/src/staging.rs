@@ -15,7 +15,8 @@ pub enum WriteMode {
     /// Refuse.
     #[default]
     CreateNew,
-    /// Replace it once the new one is whole.
+    /// Replace it once the new one is whole. In a bucket, where nothing can be renamed, the old one is
+    /// removed first.
     Overwrite,
     /// Refuse if it is whole; go on with one that an earlier run left unfinished, or begin it. What is
     /// written stays when the run ends early. Which parts are whole, and that no other process works on

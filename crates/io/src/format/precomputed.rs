@@ -103,15 +103,6 @@ pub(crate) fn add_scale(
 ) -> Result<Box<dyn Writer>> {
     let info = Info::read(directory, &Limits::default())?;
     let place = directory.place(INFO);
-    let expected = (info.dtype, info.channels as usize);
-    let found = (options.dtype, options.channels.len());
-    if found != expected || factor.contains(&0) {
-        let message = format!(
-            "a scale of {} with {} channels at factor {factor:?} in a volume of {} with {}",
-            found.0, found.1, expected.0, expected.1
-        );
-        return Err(Error::usage(place, message));
-    }
     let finest = &info.scales[0];
     let nm_zyx = std::array::from_fn(|a| finest.voxel_size.nm_zyx[a] * factor[a] as f64);
     let step = factor.map(|factor| i64::try_from(factor).unwrap_or(i64::MAX));
@@ -121,7 +112,7 @@ pub(crate) fn add_scale(
     if info.scales.iter().any(|s| s.directory == new.directory || s.voxel_size == new.voxel_size) {
         return Err(Error::Exists { place: directory.place(&new.directory) });
     }
-    let mut output = Output::extend(directory);
+    let mut output = Output::extend(directory, options);
     output.add_document(INFO, info.with_scale(new));
     writer(output, plan)
 }

@@ -11,7 +11,7 @@ use crate::staging::WriteMode;
 use crate::store::Directory;
 use crate::voxels::Voxels;
 
-use super::{WriteOptions, WriteOrder};
+use super::{Volume, WriteOptions, WriteOrder};
 
 /// A format's side of a volume that is being written.
 pub(crate) trait Writer: Send + Sync {
@@ -54,11 +54,7 @@ impl VolumeWriter {
     /// [`Error::Exists`] if it is there and may not be replaced, [`Error::Unsupported`] if the format
     /// cannot hold such a volume.
     pub fn create(name: &str, options: &WriteOptions) -> Result<Self> {
-        let place = || Place::new(name);
-        if options.shape.contains(&0) || options.channels.is_empty() {
-            let message = format!("cannot write a volume of shape {:?}", options.shape);
-            return Err(Error::usage(place(), message));
-        }
+        check_shape(name, options)?;
         let location: Location = name.parse()?;
         if options.mode == WriteMode::Resume {
             format::resume_path(&location)?;
@@ -85,8 +81,9 @@ impl VolumeWriter {
         format: ArrayFormat,
         options: &WriteOptions,
     ) -> Result<Self> {
-        let writer = format::create_directory(directory, format, options)?;
         let name = directory.place("").to_string();
+        check_shape(&name, options)?;
+        let writer = format::create_directory(directory, format, options)?;
         Ok(Self { name, options: options.clone(), writer })
     }
 
@@ -95,9 +92,12 @@ impl VolumeWriter {
     /// new scale; the pyramid lists it when [`VolumeWriter::finish`] succeeds.
     ///
     /// # Errors
-    /// [`Error::Exists`] if the scale is there, [`Error::Unsupported`] if the format has no scales;
-    /// as [`VolumeWriter::create`].
+    /// [`Error::Exists`] if the scale is there, [`Error::Unsupported`] if the format has no scales,
+    /// [`Error::Usage`] if type or channels are not those of the finest scale; as
+    /// [`VolumeWriter::create`].
     pub fn add_scale(name: &str, factor: [u64; 3], options: &WriteOptions) -> Result<Self> {
+        check_shape(name, options)?;
+        check_like_finest(name, factor, options)?;
         let location: Location = name.parse()?;
         let writer = format::add_scale(&location, factor, options)?;
         Ok(Self { name: name.to_owned(), options: options.clone(), writer })
@@ -153,4 +153,27 @@ impl VolumeWriter {
         }
         Ok(())
     }
+}
+
+fn check_shape(name: &str, options: &WriteOptions) -> Result<()> {
+    if options.shape.contains(&0) || options.channels.is_empty() {
+        let (shape, channels) = (options.shape, options.channels.len());
+        let message = format!("cannot write {channels} channels of shape {shape:?}");
+        return Err(Error::usage(Place::new(name), message));
+    }
+    Ok(())
+}
+
+fn check_like_finest(name: &str, factor: [u64; 3], options: &WriteOptions) -> Result<()> {
+    let finest = Volume::open(name)?;
+    let expected = (finest.metadata().dtype, finest.metadata().channels.len());
+    let found = (options.dtype, options.channels.len());
+    if found != expected || factor.contains(&0) {
+        let message = format!(
+            "a scale of {} with {} channels at factor {factor:?} in a volume of {} with {}",
+            found.0, found.1, expected.0, expected.1
+        );
+        return Err(Error::usage(Place::new(name), message));
+    }
+    Ok(())
 }

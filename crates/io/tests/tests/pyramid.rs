@@ -101,6 +101,48 @@ fn a_scale_that_is_there_is_refused_and_one_that_nobody_lists_is_replaced() {
 }
 
 #[test]
+fn a_scale_of_another_type_or_channels_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a.zarr", "a.n5", "a.precomputed"] {
+        let name = folder.path().join(name).display().to_string();
+        let options = WriteOptions::new(DataType::U16, FINE);
+        write(VolumeWriter::create(&name, &options).unwrap(), FINE, 1);
+        let refused = |factor: [u64; 3], change: fn(&mut WriteOptions)| {
+            let mut options = WriteOptions::new(DataType::U16, COARSE);
+            change(&mut options);
+            let error = VolumeWriter::add_scale(&name, factor, &options).unwrap_err();
+            assert!(matches!(error, Error::Usage { .. }), "{name}: {error}");
+        };
+        refused([1, 2, 2], |o| o.dtype = DataType::U8);
+        refused([1, 2, 2], |o| o.channels.push("b".to_owned()));
+        refused([0, 2, 2], |_| {});
+        refused([1, 2, 2], |o| o.shape[0] = 0);
+    }
+}
+
+#[test]
+fn a_pyramid_of_v3_without_ome_keeps_its_attributes() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = folder.path().join("a.zarr").display().to_string();
+    let mut options = WriteOptions::new(DataType::U16, FINE);
+    options.ome = OmeVersion::V05;
+    write(VolumeWriter::create(&name, &options).unwrap(), FINE, 1);
+    let file = Path::new(&name).join("zarr.json");
+    let read =
+        || -> serde_json::Value { serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap() };
+    let mut group = read();
+    group["attributes"] = group["attributes"]["ome"].take();
+    group["attributes"]["ome"] = "not an object".into();
+    group["attributes"]["note"] = "kept".into();
+    std::fs::write(&file, group.to_string()).unwrap();
+    options.shape = COARSE;
+    write(VolumeWriter::add_scale(&name, [1, 2, 2], &options).unwrap(), COARSE, 1);
+    let attributes = &read()["attributes"];
+    assert_eq!(attributes["note"], "kept");
+    assert_eq!(attributes["multiscales"][0]["datasets"].as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn no_voxel_size_stays_none_at_every_scale() {
     let folder = tempfile::tempdir().unwrap();
     let name = pyramid(folder.path(), "a.zarr", |o| o.voxel_size = None);

@@ -98,12 +98,12 @@ fn with_scale(
     axes: &StoredAxes,
 ) -> Result<(&'static str, Value)> {
     let wrong = || Error::format(group.place().with_key("multiscales"), "no scale to go by");
-    let mut attributes = group.attributes.clone();
-    let ome = match attributes.get_mut("ome") {
-        Some(ome) => ome,
-        None => &mut Value::Object(std::mem::take(&mut attributes)),
-    };
-    let datasets = ome["multiscales"][0]["datasets"].as_array_mut().ok_or_else(wrong)?;
+    let mut attributes = Value::Object(group.attributes.clone());
+    let inside = if attributes["ome"].is_object() { "/ome" } else { "" };
+    let datasets = attributes
+        .pointer_mut(&format!("{inside}/multiscales/0/datasets"))
+        .and_then(Value::as_array_mut)
+        .ok_or_else(wrong)?;
     let finest = scale_of(datasets.first().ok_or_else(wrong)?, axes.len()).ok_or_else(wrong)?;
     let times: Vec<u64> = axes.to_stored(factor);
     let scale: Vec<f64> = finest.iter().zip(&times).map(|(s, f)| s * *f as f64).collect();
@@ -122,12 +122,10 @@ fn with_scale(
         ],
     }));
     if group.zarr_format == 2 {
-        let ome = ome.clone();
-        let document = if attributes.is_empty() { ome } else { attributes.into() };
-        return Ok((".zattrs", document));
+        return Ok((".zattrs", attributes));
     }
     let mut document = group.document.clone();
-    document["attributes"] = attributes.into();
+    document["attributes"] = attributes;
     Ok(("zarr.json", document))
 }
 
