@@ -1,8 +1,10 @@
 //! Run-time choice of vector instructions: one source, compiled once per instruction set.
 //!
 //! Loops are written so that the compiler vectorises them; this module only makes it do so for the
-//! widest vectors of the CPU that the program runs on. The one place of this crate's CPU code with
-//! `unsafe`.
+//! widest vectors of the CPU that the program runs on. Loops whose sums must stay in registers are
+//! written with [`lanes`].
+
+pub(crate) mod lanes;
 
 /// A computation to be compiled for each instruction set. Implementations mark `run`, and what it
 /// calls in its inner loops, `#[inline(always)]`: only inlined code takes over the instruction set.

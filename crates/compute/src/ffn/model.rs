@@ -1,77 +1,51 @@
 //! The residual stack of 3-d convolutions of the published networks (`ConvStack3DFFNModel`).
 
-use burn::module::{Module, Param};
-use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
 use super::weights::{Layer, Weights};
-use crate::conv3d::conv3d_same;
+use crate::conv3d::{Conv3d, Conv3dShape, Relu};
 
-/// A convolution with bias that keeps the size.
-#[derive(Module, Debug)]
-struct Convolution {
-    /// `[channels out, channels in, kz, ky, kx]`.
-    weight: Param<Tensor<5>>,
-    /// `[channels out]`.
-    bias: Param<Tensor<1>>,
-}
-
-impl Convolution {
-    fn new(layer: &Layer, device: &Device) -> Self {
-        let [kz, ky, kx, inputs, outputs] = layer.shape;
-        let weight = TensorData::new(layer.weights.clone(), [kz, ky, kx, inputs, outputs]);
-        let weight = Tensor::<5>::from_data(weight, device).permute([4, 3, 0, 1, 2]);
-        let bias = TensorData::new(layer.biases.clone(), [outputs]);
-        let bias = Tensor::<1>::from_data(bias, device);
-        Self { weight: Param::from_tensor(weight), bias: Param::from_tensor(bias) }
-    }
-
-    fn forward(&self, x: Tensor<5>) -> Tensor<5> {
-        conv3d_same(x, self.weight.val(), self.bias.val())
-    }
-}
-
-/// `x + b(relu(a(relu(x))))`.
-#[derive(Module, Debug)]
-struct Residual {
-    a: Convolution,
-    b: Convolution,
-}
-
-/// The network: two convolutions, then residual modules of two each, then one 1x1x1 convolution whose
-/// output is the change of the seed.
-#[derive(Module, Debug)]
+/// The network on a device, for one size of FOV: two convolutions, then residual modules of two each,
+/// then one 1x1x1 convolution whose output is the change of the seed.
+#[derive(Debug)]
 pub struct ConvStack3d {
-    first: Residual,
-    modules: Vec<Residual>,
-    update: Convolution,
+    first: (Conv3d, Conv3d),
+    modules: Vec<(Conv3d, Conv3d)>,
+    update: Conv3d,
 }
 
 impl ConvStack3d {
     /// The network with trained weights on a device.
-    pub fn new(weights: &Weights, device: &Device) -> Self {
-        let pair = |(a, b): &(Layer, Layer)| Residual {
-            a: Convolution::new(a, device),
-            b: Convolution::new(b, device),
+    pub fn new(weights: &Weights, fov_zyx: [usize; 3], device: &Device) -> Self {
+        let convolution = |layer: &Layer| {
+            let [kz, ky, kx, inputs, outputs] = layer.shape;
+            let kernel_zyx = [kz, ky, kx];
+            let shape = Conv3dShape { volume_zyx: fov_zyx, kernel_zyx, inputs, outputs };
+            Conv3d::new(shape, &layer.weights, &layer.biases, device)
         };
+        let pair = |(a, b): &(Layer, Layer)| (convolution(a), convolution(b));
         Self {
             first: pair(&weights.first),
             modules: weights.modules.iter().map(pair).collect(),
-            update: Convolution::new(&weights.update, device),
+            update: convolution(&weights.update),
         }
     }
 
     /// New logits of a FOV.
     ///
-    /// `image`, `seed`: `[batch, 1, z, y, x]`, f32; image normalised, seed in logits without NaN.
-    /// Result: `[batch, 1, z, y, x]`, logits: seed + update.
+    /// `image`, `seed`: `[batch, z, y, x, 1]`, f32; image normalised, seed in logits without NaN.
+    /// Result: `[batch, z, y, x, 1]`, logits: seed + update.
     pub fn forward(&self, image: Tensor<5>, seed: Tensor<5>) -> Tensor<5> {
-        let x = Tensor::cat(vec![image, seed.clone()], 1);
-        let mut x = self.first.b.forward(relu(self.first.a.forward(x)));
-        for module in &self.modules {
-            let inner = module.a.forward(relu(x.clone()));
-            x = x + module.b.forward(relu(inner));
+        let after = Relu { output: true, ..Relu::default() };
+        let before = Relu { input: true, ..Relu::default() };
+        let around = Relu { input: true, output: true };
+        let x = Tensor::cat(vec![image, seed.clone()], 4);
+        let x = self.first.0.forward(x, None, after);
+        let mut x = self.first.1.forward(x, None, Relu::default());
+        for (a, b) in &self.modules {
+            let inner = a.forward(x.clone(), None, around);
+            x = b.forward(inner, Some(x), Relu::default());
         }
-        seed + self.update.forward(relu(x))
+        self.update.forward(x, Some(seed), before)
     }
 }

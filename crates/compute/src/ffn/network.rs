@@ -36,7 +36,7 @@ impl BurnNetwork {
     /// # Errors
     /// [`Error::DeviceFailed`] if the device has no room for them.
     pub fn new(weights: &Weights, config: &ModelConfig, device: &ComputeDevice) -> Result<Self> {
-        let model = guarded(|| ConvStack3d::new(weights, device.burn()))
+        let model = guarded(|| ConvStack3d::new(weights, config.fov_zyx, device.burn()))
             .map_err(|reason| failed(device, reason))?;
         Ok(Self { model, device: device.clone(), fov_zyx: config.fov_zyx })
     }
@@ -46,7 +46,7 @@ impl Network for BurnNetwork {
     fn step(&mut self, image: &[f32], seed: &[f32], logits: &mut [f32]) -> Result<()> {
         let [z, y, x] = self.fov_zyx;
         let input = |values: &[f32]| {
-            let data = TensorData::new(values.to_vec(), [1, 1, z, y, x]);
+            let data = TensorData::new(values.to_vec(), [1, z, y, x, 1]);
             Tensor::<5>::from_data(data, self.device.burn())
         };
         // burn reports some failures as errors and some as panics; both mean the same here.

@@ -1,0 +1,99 @@
+//! How an axis is cut into tiles.
+
+/// A one-dimensional tile: F(3, 3) or F(5, 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Tile {
+    /// 3 outputs from 5 inputs.
+    F3,
+    /// 5 outputs from 7 inputs.
+    F5,
+}
+
+/// The most points of a tile.
+pub(super) const MAX_POINTS: usize = 7;
+/// The most outputs of a tile.
+pub(super) const MAX_OUTPUTS: usize = 5;
+
+impl Tile {
+    pub(super) const fn outputs(self) -> usize {
+        match self {
+            Self::F3 => 3,
+            Self::F5 => 5,
+        }
+    }
+
+    /// Products, and inputs.
+    pub(super) const fn points(self) -> usize {
+        self.outputs() + 2
+    }
+}
+
+/// A tile at its place on an axis; it may reach over the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Placed {
+    pub(super) tile: Tile,
+    /// First output.
+    pub(super) start: usize,
+}
+
+/// Tiles along z and y; along x all are F(3, 3), so that all products of a strip have one shape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tiling {
+    pub(super) z: Vec<Placed>,
+    pub(super) y: Vec<Placed>,
+    /// Number of tiles in x.
+    pub(super) x: usize,
+}
+
+impl Tiling {
+    pub(super) fn new([nz, ny, nx]: [usize; 3]) -> Self {
+        Self { z: cut(nz), y: cut(ny), x: nx.div_ceil(Tile::F3.outputs()) }
+    }
+
+    /// The kinds of tile along an axis, each once.
+    pub(super) fn kinds(axis: &[Placed]) -> Vec<Tile> {
+        [Tile::F5, Tile::F3].into_iter().filter(|t| axis.iter().any(|p| p.tile == *t)).collect()
+    }
+}
+
+/// The tiles with the fewest products that cover an axis: F(5, 3) first, then F(3, 3).
+fn cut(length: usize) -> Vec<Placed> {
+    let small = |fives: usize| length.saturating_sub(5 * fives).div_ceil(3);
+    let products = |fives: &usize| 7 * fives + 5 * small(*fives);
+    let fives = (0..=length.div_ceil(5)).min_by_key(products).unwrap_or(0);
+    let tiles = std::iter::repeat_n(Tile::F5, fives);
+    let tiles = tiles.chain(std::iter::repeat_n(Tile::F3, small(fives)));
+    let mut start = 0;
+    tiles
+        .map(|tile| {
+            let placed = Placed { tile, start };
+            start += tile.outputs();
+            placed
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_of_view_of_33_is_six_fives_and_a_three() {
+        let tiles = cut(33);
+        assert_eq!(tiles.len(), 7);
+        assert!(tiles[..6].iter().all(|t| t.tile == Tile::F5));
+        assert_eq!(tiles[6], Placed { tile: Tile::F3, start: 30 });
+    }
+
+    #[test]
+    fn tiles_cover_every_length_without_a_tile_too_many() {
+        for length in 0..200 {
+            let tiles = cut(length);
+            let end = tiles.last().map_or(0, |t| t.start + t.tile.outputs());
+            assert!((length..length + 5).contains(&end), "{length}: {tiles:?}");
+            assert!(tiles.iter().all(|t| t.start < length));
+            let joined = tiles.windows(2).all(|t| t[0].start + t[0].tile.outputs() == t[1].start);
+            assert!(joined, "{length}: {tiles:?}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The transforms of one axis.
+//!
+//! F(m, 3) is polynomial interpolation (Toom and Cook) read backwards: with points a_i and M the
+//! product of all (x - a_i), row i of the input transform has the coefficients of M / (x - a_i), the
+//! row of the point at infinity those of M; taps g become g(a_i) over the product of (a_i - a_j); and
+//! output k is the sum of a_i^k times product i. Points: 0, 1, -1, -2, infinity for F(3, 3); 0, 1, -1,
+//! 2, -2, -1/2, infinity for F(5, 3), in this order.
+
+use super::tiling::Tile;
+use crate::simd::lanes::Simd;
+
+/// Finite points of a tile.
+pub(super) const fn points(tile: Tile) -> &'static [f64] {
+    match tile {
+        Tile::F3 => &[0.0, 1.0, -1.0, -2.0],
+        Tile::F5 => &[0.0, 1.0, -1.0, 2.0, -2.0, -0.5],
+    }
+}
+
+/// Three taps at the points of a tile; done once, in f64.
+pub(super) fn taps(tile: Tile, [g0, g1, g2]: [f64; 3]) -> Vec<f64> {
+    let points = points(tile);
+    let at = |i: usize, a: f64| {
+        let others = points.iter().enumerate().filter(|(j, _)| *j != i);
+        (g0 + a * (g1 + a * g2)) / others.map(|(_, b)| a - b).product::<f64>()
+    };
+    points.iter().enumerate().map(|(i, a)| at(i, *a)).chain([g2]).collect()
+}
+
+/// Inputs of F(3, 3) at its points.
+#[inline(always)]
+pub(super) fn input_3<S: Simd>(s: S, d: [S::Vector; 5]) -> [S::Vector; 5] {
+    let two = s.splat(2.0);
+    let t = s.sub(d[3], d[1]);
+    let u = s.mul_add(two, d[2], d[3]);
+    let w = s.mul_add(two, d[1], d[2]);
+    [
+        s.mul_add(two, s.sub(d[2], d[0]), t),
+        s.add(u, w),
+        s.sub(u, w),
+        t,
+        s.mul_add(two, t, s.sub(d[4], d[2])),
+    ]
+}
+
+/// Outputs of F(3, 3) from the products at its points.
+#[inline(always)]
+pub(super) fn output_3<S: Simd>(s: S, m: [S::Vector; 5]) -> [S::Vector; 3] {
+    let (sum, difference) = (s.add(m[1], m[2]), s.sub(m[1], m[2]));
+    [
+        s.add(s.add(sum, m[0]), m[3]),
+        s.mul_add(s.splat(-2.0), m[3], difference),
+        s.add(s.mul_add(s.splat(4.0), m[3], sum), m[4]),
+    ]
+}
+
+/// Inputs of F(5, 3) at its points. Pairs a, -a share the even and the odd part of their polynomial.
+#[inline(always)]
+pub(super) fn input_5<S: Simd>(s: S, d: [S::Vector; 7]) -> [S::Vector; 7] {
+    let [half, two, four] = [0.5, 2.0, 4.0].map(|v| s.splat(v));
+    let [minus_four, minus_five] = [-4.0, -5.0].map(|v| s.splat(v));
+    // Times x + 1/2, which all rows but that of -1/2 have as a factor.
+    let e = |j: usize| s.mul_add(half, d[j], d[j + 1]);
+    let (e0, e1, e2, e3, e4, e5) = (e(0), e(1), e(2), e(3), e(4), e(5));
+    let (odd_1, even_1) = (s.mul_add(minus_four, e2, e4), s.mul_add(minus_four, e1, e3));
+    let (odd_2, even_2) = (s.sub(e4, e2), s.sub(e3, e1));
+    [
+        s.mul_add(four, e0, s.mul_add(minus_five, e2, e4)),
+        s.add(odd_1, even_1),
+        s.sub(odd_1, even_1),
+        s.mul_add(two, even_2, odd_2),
+        s.mul_add(s.splat(-2.0), even_2, odd_2),
+        s.mul_add(four, d[1], s.mul_add(minus_five, d[3], d[5])),
+        s.mul_add(four, e1, s.mul_add(minus_five, e3, e5)),
+    ]
+}
+
+/// Outputs of F(5, 3) from the products at its points.
+#[inline(always)]
+pub(super) fn output_5<S: Simd>(s: S, m: [S::Vector; 7]) -> [S::Vector; 5] {
+    let (sum_1, difference_1) = (s.add(m[1], m[2]), s.sub(m[1], m[2]));
+    let (sum_2, difference_2) = (s.add(m[3], m[4]), s.sub(m[3], m[4]));
+    let at = |factor: f32, pair, power: f32, rest| {
+        let of_half = s.mul_add(s.splat(power), m[5], rest);
+        s.mul_add(s.splat(factor), pair, of_half)
+    };
+    [
+        at(1.0, sum_2, 1.0, s.add(m[0], sum_1)),
+        at(2.0, difference_2, -0.5, difference_1),
+        at(4.0, sum_2, 0.25, sum_1),
+        at(8.0, difference_2, -0.125, difference_1),
+        at(16.0, sum_2, 0.0625, s.add(sum_1, m[6])),
+    ]
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::simd::lanes::{Isa, LANES, WithLanes, with_lanes};
+
+    /// Lane i filters with inputs of its own.
+    struct Filter<'a>(Tile, &'a [[f32; LANES]; 7], [f64; 3]);
+
+    impl WithLanes for Filter<'_> {
+        type Output = Vec<[f32; LANES]>;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> Self::Output {
+            let taps = taps(self.0, self.2);
+            let product = |i: usize, v| s.mul_add(s.splat(taps[i] as f32), v, s.splat(0.0));
+            let stored = |v| {
+                let mut out = [0.0; LANES];
+                s.store(v, &mut out);
+                out
+            };
+            match self.0 {
+                Tile::F3 => {
+                    let v = input_3(s, std::array::from_fn(|i| s.load(&self.1[i])));
+                    let m = std::array::from_fn(|i| product(i, v[i]));
+                    output_3(s, m).map(stored).to_vec()
+                }
+                Tile::F5 => {
+                    let v = input_5(s, std::array::from_fn(|i| s.load(&self.1[i])));
+                    let m = std::array::from_fn(|i| product(i, v[i]));
+                    output_5(s, m).map(stored).to_vec()
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn transforms_give_the_filter() {
+        let d: [[f32; LANES]; 7] =
+            std::array::from_fn(|i| std::array::from_fn(|l| ((i * 37 + l * 11) % 19) as f32 - 9.0));
+        let g = [0.75, -1.5, 0.3];
+        for (isa, tile) in Isa::all().flat_map(|isa| [(isa, Tile::F3), (isa, Tile::F5)]) {
+            let found = with_lanes(isa, Filter(tile, &d, g));
+            assert_eq!(found.len(), tile.outputs());
+            for (k, outputs) in found.iter().enumerate() {
+                for (lane, output) in outputs.iter().enumerate() {
+                    let x = |j: usize| f64::from(d[k + j][lane]);
+                    let expected = g[0] * x(0) + g[1] * x(1) + g[2] * x(2);
+                    let error = (f64::from(*output) - expected).abs();
+                    assert!(error < 1e-4, "{tile:?} {} output {k}: {error}", isa.name());
+                }
+            }
+        }
+    }
+}

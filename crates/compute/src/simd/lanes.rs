@@ -1,0 +1,182 @@
+//! Sixteen f32 at a time, on whatever registers the CPU has: one of AVX-512, two of AVX, four of NEON.
+//!
+//! Loops that the compiler vectorises by itself go through [`super::dispatch`]; this is for those whose
+//! sums must stay in registers.
+
+mod portable;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+/// Values of one vector.
+pub(crate) const LANES: usize = 16;
+
+/// A vector in memory.
+pub(crate) type Lanes = [f32; LANES];
+
+/// An instruction set, as a value that exists only where the CPU has it.
+///
+/// All methods are to be inlined into a function compiled for the instruction set, which
+/// [`with_lanes`] sees to: implementations mark them, and [`WithLanes::run`], `#[inline(always)]`.
+pub(crate) trait Simd: Copy + Send + Sync {
+    /// Sixteen f32 in registers.
+    type Vector: Copy;
+    /// Rows and vectors of a matrix product's tile whose sums fit the registers, with at least 16
+    /// columns.
+    const TILE: [usize; 2];
+
+    /// All lanes `value`.
+    fn splat(self, value: f32) -> Self::Vector;
+    /// From memory.
+    fn load(self, from: &Lanes) -> Self::Vector;
+    /// To memory.
+    fn store(self, value: Self::Vector, to: &mut Lanes);
+    /// a + b.
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// a - b.
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// a b + c, in one rounding where the instruction set has it.
+    fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// The larger; `b` where `a` is NaN.
+    fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// Says that the line at this address will be read soon.
+    fn prefetch(self, line: &Lanes);
+}
+
+/// A computation on [`Simd`] vectors, compiled once for each instruction set.
+pub(crate) trait WithLanes {
+    /// What comes out.
+    type Output;
+
+    /// Does the work.
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// An instruction set that this CPU has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Isa(Kind);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    #[cfg(target_arch = "x86_64")]
+    Avx512(x86::Avx512),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(x86::Avx2),
+    #[cfg(target_arch = "aarch64")]
+    Neon(neon::Neon),
+    Portable(portable::Portable),
+}
+
+impl Isa {
+    /// The best that this CPU has.
+    pub(crate) fn best() -> Self {
+        Self::all().next().unwrap_or(Self(Kind::Portable(portable::Portable)))
+    }
+
+    /// All that this CPU has, best first.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        #[cfg(target_arch = "x86_64")]
+        let special =
+            [x86::Avx512::detect().map(Kind::Avx512), x86::Avx2::detect().map(Kind::Avx2)];
+        #[cfg(target_arch = "aarch64")]
+        let special = [neon::Neon::detect().map(Kind::Neon)];
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        let special: [Option<Kind>; 0] = [];
+        special.into_iter().flatten().chain([Kind::Portable(portable::Portable)]).map(Self)
+    }
+
+    /// For people and tables: `avx512`, `avx2`, `neon`, `portable`.
+    pub(crate) fn name(self) -> &'static str {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(_) => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2(_) => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon(_) => "neon",
+            Kind::Portable(_) => "portable",
+        }
+    }
+
+    /// [`Simd::TILE`] of the instruction set.
+    pub(crate) fn tile(self) -> [usize; 2] {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(_) => x86::Avx512::TILE,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2(_) => x86::Avx2::TILE,
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon(_) => neon::Neon::TILE,
+            Kind::Portable(_) => portable::Portable::TILE,
+        }
+    }
+}
+
+/// Runs `work` compiled for an instruction set.
+pub(crate) fn with_lanes<W: WithLanes>(isa: Isa, work: W) -> W::Output {
+    match isa.0 {
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512(simd) => simd.run(work),
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2(simd) => simd.run(work),
+        #[cfg(target_arch = "aarch64")]
+        Kind::Neon(simd) => work.run(simd),
+        Kind::Portable(simd) => work.run(simd),
+    }
+}
+
+/// A slice as vectors; what is left over at its end is not part of it.
+#[inline(always)]
+pub(crate) fn vectors(values: &[f32]) -> &[Lanes] {
+    values.as_chunks().0
+}
+
+/// A slice as vectors to be written.
+#[inline(always)]
+pub(crate) fn vectors_mut(values: &mut [f32]) -> &mut [Lanes] {
+    values.as_chunks_mut().0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Polynomial<'a>(&'a Lanes, &'a Lanes);
+
+    impl WithLanes for Polynomial<'_> {
+        type Output = Lanes;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Lanes {
+            let (a, b) = (simd.load(self.0), simd.load(self.1));
+            simd.prefetch(self.0);
+            let sum = simd.mul_add(a, b, simd.splat(0.5));
+            let value = simd.max(simd.sub(simd.add(sum, a), b), simd.splat(-2.0));
+            let mut out = [0.0; LANES];
+            simd.store(value, &mut out);
+            out
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_computes_the_same() {
+        let a: Lanes = std::array::from_fn(|i| i as f32 - 7.5);
+        let b: Lanes = std::array::from_fn(|i| 3.0 - i as f32 * 0.25);
+        let expected: Lanes =
+            std::array::from_fn(|i| (a[i] * b[i] + 0.5 + a[i] - b[i]).max(-2.0));
+        for isa in Isa::all() {
+            // Halves and quarters: every result is exact.
+            assert_eq!(with_lanes(isa, Polynomial(&a, &b)), expected, "{}", isa.name());
+        }
+    }
+
+    #[test]
+    fn not_a_number_loses_against_a_number() {
+        let nan = [f32::NAN; LANES];
+        for isa in Isa::all() {
+            let found = with_lanes(isa, Polynomial(&nan, &nan));
+            assert_eq!(found, [-2.0; LANES], "{}", isa.name());
+        }
+    }
+}
