@@ -84,11 +84,14 @@ impl Conv3d {
         let ([batch, found @ ..], shape) = (x.dims(), self.shape);
         let [z, y, width] = shape.volume_zyx;
         assert_eq!(found, [z, y, width, shape.inputs], "input of the convolution");
-        let (packed, bias) = (self.packed.clone().into_dispatch(), self.bias.clone().into_dispatch());
+        let (packed, bias) =
+            (self.packed.clone().into_dispatch(), self.bias.clone().into_dispatch());
         let operation = Operation { shape, relu };
         let Some(residual) = residual else {
             let x = x.into_dispatch();
-            return Tensor::from_dispatch(<Dispatch as Conv3dOps>::conv3d(x, packed, bias, operation));
+            return Tensor::from_dispatch(<Dispatch as Conv3dOps>::conv3d(
+                x, packed, bias, operation,
+            ));
         };
         assert_eq!(residual.dims(), [batch, z, y, width, shape.outputs], "residual");
         let (x, onto) = (x.into_dispatch(), residual.into_dispatch());

@@ -4,6 +4,7 @@
 //! widest vectors of the CPU that the program runs on. Loops whose sums must stay in registers are
 //! written with [`lanes`].
 
+pub(crate) mod aligned;
 pub(crate) mod lanes;
 
 /// A computation to be compiled for each instruction set. Implementations mark `run`, and what it

@@ -5,12 +5,11 @@
 
 use std::cell::RefCell;
 
-use burn::backend::Flex;
-use burn::backend::TensorMetadata;
 use burn::backend::tensor::FloatTensor;
-use burn::tensor::TensorData;
+use burn::backend::{Flex, TensorMetadata};
+use burn::tensor::{DType, Shape, TensorData};
 
-use super::winograd::{Around, PackedWeights, Plan, Sizes};
+use super::winograd::{self, Around, PackedWeights, Plan, Sizes};
 use super::{Conv3dOps, Conv3dShape, Operation, pointwise, portable};
 use crate::simd::lanes::Isa;
 
@@ -18,7 +17,7 @@ type Float = FloatTensor<Flex>;
 
 impl Conv3dOps for Flex {
     fn conv3d_pack(weights: Float, shape: Conv3dShape) -> Float {
-        let weights = weights.to_contiguous();
+        let weights = contiguous(weights);
         let packed = weights.as_slice().and_then(|weights| match shape.kernel_zyx {
             [3, 3, 3] => Some(plan(shape).pack(weights)),
             [1, 1, 1] => Some(pointwise::pack(weights, shape.inputs, shape.outputs)),
@@ -26,8 +25,9 @@ impl Conv3dOps for Flex {
         });
         match packed {
             Some(packed) => {
-                let length = packed.len();
-                Float::from_data(TensorData::new(packed, [length]))
+                let mut tensor = aligned(Shape::new([packed.len()]));
+                values_mut(&mut tensor).copy_from_slice(&packed);
+                tensor
             }
             None => portable::pack::<Self>(weights, shape),
         }
@@ -58,23 +58,20 @@ fn convolve(
     if ![[3, 3, 3], [1, 1, 1]].contains(&operation.shape.kernel_zyx) {
         return portable::convolve::<Flex>(x, packed, bias, residual, operation);
     }
-    let x = x.to_contiguous();
-    let batch = x.shape()[0];
+    let (x, packed, bias) = (contiguous(x), contiguous(packed), contiguous(bias));
     let [z, y, width] = operation.shape.volume_zyx;
-    let shape = [batch, z, y, width, operation.shape.outputs];
+    let shape = Shape::new([x.shape()[0], z, y, width, operation.shape.outputs]);
     let accumulate = residual.is_some();
     let mut output = match residual {
-        Some(residual) => into_values(residual),
-        None => take_spare(shape.iter().product()),
+        Some(residual) => owned(residual),
+        None => take_spare(shape),
     };
     let slices = (x.as_slice::<f32>(), packed.as_slice::<f32>(), bias.as_slice::<f32>());
     if let (Some(input), Some(packed), Some(bias)) = slices {
-        run(operation, accumulate, input, packed, bias, &mut output);
+        run(operation, accumulate, input, packed, bias, values_mut(&mut output));
     }
-    if x.is_unique() {
-        keep_spare(into_values(x));
-    }
-    Float::from_data(TensorData::new(output, shape))
+    keep_spare(x);
+    output
 }
 
 fn run(
@@ -90,7 +87,7 @@ fn run(
         [1, 1, 1] => pointwise::convolve(shape.inputs, input, packed, bias, around, output),
         _ => {
             let weights = PackedWeights::new(packed);
-            super::winograd::convolve(&plan(shape), input, &weights, bias, around, output);
+            winograd::convolve(&plan(shape), input, &weights, bias, around, output);
         }
     }
 }
@@ -100,37 +97,70 @@ fn plan(shape: Conv3dShape) -> Plan {
     Plan::new(Sizes { volume, inputs, outputs }, Isa::best())
 }
 
-/// The values of a tensor; copied only if someone else holds it too.
-fn into_values(tensor: Float) -> Vec<f32> {
-    tensor.into_data().try_into_vec::<f32>().unwrap_or_default()
+/// Not `to_contiguous` alone: its copy of a handle would keep the tensor shared.
+fn contiguous(tensor: Float) -> Float {
+    if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
+}
+
+/// A tensor that nobody else holds, copied if need be.
+fn owned(tensor: Float) -> Float {
+    if tensor.is_unique() && tensor.is_contiguous() {
+        return tensor;
+    }
+    let mut copy = take_spare(tensor.shape());
+    if let Some(values) = contiguous(tensor).as_slice::<f32>() {
+        values_mut(&mut copy).copy_from_slice(values);
+    }
+    copy
+}
+
+/// f32 of a line of the cache.
+const LINE: usize = 16;
+
+/// Zeros from the start of a line: burn aligns to 16 bytes, and vectors that cross lines cost double.
+fn aligned(shape: Shape) -> Float {
+    let length = shape.num_elements();
+    let room = length + LINE - 1;
+    let tensor = Float::from_data(TensorData::new(vec![0.0f32; room], [room]));
+    let start = tensor.storage::<f32>().as_ptr().align_offset(LINE * size_of::<f32>());
+    tensor.narrow(0, start.min(LINE - 1), length).reshape(shape)
+}
+
+fn values_mut(tensor: &mut Float) -> &mut [f32] {
+    let (start, length) = (tensor.layout().start_offset(), tensor.layout().num_elements());
+    &mut tensor.storage_mut::<f32>()[start..start + length]
 }
 
 /// Results that a thread keeps for later: the two that are alive between layers.
 const SPARES: usize = 2;
-/// Larger buffers go back to the system.
-const MAX_SPARE: usize = 64 << 20;
+/// f32 values of the largest that is kept.
+const MAX_SPARE: usize = 16 << 20;
 
 thread_local! {
-    static SPARE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
+    static SPARE: RefCell<Vec<Float>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A buffer with anything in it.
-fn take_spare(length: usize) -> Vec<f32> {
-    let found = SPARE.with_borrow_mut(|spare| {
-        spare.iter().position(|b| b.len() == length).map(|at| spare.swap_remove(at))
-    });
-    found.unwrap_or_else(|| vec![0.0; length])
+/// A tensor with anything in it.
+fn take_spare(shape: Shape) -> Float {
+    let fits = |spare: &Float| spare.shape().num_elements() == shape.num_elements();
+    let found =
+        SPARE.with_borrow_mut(|spare| spare.iter().position(fits).map(|at| spare.swap_remove(at)));
+    match found {
+        Some(spare) => spare.reshape(shape),
+        None => aligned(shape),
+    }
 }
 
-fn keep_spare(buffer: Vec<f32>) {
+fn keep_spare(tensor: Float) {
+    let length = |tensor: &Float| tensor.shape().num_elements();
+    if !tensor.is_unique() || tensor.dtype() != DType::F32 || length(&tensor) > MAX_SPARE {
+        return;
+    }
     SPARE.with_borrow_mut(|spare| {
-        if buffer.len() * size_of::<f32>() > MAX_SPARE {
-            return;
-        }
-        spare.push(buffer);
+        spare.push(tensor);
         if spare.len() > SPARES {
             // The smallest is the cheapest to make anew.
-            let smallest = (0..spare.len()).min_by_key(|i| spare[*i].len());
+            let smallest = (0..spare.len()).min_by_key(|at| length(&spare[*at]));
             smallest.map(|at| spare.swap_remove(at));
         }
     });

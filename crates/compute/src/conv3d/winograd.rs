@@ -26,10 +26,12 @@ mod tiling;
 mod transform;
 mod weights;
 
+use std::ops::Range;
+
 use crate::simd::lanes::{Isa, LANES, Simd, WithLanes, with_lanes};
 use schedule::Schedule;
 use strip::{Scratch, StripContext};
-use tiling::Tiling;
+use tiling::{Kind, Tiling};
 pub(super) use weights::PackedWeights;
 
 /// Around a convolution, at no cost: applied while values pass by.
@@ -60,10 +62,13 @@ pub(super) struct Plan {
     isa: Isa,
     sizes: Sizes,
     tiling: Tiling,
+    kinds: Vec<Kind>,
     /// Input channels that a product takes at once, 16 or 32.
     depth: usize,
     /// Vectors of output channels that a product gives at once.
     width: usize,
+    /// Tiles in x that a product takes at once.
+    groups: Vec<Range<usize>>,
 }
 
 impl Plan {
@@ -71,7 +76,11 @@ impl Plan {
     pub(super) fn new(sizes: Sizes, isa: Isa) -> Self {
         let depth = if sizes.inputs <= LANES { LANES } else { 2 * LANES };
         let width = isa.tile()[1].min(sizes.outputs.div_ceil(LANES).max(1));
-        Self { isa, sizes, tiling: Tiling::new(sizes.volume), depth, width }
+        let tiling = Tiling::new(sizes.volume);
+        let count = tiling.x.div_ceil(isa.tile()[0]);
+        let groups = (0..count).map(|i| tiling.x * i / count..tiling.x * (i + 1) / count).collect();
+        let kinds = tiling.kinds();
+        Self { isa, sizes, tiling, kinds, depth, width, groups }
     }
 
     /// Input channels with padding.
@@ -127,8 +136,96 @@ impl WithLanes for Strips<'_, '_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        for (place, mut rows) in self.worker {
-            strip::compute(simd, &self.context, place, self.scratch, &mut rows);
+        for mut strip in self.worker {
+            strip::compute(simd, &self.context, &mut strip, self.scratch);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// As it is defined, in f64.
+    fn naive(sizes: Sizes, x: &[f32], w: &[f32], b: &[f32], around: Around, old: f32) -> Vec<f64> {
+        let Sizes { volume: [nz, ny, nx], inputs, outputs } = sizes;
+        let relu = |v: f64, on: bool| if on { v.max(0.0) } else { v };
+        let mut out = Vec::new();
+        for at in 0..x.len() / inputs * outputs {
+            let (voxel, output) = (at / outputs, at % outputs);
+            let (image, z, y, x0) =
+                (voxel / (nz * ny * nx), voxel / (ny * nx) % nz, voxel / nx % ny, voxel % nx);
+            let mut sum = f64::from(b[output]);
+            for tap in 0..27 {
+                let [z, y, x0] = [z + tap / 9, y + tap / 3 % 3, x0 + tap % 3];
+                if z == 0 || z > nz || y == 0 || y > ny || x0 == 0 || x0 > nx {
+                    continue;
+                }
+                let from = (((image * nz + z - 1) * ny + y - 1) * nx + x0 - 1) * inputs;
+                for i in 0..inputs {
+                    let weight = f64::from(w[(tap * inputs + i) * outputs + output]);
+                    sum += relu(f64::from(x[from + i]), around.relu_input) * weight;
+                }
+            }
+            let sum = sum + if around.accumulate { f64::from(old) } else { 0.0 };
+            out.push(relu(sum, around.relu_output));
+        }
+        out
+    }
+
+    fn number(i: usize, seed: usize) -> f32 {
+        ((i * 7919 + seed * 31) % 23) as f32 / 11.0 - 1.0
+    }
+
+    fn run(
+        plan: &Plan,
+        threads: usize,
+        x: &[f32],
+        w: &[f32],
+        b: &[f32],
+        around: Around,
+    ) -> Vec<f32> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let packed = plan.pack(w);
+        let mut out = vec![0.25; x.len() / plan.sizes.inputs * plan.sizes.outputs];
+        pool.install(|| {
+            convolve(plan, x, &PackedWeights::new(&packed), b, around, &mut out);
+        });
+        out
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn every_instruction_set_gives_the_definition_on_any_number_of_threads(
+            volume in [1usize..13, 1usize..13, 1usize..40], channels in prop::sample::select(
+                vec![(1, 1), (2, 32), (3, 5), (16, 16), (17, 33), (32, 32), (40, 8), (8, 1)]),
+            batch in 1usize..3, flags in 0u8..8, seed in 0usize..1000,
+        ) {
+            let sizes = Sizes { volume, inputs: channels.0, outputs: channels.1 };
+            let voxels: usize = batch * volume.iter().product::<usize>();
+            let x: Vec<f32> = (0..sizes.inputs * voxels).map(|i| number(i, seed)).collect();
+            let w: Vec<f32> =
+                (0..27 * sizes.outputs * sizes.inputs).map(|i| number(i + 5, seed)).collect();
+            let b: Vec<f32> = (0..sizes.outputs).map(|i| number(i, seed)).collect();
+            let [relu_input, relu_output, accumulate] = [1, 2, 4].map(|bit| flags & bit != 0);
+            let around = Around { relu_input, relu_output, accumulate };
+            let expected = naive(sizes, &x, &w, &b, around, 0.25);
+            // Of the sum of all absolute products.
+            let tolerance = 1e-5 * (27 * sizes.inputs.max(4)) as f64;
+            for isa in Isa::all() {
+                let plan = Plan::new(sizes, isa);
+                let found = run(&plan, 1, &x, &w, &b, around);
+                for (f, e) in found.iter().zip(&expected) {
+                    let error = (f64::from(*f) - e).abs();
+                    prop_assert!(error < tolerance, "{}: {f} {e}", isa.name());
+                }
+                for threads in [2, 5] {
+                    prop_assert_eq!(&run(&plan, threads, &x, &w, &b, around), &found);
+                }
+            }
         }
     }
 }

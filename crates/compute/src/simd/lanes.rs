@@ -3,9 +3,9 @@
 //! Loops that the compiler vectorises by itself go through [`super::dispatch`]; this is for those whose
 //! sums must stay in registers.
 
-mod portable;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -40,7 +40,7 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// The larger; `b` where `a` is NaN.
     fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
-    /// Says that the line at this address will be read soon.
+    /// Says that the line at this address will be read at once.
     fn prefetch(self, line: &Lanes);
 }
 
@@ -163,8 +163,7 @@ mod tests {
     fn every_instruction_set_computes_the_same() {
         let a: Lanes = std::array::from_fn(|i| i as f32 - 7.5);
         let b: Lanes = std::array::from_fn(|i| 3.0 - i as f32 * 0.25);
-        let expected: Lanes =
-            std::array::from_fn(|i| (a[i] * b[i] + 0.5 + a[i] - b[i]).max(-2.0));
+        let expected: Lanes = std::array::from_fn(|i| (a[i] * b[i] + 0.5 + a[i] - b[i]).max(-2.0));
         for isa in Isa::all() {
             // Halves and quarters: every result is exact.
             assert_eq!(with_lanes(isa, Polynomial(&a, &b)), expected, "{}", isa.name());

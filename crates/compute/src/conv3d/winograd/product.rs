@@ -47,14 +47,12 @@ fn blocks<S: Simd, const D: usize, const W: usize>(
         return;
     }
     let (tiles, inputs) = (plan.tiling.x, plan.sizes.inputs);
-    let groups = tiles.div_ceil(S::TILE[0]);
     let block = inputs * W * LANES;
     let weights = weights.now.chunks_exact(block).zip(weights.next.chunks_exact(block));
     for ((now, next), m) in weights.zip(m.chunks_exact_mut(tiles * W * LANES)) {
-        for group in 0..groups {
-            let (start, end) = (tiles * group / groups, tiles * (group + 1) / groups);
-            let m = &mut m[start * W * LANES..end * W * LANES];
-            by_count::<S, D, W>(simd, [start, tiles], v, Weights { now, next }, m);
+        for group in &plan.groups {
+            let m = &mut m[group.start * W * LANES..group.end * W * LANES];
+            by_count::<S, D, W>(simd, [group.start, tiles], v, Weights { now, next }, m);
         }
     }
 }

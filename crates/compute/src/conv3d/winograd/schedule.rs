@@ -41,7 +41,8 @@ impl Run {
     fn take(&self, front: bool) -> Option<usize> {
         let next = |word: u64| {
             let (low, high) = (word >> 32, word & u64::from(u32::MAX));
-            let next = if front { (low + 1) << 32 | high } else { low << 32 | high.wrapping_sub(1) };
+            let next =
+                if front { (low + 1) << 32 | high } else { low << 32 | high.wrapping_sub(1) };
             (low < high).then_some(next)
         };
         let word = self.0.fetch_update(Relaxed, Relaxed, next).ok()?;
@@ -99,6 +100,13 @@ fn runs(strips: usize, workers: usize) -> Vec<Run> {
     (0..count).map(|i| Run::new(strips * i / count, strips * (i + 1) / count)).collect()
 }
 
+/// A strip that a worker has taken.
+pub(super) struct Taken<'o> {
+    pub(super) place: Place,
+    /// Its output.
+    pub(super) rows: Rows<'o>,
+}
+
 /// The strips that one thread takes, as it takes them.
 pub(super) struct Worker<'a, 'o> {
     schedule: &'a Schedule<'a, 'o>,
@@ -108,15 +116,15 @@ pub(super) struct Worker<'a, 'o> {
 }
 
 impl<'o> Iterator for Worker<'_, 'o> {
-    type Item = (Place, Rows<'o>);
+    type Item = Taken<'o>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let runs = &self.schedule.runs;
         while self.tried < runs.len() {
             let run = &runs[(self.number / 2 + self.tried) % runs.len()];
             if let Some(strip) = run.take(self.number % 2 == 0) {
-                let mut rows = self.schedule.strips[strip].lock().ok()?;
-                return Some((self.schedule.place(strip), std::mem::take(&mut rows)));
+                let rows = std::mem::take(&mut *self.schedule.strips[strip].lock().ok()?);
+                return Some(Taken { place: self.schedule.place(strip), rows });
             }
             self.tried += 1;
         }

@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::schedule::Place;
+use super::schedule::Taken;
 use super::tiling::{MAX_OUTPUTS, MAX_POINTS, Tile};
 use super::{Around, PackedWeights, Plan};
+use crate::simd::aligned::AlignedBuffer;
 use crate::simd::lanes::Simd;
 
 mod across;
@@ -54,21 +55,21 @@ impl Rows {
 #[derive(Default)]
 pub(super) struct Scratch {
     /// Input rows transformed along z: `[point z][slot][x][channel]`.
-    ring: Vec<f32>,
+    ring: AlignedBuffer,
     /// Which rows of which image and tile in z the ring has.
     held: Option<Held>,
     /// One point in z: `[point y][x][channel]`.
-    rows: Vec<f32>,
+    rows: AlignedBuffer,
     /// One point in z and y, `[point x][block of inputs][tile][depth]`.
-    v: Vec<f32>,
+    v: AlignedBuffer,
     /// Its products, `[point x][block of outputs][tile][width]`.
-    m: Vec<f32>,
+    m: AlignedBuffer,
     /// All points in z: `[point z][output y][x][channel]`.
-    w: Vec<f32>,
+    w: AlignedBuffer,
     /// Rows on their way in or out whose channels are no whole vectors, and outputs past the end.
-    spare: Vec<f32>,
-    /// A row of zeros, for planes outside the volume.
-    zeros: Vec<f32>,
+    spare: AlignedBuffer,
+    /// A row of zeros, for planes outside the volume. Never written.
+    zeros: AlignedBuffer,
 }
 
 /// Rows in the ring, counted with the padding: row 0 lies before the volume.
@@ -99,30 +100,30 @@ impl Scratch {
         let points_x = Tile::F3.points();
         let row = rows.padded * rows.inputs.max(rows.outputs);
         self.held = None;
-        self.ring.resize(MAX_POINTS * SLOTS * rows.padded * rows.inputs, 0.0);
-        self.rows.resize(MAX_POINTS * rows.shared(), 0.0);
-        self.v.resize(points_x * plan.tiling.x * rows.inputs, 0.0);
-        self.m.resize(points_x * plan.tiling.x * rows.outputs, 0.0);
-        self.w.resize(MAX_POINTS * MAX_OUTPUTS * rows.whole * rows.outputs, 0.0);
-        self.spare.resize(MAX_POINTS * row, 0.0);
-        self.zeros.resize(row, 0.0);
+        self.ring.fit(MAX_POINTS * SLOTS * rows.padded * rows.inputs);
+        self.rows.fit(MAX_POINTS * rows.shared());
+        self.v.fit(points_x * plan.tiling.x * rows.inputs);
+        self.m.fit(points_x * plan.tiling.x * rows.outputs);
+        self.w.fit(MAX_POINTS * MAX_OUTPUTS * rows.whole * rows.outputs);
+        self.spare.fit(MAX_POINTS * row);
+        self.zeros.fit(row);
     }
 }
 
-/// Computes one strip; `rows`: its output rows in order of z, then y.
+/// Computes one strip.
 #[inline(always)]
 pub(super) fn compute<S: Simd>(
     simd: S,
     context: &StripContext<'_>,
-    place: Place,
+    strip: &mut Taken<'_>,
     scratch: &mut Scratch,
-    rows: &mut [&mut [f32]],
 ) {
+    let place = strip.place;
     input::fill_ring(simd, context, place, scratch);
     for point in 0..place.z.tile.points() {
         across::from_ring(simd, context.plan, place, point, scratch);
         across::multiply(simd, context, place, point, scratch);
         across::to_w(simd, context.plan, place, point, scratch);
     }
-    output::write(simd, context, place, scratch, rows);
+    output::write(simd, context, place, scratch, &mut strip.rows);
 }

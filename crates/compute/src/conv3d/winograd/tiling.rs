@@ -50,9 +50,26 @@ impl Tiling {
         Self { z: cut(nz), y: cut(ny), x: nx.div_ceil(Tile::F3.outputs()) }
     }
 
-    /// The kinds of tile along an axis, each once.
-    pub(super) fn kinds(axis: &[Placed]) -> Vec<Tile> {
-        [Tile::F5, Tile::F3].into_iter().filter(|t| axis.iter().any(|p| p.tile == *t)).collect()
+    /// The kinds of tile that there are, each once.
+    pub(super) fn kinds(&self) -> Vec<Kind> {
+        let has = |axis: &[Placed], tile| axis.iter().any(|placed| placed.tile == tile);
+        let tiles = [Tile::F5, Tile::F3];
+        let pairs = tiles.into_iter().flat_map(|z| tiles.map(|y| Kind { z, y }));
+        pairs.filter(|kind| has(&self.z, kind.z) && has(&self.y, kind.y)).collect()
+    }
+}
+
+/// Tiles in z and y; in x there is one only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kind {
+    pub(super) z: Tile,
+    pub(super) y: Tile,
+}
+
+impl Kind {
+    /// Products of a tile in three dimensions.
+    pub(super) const fn points(self) -> usize {
+        self.z.points() * self.y.points() * Tile::F3.points()
     }
 }
 

@@ -27,71 +27,98 @@ pub(super) fn taps(tile: Tile, [g0, g1, g2]: [f64; 3]) -> Vec<f64> {
     points.iter().enumerate().map(|(i, a)| at(i, *a)).chain([g2]).collect()
 }
 
+/// A linear map from `I` to `O` vectors. A type, not a closure: only what is marked to be inlined is
+/// compiled for the instruction set.
+pub(super) trait Transform<const I: usize, const O: usize> {
+    fn apply<S: Simd>(simd: S, values: [S::Vector; I]) -> [S::Vector; O];
+}
+
 /// Inputs of F(3, 3) at its points.
-#[inline(always)]
-pub(super) fn input_3<S: Simd>(s: S, d: [S::Vector; 5]) -> [S::Vector; 5] {
-    let two = s.splat(2.0);
-    let t = s.sub(d[3], d[1]);
-    let u = s.mul_add(two, d[2], d[3]);
-    let w = s.mul_add(two, d[1], d[2]);
-    [
-        s.mul_add(two, s.sub(d[2], d[0]), t),
-        s.add(u, w),
-        s.sub(u, w),
-        t,
-        s.mul_add(two, t, s.sub(d[4], d[2])),
-    ]
+pub(super) struct Input3;
+
+impl Transform<5, 5> for Input3 {
+    #[inline(always)]
+    fn apply<S: Simd>(s: S, d: [S::Vector; 5]) -> [S::Vector; 5] {
+        let two = s.splat(2.0);
+        let t = s.sub(d[3], d[1]);
+        let u = s.mul_add(two, d[2], d[3]);
+        let w = s.mul_add(two, d[1], d[2]);
+        [
+            s.mul_add(two, s.sub(d[2], d[0]), t),
+            s.add(u, w),
+            s.sub(u, w),
+            t,
+            s.mul_add(two, t, s.sub(d[4], d[2])),
+        ]
+    }
 }
 
 /// Outputs of F(3, 3) from the products at its points.
-#[inline(always)]
-pub(super) fn output_3<S: Simd>(s: S, m: [S::Vector; 5]) -> [S::Vector; 3] {
-    let (sum, difference) = (s.add(m[1], m[2]), s.sub(m[1], m[2]));
-    [
-        s.add(s.add(sum, m[0]), m[3]),
-        s.mul_add(s.splat(-2.0), m[3], difference),
-        s.add(s.mul_add(s.splat(4.0), m[3], sum), m[4]),
-    ]
+pub(super) struct Output3;
+
+impl Transform<5, 3> for Output3 {
+    #[inline(always)]
+    fn apply<S: Simd>(s: S, m: [S::Vector; 5]) -> [S::Vector; 3] {
+        let (sum, difference) = (s.add(m[1], m[2]), s.sub(m[1], m[2]));
+        [
+            s.add(s.add(sum, m[0]), m[3]),
+            s.mul_add(s.splat(-2.0), m[3], difference),
+            s.add(s.mul_add(s.splat(4.0), m[3], sum), m[4]),
+        ]
+    }
 }
 
 /// Inputs of F(5, 3) at its points. Pairs a, -a share the even and the odd part of their polynomial.
-#[inline(always)]
-pub(super) fn input_5<S: Simd>(s: S, d: [S::Vector; 7]) -> [S::Vector; 7] {
-    let [half, two, four] = [0.5, 2.0, 4.0].map(|v| s.splat(v));
-    let [minus_four, minus_five] = [-4.0, -5.0].map(|v| s.splat(v));
-    // Times x + 1/2, which all rows but that of -1/2 have as a factor.
-    let e = |j: usize| s.mul_add(half, d[j], d[j + 1]);
-    let (e0, e1, e2, e3, e4, e5) = (e(0), e(1), e(2), e(3), e(4), e(5));
-    let (odd_1, even_1) = (s.mul_add(minus_four, e2, e4), s.mul_add(minus_four, e1, e3));
-    let (odd_2, even_2) = (s.sub(e4, e2), s.sub(e3, e1));
-    [
-        s.mul_add(four, e0, s.mul_add(minus_five, e2, e4)),
-        s.add(odd_1, even_1),
-        s.sub(odd_1, even_1),
-        s.mul_add(two, even_2, odd_2),
-        s.mul_add(s.splat(-2.0), even_2, odd_2),
-        s.mul_add(four, d[1], s.mul_add(minus_five, d[3], d[5])),
-        s.mul_add(four, e1, s.mul_add(minus_five, e3, e5)),
-    ]
+pub(super) struct Input5;
+
+impl Transform<7, 7> for Input5 {
+    #[inline(always)]
+    fn apply<S: Simd>(s: S, d: [S::Vector; 7]) -> [S::Vector; 7] {
+        let (half, two, four) = (s.splat(0.5), s.splat(2.0), s.splat(4.0));
+        let (minus_two, minus_four) = (s.splat(-2.0), s.splat(-4.0));
+        let minus_five = s.splat(-5.0);
+        // Times x + 1/2, which all rows but that of -1/2 have as a factor.
+        let mut e = [half; 6];
+        for j in 0..6 {
+            e[j] = s.mul_add(half, d[j], d[j + 1]);
+        }
+        let (odd_1, even_1) =
+            (s.mul_add(minus_four, e[2], e[4]), s.mul_add(minus_four, e[1], e[3]));
+        let (odd_2, even_2) = (s.sub(e[4], e[2]), s.sub(e[3], e[1]));
+        [
+            s.mul_add(four, e[0], s.mul_add(minus_five, e[2], e[4])),
+            s.add(odd_1, even_1),
+            s.sub(odd_1, even_1),
+            s.mul_add(two, even_2, odd_2),
+            s.mul_add(minus_two, even_2, odd_2),
+            s.mul_add(four, d[1], s.mul_add(minus_five, d[3], d[5])),
+            s.mul_add(four, e[1], s.mul_add(minus_five, e[3], e[5])),
+        ]
+    }
 }
 
 /// Outputs of F(5, 3) from the products at its points.
-#[inline(always)]
-pub(super) fn output_5<S: Simd>(s: S, m: [S::Vector; 7]) -> [S::Vector; 5] {
-    let (sum_1, difference_1) = (s.add(m[1], m[2]), s.sub(m[1], m[2]));
-    let (sum_2, difference_2) = (s.add(m[3], m[4]), s.sub(m[3], m[4]));
-    let at = |factor: f32, pair, power: f32, rest| {
-        let of_half = s.mul_add(s.splat(power), m[5], rest);
-        s.mul_add(s.splat(factor), pair, of_half)
-    };
-    [
-        at(1.0, sum_2, 1.0, s.add(m[0], sum_1)),
-        at(2.0, difference_2, -0.5, difference_1),
-        at(4.0, sum_2, 0.25, sum_1),
-        at(8.0, difference_2, -0.125, difference_1),
-        at(16.0, sum_2, 0.0625, s.add(sum_1, m[6])),
-    ]
+pub(super) struct Output5;
+
+impl Transform<7, 5> for Output5 {
+    #[inline(always)]
+    fn apply<S: Simd>(s: S, m: [S::Vector; 7]) -> [S::Vector; 5] {
+        let (sum_1, difference_1) = (s.add(m[1], m[2]), s.sub(m[1], m[2]));
+        let (sum_2, difference_2) = (s.add(m[3], m[4]), s.sub(m[3], m[4]));
+        let rest = [s.add(m[0], sum_1), difference_1, sum_1, difference_1, s.add(sum_1, m[6])];
+        let mut out = rest;
+        for k in 0..5 {
+            let of_half = s.mul_add(s.splat(POWERS_OF_HALF[k]), m[5], rest[k]);
+            let of_two = if k % 2 == 0 { sum_2 } else { difference_2 };
+            out[k] = s.mul_add(s.splat(POWERS_OF_TWO[k]), of_two, of_half);
+        }
+        out
+    }
 }
+
+const POWERS_OF_TWO: [f32; 5] = [1.0, 2.0, 4.0, 8.0, 16.0];
+/// Of -1/2.
+const POWERS_OF_HALF: [f32; 5] = [1.0, -0.5, 0.25, -0.125, 0.0625];
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -116,14 +143,14 @@ mod tests {
             };
             match self.0 {
                 Tile::F3 => {
-                    let v = input_3(s, std::array::from_fn(|i| s.load(&self.1[i])));
+                    let v = Input3::apply(s, std::array::from_fn(|i| s.load(&self.1[i])));
                     let m = std::array::from_fn(|i| product(i, v[i]));
-                    output_3(s, m).map(stored).to_vec()
+                    Output3::apply(s, m).map(stored).to_vec()
                 }
                 Tile::F5 => {
-                    let v = input_5(s, std::array::from_fn(|i| s.load(&self.1[i])));
+                    let v = Input5::apply(s, std::array::from_fn(|i| s.load(&self.1[i])));
                     let m = std::array::from_fn(|i| product(i, v[i]));
-                    output_5(s, m).map(stored).to_vec()
+                    Output5::apply(s, m).map(stored).to_vec()
                 }
             }
         }

@@ -2,12 +2,15 @@
 
 use super::super::product::{self, Weights};
 use super::super::schedule::Place;
-use super::super::tiling::{MAX_OUTPUTS, Tile};
-use super::super::transform::{input_3, input_5, output_3, output_5};
+use super::super::tiling::{Kind, MAX_OUTPUTS, Tile};
+use super::super::transform::{Input3, Input5, Output3, Output5, Transform};
 use super::super::{Plan, StripContext};
-use super::rows::{rows, rows_mut, transform};
+use super::rows::{load, rows, rows_mut, transform};
 use super::{Rows, SLOTS, Scratch};
 use crate::simd::lanes::{LANES, Lanes, Simd, vectors, vectors_mut};
+
+/// Points of a tile in x.
+const POINTS_X: usize = Tile::F3.points();
 
 /// Rows of the ring, transformed along y.
 #[inline(always)]
@@ -29,11 +32,11 @@ pub(super) fn from_ring<S: Simd>(
     match place.y.tile {
         Tile::F3 => {
             let to = rows_mut::<5>(to, sizes.shared(), length);
-            transform(simd, std::array::from_fn(row), to, |d| input_3(simd, d));
+            transform::<Input3, S, 5, 5>(simd, std::array::from_fn(row), to);
         }
         Tile::F5 => {
             let to = rows_mut::<7>(to, sizes.shared(), length);
-            transform(simd, std::array::from_fn(row), to, |d| input_5(simd, d));
+            transform::<Input5, S, 7, 7>(simd, std::array::from_fn(row), to);
         }
     }
 }
@@ -48,19 +51,23 @@ pub(super) fn multiply<S: Simd>(
     scratch: &mut Scratch,
 ) {
     let plan = context.plan;
-    let (points_y, points_x) = (place.y.tile.points(), Tile::F3.points());
-    let offset = plan.kind_offset(place.z.tile, place.y.tile);
-    let last = place.z.tile.points() * points_y * points_x - 1;
-    let at = |point: usize| context.weights.at(offset, point.min(last), plan.point_len());
+    let (points_y, length) = (place.y.tile.points(), plan.point_len());
+    let kind = Kind { z: place.z.tile, y: place.y.tile };
+    let weights = context.weights.of_kind(plan, kind);
     let shared = Rows::new(plan).shared();
+    let [v_length, m_length] =
+        [plan.padded_inputs(), plan.padded_outputs()].map(|channels| channels * plan.tiling.x);
     for (point_y, row) in scratch.rows.chunks_exact_mut(shared).take(points_y).enumerate() {
-        let first = (point_z * points_y + point_y) * points_x;
+        let first = (point_z * points_y + point_y) * POINTS_X;
         into_v(simd, plan, row, &mut scratch.v);
-        let v = scratch.v.chunks_exact(plan.tiling.x * plan.padded_inputs());
-        let m = scratch.m.chunks_exact_mut(plan.tiling.x * plan.padded_outputs());
-        for (point_x, (v, m)) in v.zip(m).enumerate() {
+        let points = scratch.v.chunks_exact(v_length).zip(scratch.m.chunks_exact_mut(m_length));
+        for (point_x, (v, m)) in points.enumerate() {
             let point = first + point_x;
-            product::multiply(simd, plan, v, Weights { now: at(point), next: at(point + 1) }, m);
+            let now = &weights[point * length..][..length];
+            // After the last point of all comes the first of the next strip.
+            let next = if point + 1 == kind.points() { 0 } else { point + 1 };
+            let next = &weights[next * length..][..length];
+            product::multiply(simd, plan, v, Weights { now, next }, m);
         }
         from_m(simd, plan, &scratch.m, row);
     }
@@ -72,15 +79,21 @@ fn into_v<S: Simd>(simd: S, plan: &Plan, row: &[f32], v: &mut [f32]) {
     let channels = plan.padded_inputs() / LANES;
     let depth = plan.depth / LANES;
     let tiles = plan.tiling.x;
+    let length = tiles * plan.padded_inputs();
     let row = vectors(row);
-    let mut points = rows_mut::<5>(v, tiles * plan.padded_inputs(), tiles * plan.padded_inputs());
-    for tile in 0..tiles {
-        let inputs = &row[3 * tile * channels..][..5 * channels];
-        for channel in 0..channels {
-            let d = std::array::from_fn(|i| simd.load(&inputs[i * channels + channel]));
-            let at = (channel / depth * tiles + tile) * depth + channel % depth;
-            for (point, value) in points.iter_mut().zip(input_3(simd, d)) {
-                simd.store(value, &mut point[at]);
+    let points = rows_mut::<5>(v, length, length);
+    for (block, first) in (0..channels).step_by(depth).enumerate() {
+        for tile in 0..tiles {
+            let inputs = &row[3 * tile * channels..][..5 * channels];
+            for channel in 0..depth {
+                let mut values = [simd.splat(0.0); 5];
+                for i in 0..5 {
+                    values[i] = simd.load(&inputs[i * channels + first + channel]);
+                }
+                let values = Input3::apply(simd, values);
+                for i in 0..5 {
+                    simd.store(values[i], &mut points[i][(block * tiles + tile) * depth + channel]);
+                }
             }
         }
     }
@@ -94,13 +107,15 @@ fn from_m<S: Simd>(simd: S, plan: &Plan, m: &[f32], row: &mut [f32]) {
     let length = tiles * plan.padded_outputs();
     let points: [&[Lanes]; 5] = rows(m, length, length);
     let row = vectors_mut(row);
-    for tile in 0..tiles {
-        let outputs = &mut row[3 * tile * channels..][..3 * channels];
-        for channel in 0..channels {
-            let at = (channel / width * tiles + tile) * width + channel % width;
-            let values = output_3(simd, std::array::from_fn(|i| simd.load(&points[i][at])));
-            for (i, value) in values.into_iter().enumerate() {
-                simd.store(value, &mut outputs[i * channels + channel]);
+    for (block, first) in (0..channels).step_by(width).enumerate() {
+        for tile in 0..tiles {
+            let outputs = &mut row[3 * tile * channels..][..3 * channels];
+            for channel in 0..width {
+                let values = load(simd, &points, (block * tiles + tile) * width + channel);
+                let values = Output3::apply(simd, values);
+                for i in 0..3 {
+                    simd.store(values[i], &mut outputs[i * channels + first + channel]);
+                }
             }
         }
     }
@@ -121,11 +136,11 @@ pub(super) fn to_w<S: Simd>(
     match place.y.tile {
         Tile::F3 => {
             let from = rows::<5>(&scratch.rows, sizes.shared(), length);
-            transform(simd, from, rows_mut::<3>(w, length, length), |m| output_3(simd, m));
+            transform::<Output3, S, 5, 3>(simd, from, rows_mut(w, length, length));
         }
         Tile::F5 => {
             let from = rows::<7>(&scratch.rows, sizes.shared(), length);
-            transform(simd, from, rows_mut::<5>(w, length, length), |m| output_5(simd, m));
+            transform::<Output5, S, 7, 5>(simd, from, rows_mut(w, length, length));
         }
     }
 }

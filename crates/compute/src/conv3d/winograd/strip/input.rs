@@ -1,8 +1,10 @@
 //! Input rows, transformed along z, into the ring.
 
+use std::marker::PhantomData;
+
 use super::super::schedule::Place;
 use super::super::tiling::Tile;
-use super::super::transform::{input_3, input_5};
+use super::super::transform::{Input3, Input5, Transform};
 use super::rows::{rows_mut, transform};
 use super::{Held, Rows, SLOTS, Scratch, StripContext};
 use crate::simd::lanes::{Simd, vectors};
@@ -21,8 +23,8 @@ pub(super) fn fill_ring<S: Simd>(
     let held = held.map_or(0..0, |h| h.rows);
     for row in needed.clone().filter(|row| !held.contains(row)) {
         match place.z.tile {
-            Tile::F3 => fill_row(simd, context, place, row, scratch, |d| input_3(simd, d)),
-            Tile::F5 => fill_row(simd, context, place, row, scratch, |d| input_5(simd, d)),
+            Tile::F3 => fill_row::<Input3, S, 5>(simd, context, place, row, scratch),
+            Tile::F5 => fill_row::<Input5, S, 7>(simd, context, place, row, scratch),
         }
     }
     scratch.held = Some(Held { image, z_start, rows: needed });
@@ -30,13 +32,12 @@ pub(super) fn fill_ring<S: Simd>(
 
 /// One row at all points in z. Rows and planes outside the volume are zero.
 #[inline(always)]
-fn fill_row<S: Simd, const P: usize>(
+fn fill_row<T: Transform<P, P>, S: Simd, const P: usize>(
     simd: S,
     context: &StripContext<'_>,
     place: Place,
     row: usize,
     scratch: &mut Scratch,
-    work: impl Fn([S::Vector; P]) -> [S::Vector; P],
 ) {
     let [_, ny, nx] = context.plan.sizes.volume;
     let rows = Rows::new(context.plan);
@@ -63,11 +64,23 @@ fn fill_row<S: Simd, const P: usize>(
         })
     });
     let to = rows_mut::<P>(&mut slots[inside.start..], points, count);
-    if context.around.relu_input {
+    match context.around.relu_input {
+        true => transform::<AfterRelu<T>, S, P, P>(simd, from, to),
+        false => transform::<T, S, P, P>(simd, from, to),
+    }
+}
+
+/// A transform of values whose negatives count as zero.
+struct AfterRelu<T>(PhantomData<T>);
+
+impl<T: Transform<P, P>, const P: usize> Transform<P, P> for AfterRelu<T> {
+    #[inline(always)]
+    fn apply<S: Simd>(simd: S, mut values: [S::Vector; P]) -> [S::Vector; P] {
         let zero = simd.splat(0.0);
-        transform(simd, from, to, |d: [S::Vector; P]| work(d.map(|v| simd.max(v, zero))));
-    } else {
-        transform(simd, from, to, work);
+        for value in &mut values {
+            *value = simd.max(*value, zero);
+        }
+        T::apply(simd, values)
     }
 }
 

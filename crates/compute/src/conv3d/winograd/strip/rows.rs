@@ -1,5 +1,6 @@
 //! Transforms applied to whole rows, vector by vector.
 
+use super::super::transform::Transform;
 use crate::simd::lanes::{Lanes, Simd, vectors, vectors_mut};
 
 /// `N` rows of `length` values, `stride` apart.
@@ -21,19 +22,36 @@ pub(super) fn rows_mut<const N: usize>(
 
 /// Applies a transform at each vector of the rows, which are of one length.
 #[inline(always)]
-pub(super) fn transform<S: Simd, const I: usize, const O: usize>(
+pub(super) fn transform<T: Transform<I, O>, S: Simd, const I: usize, const O: usize>(
     simd: S,
-    from: [&[Lanes]; I],
+    mut from: [&[Lanes]; I],
     mut to: [&mut [Lanes]; O],
-    work: impl Fn([S::Vector; I]) -> [S::Vector; O],
 ) {
     let length = from[0].len();
-    assert!(from.iter().all(|row| row.len() == length), "rows of one length");
-    assert!(to.iter().all(|row| row.len() == length), "rows of one length");
+    for row in &mut from {
+        *row = &row[..length];
+    }
+    for row in &mut to {
+        *row = &mut std::mem::take(row)[..length];
+    }
     for at in 0..length {
-        let values = work(std::array::from_fn(|i| simd.load(&from[i][at])));
-        for (row, value) in to.iter_mut().zip(values) {
-            simd.store(value, &mut row[at]);
+        let values = T::apply(simd, load(simd, &from, at));
+        for o in 0..O {
+            simd.store(values[o], &mut to[o][at]);
         }
     }
+}
+
+/// One vector of each row.
+#[inline(always)]
+pub(super) fn load<S: Simd, const I: usize>(
+    simd: S,
+    from: &[&[Lanes]; I],
+    at: usize,
+) -> [S::Vector; I] {
+    let mut values = [simd.splat(0.0); I];
+    for i in 0..I {
+        values[i] = simd.load(&from[i][at]);
+    }
+    values
 }
