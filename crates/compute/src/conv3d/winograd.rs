@@ -19,6 +19,7 @@
 //! Strips are independent of each other and of the thread that computes them: results do not depend on
 //! the number of threads.
 
+mod arithmetic;
 mod product;
 mod schedule;
 mod strip;
@@ -28,7 +29,11 @@ mod weights;
 
 use std::ops::Range;
 
-use crate::simd::lanes::{Isa, LANES, Simd, WithLanes, with_lanes};
+use crate::simd::lanes::{
+    Integers, Isa, LANES, Simd, WithIntegers, WithLanes, has_integers, with_integers, with_lanes,
+};
+pub use arithmetic::Precision;
+use arithmetic::{Arithmetic, Floats, Shorts};
 use schedule::Schedule;
 use strip::{Scratch, StripContext};
 use tiling::{Kind, Tiling};
@@ -61,6 +66,8 @@ pub(super) struct Sizes {
 pub(super) struct Plan {
     isa: Isa,
     sizes: Sizes,
+    /// `Fast` only where the CPU has integers.
+    precision: Precision,
     tiling: Tiling,
     kinds: Vec<Kind>,
     /// Input channels that a product takes at once, 16 or 32.
@@ -73,14 +80,16 @@ pub(super) struct Plan {
 
 impl Plan {
     /// The fastest way for these sizes on this instruction set.
-    pub(super) fn new(sizes: Sizes, isa: Isa) -> Self {
+    pub(super) fn new(sizes: Sizes, precision: Precision, isa: Isa) -> Self {
+        let fast = precision == Precision::Fast && isa == Isa::best() && has_integers();
+        let precision = if fast { Precision::Fast } else { Precision::Exact };
         let depth = if sizes.inputs <= LANES { LANES } else { 2 * LANES };
         let width = isa.tile()[1].min(sizes.outputs.div_ceil(LANES).max(1));
         let tiling = Tiling::new(sizes.volume);
         let count = tiling.x.div_ceil(isa.tile()[0]);
         let groups = (0..count).map(|i| tiling.x * i / count..tiling.x * (i + 1) / count).collect();
         let kinds = tiling.kinds();
-        Self { isa, sizes, tiling, kinds, depth, width, groups }
+        Self { isa, sizes, precision, tiling, kinds, depth, width, groups }
     }
 
     /// Input channels with padding.
@@ -120,7 +129,14 @@ pub(super) fn convolve(
     let schedule = Schedule::new(plan, output);
     let context = StripContext { plan, input, weights, bias, around };
     schedule.run(|worker| {
-        Scratch::with(plan, |scratch| with_lanes(plan.isa, Strips { worker, context, scratch }));
+        Scratch::with(plan, |scratch| {
+            let strips = Strips { worker, context, scratch };
+            match plan.precision {
+                Precision::Exact => with_lanes(plan.isa, strips),
+                // The plan has made sure that there are integers.
+                Precision::Fast => with_integers(strips).unwrap_or_default(),
+            }
+        });
     });
 }
 
@@ -131,14 +147,30 @@ struct Strips<'a, 'o> {
     scratch: &'a mut Scratch,
 }
 
+impl Strips<'_, '_> {
+    #[inline(always)]
+    fn compute<A: Arithmetic<S>, S: Simd>(self, simd: S) {
+        for mut strip in self.worker {
+            strip::compute::<A, S>(simd, &self.context, &mut strip, self.scratch);
+        }
+    }
+}
+
 impl WithLanes for Strips<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        for mut strip in self.worker {
-            strip::compute(simd, &self.context, &mut strip, self.scratch);
-        }
+        self.compute::<Floats, S>(simd);
+    }
+}
+
+impl WithIntegers for Strips<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Integers>(self, simd: S) {
+        self.compute::<Shorts, S>(simd);
     }
 }
 
@@ -216,7 +248,7 @@ mod tests {
             // Of the sum of all absolute products.
             let tolerance = 1e-5 * (27 * sizes.inputs.max(4)) as f64;
             for isa in Isa::all() {
-                let plan = Plan::new(sizes, isa);
+                let plan = Plan::new(sizes, Precision::Exact, isa);
                 let found = run(&plan, 1, &x, &w, &b, around);
                 for (f, e) in found.iter().zip(&expected) {
                     let error = (f64::from(*f) - e).abs();

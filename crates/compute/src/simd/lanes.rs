@@ -44,6 +44,47 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn prefetch(self, line: &Lanes);
 }
 
+/// Sixteen integers of 16 bits, as the bits of eight f32.
+pub(crate) type HalfLine = [f32; LANES / 2];
+
+/// Products of 16-bit integers with 32-bit sums. A vector then carries the bits of integers.
+pub(crate) trait Integers: Simd {
+    /// In each lane: the sum plus both products of a pair of 16-bit integers.
+    fn dot_pairs(self, a: Self::Vector, b: Self::Vector, sum: Self::Vector) -> Self::Vector;
+    /// 32-bit integers to f32.
+    fn from_integers(self, a: Self::Vector) -> Self::Vector;
+    /// Rounds to 16-bit integers, the largest and smallest where there is no nearer one.
+    fn store_rounded(self, value: Self::Vector, to: &mut HalfLine);
+}
+
+/// A computation on [`Integers`].
+pub(crate) trait WithIntegers {
+    /// What comes out.
+    type Output;
+
+    /// Does the work.
+    fn run<S: Integers>(self, simd: S) -> Self::Output;
+}
+
+/// Whether this CPU has faster products of 16-bit integers than of f32.
+pub(crate) fn has_integers() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return x86::Avx512Vnni::detect().is_some();
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// Runs `work` compiled for the instruction set that has them; `None` without it.
+pub(crate) fn with_integers<W: WithIntegers>(work: W) -> Option<W::Output> {
+    #[cfg(target_arch = "x86_64")]
+    return x86::Avx512Vnni::detect().map(|simd| simd.run(work));
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        drop(work);
+        None
+    }
+}
+
 /// A computation on [`Simd`] vectors, compiled once for each instruction set.
 pub(crate) trait WithLanes {
     /// What comes out.

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
+use super::arithmetic::Arithmetic;
 use super::schedule::Taken;
 use super::tiling::{MAX_OUTPUTS, MAX_POINTS, Tile};
 use super::{Around, PackedWeights, Plan};
@@ -112,7 +113,7 @@ impl Scratch {
 
 /// Computes one strip.
 #[inline(always)]
-pub(super) fn compute<S: Simd>(
+pub(super) fn compute<A: Arithmetic<S>, S: Simd>(
     simd: S,
     context: &StripContext<'_>,
     strip: &mut Taken<'_>,
@@ -122,7 +123,7 @@ pub(super) fn compute<S: Simd>(
     input::fill_ring(simd, context, place, scratch);
     for point in 0..place.z.tile.points() {
         across::from_ring(simd, context.plan, place, point, scratch);
-        across::multiply(simd, context, place, point, scratch);
+        across::multiply::<A, S>(simd, context, place, point, scratch);
         across::to_w(simd, context.plan, place, point, scratch);
     }
     output::write(simd, context, place, scratch, &mut strip.rows);

@@ -1,5 +1,6 @@
 //! Weights at the points of the tiles, in the order in which products read them.
 
+use super::arithmetic::Precision;
 use super::tiling::{Kind, Tile};
 use super::{Plan, transform};
 use crate::simd::lanes::LANES;
@@ -20,9 +21,21 @@ impl<'a> PackedWeights<'a> {
 }
 
 impl Plan {
-    /// f32 values of one point: `[block of outputs][input][outputs of the block]`.
+    /// Units of 32 bits that the inputs of one output take.
+    #[inline(always)]
+    pub(super) fn units(&self) -> usize {
+        match self.precision {
+            Precision::Exact => self.sizes.inputs,
+            Precision::Fast => self.sizes.inputs.div_ceil(2),
+        }
+    }
+
+    /// Units of one point: `[block of outputs][units of inputs][outputs of the block]`, then, for
+    /// integers, what one is worth in each output.
+    #[inline(always)]
     pub(super) fn point_len(&self) -> usize {
-        self.padded_outputs() * self.sizes.inputs
+        let scales = usize::from(self.precision == Precision::Fast);
+        self.padded_outputs() * (self.units() + scales)
     }
 
     /// f32 values of all points of all kinds of tile. About 27 times the weights for a FOV of 33.
@@ -45,21 +58,58 @@ impl Plan {
         let (inputs, outputs) = (self.sizes.inputs, self.sizes.outputs);
         assert_eq!(weights.len(), 27 * inputs * outputs, "weights are [3, 3, 3, in, out]");
         let mut packed = vec![0.0; self.packed_len()];
-        let block = self.width * LANES;
         for kind in self.kinds.iter().copied() {
             let start = self.kind_offset(kind);
-            for (input, output) in (0..inputs).flat_map(|i| (0..outputs).map(move |o| (i, o))) {
-                let tap = |t: usize| f64::from(weights[(t * inputs + input) * outputs + output]);
-                let place = (output / block * inputs + input) * block + output % block;
-                for (point, value) in
-                    at_points([kind.z, kind.y, Tile::F3], tap).into_iter().enumerate()
-                {
-                    packed[start + point * self.point_len() + place] = value as f32;
+            let length = kind.points() * self.point_len();
+            let target = &mut packed[start..start + length];
+            for output in 0..outputs {
+                // [input][point]
+                let tap =
+                    |i: usize, t: usize| f64::from(weights[(t * inputs + i) * outputs + output]);
+                let at_points: Vec<Vec<f64>> = (0..inputs)
+                    .map(|i| at_points([kind.z, kind.y, Tile::F3], |t| tap(i, t)))
+                    .collect();
+                for (point, target) in target.chunks_exact_mut(self.point_len()).enumerate() {
+                    let column: Vec<f64> = at_points.iter().map(|values| values[point]).collect();
+                    self.pack_column(&column, output, target);
                 }
             }
         }
         packed
     }
+
+    /// The weights of one point and one output.
+    fn pack_column(&self, column: &[f64], output: usize, target: &mut [f32]) {
+        let block = self.width * LANES;
+        let start = output / block * block * self.units() + output % block;
+        if self.precision == Precision::Exact {
+            for (i, value) in column.iter().enumerate() {
+                target[start + i * block] = *value as f32;
+            }
+            return;
+        }
+        let (worth, shorts) = quantise(column);
+        for (i, pair) in shorts.chunks(2).enumerate() {
+            let high = pair.get(1).copied().unwrap_or(0);
+            let unit = u32::from(pair[0] as u16) | u32::from(high as u16) << 16;
+            target[start + i * block] = f32::from_bits(unit);
+        }
+        target[self.units() * self.padded_outputs() + output] = worth;
+    }
+}
+
+/// As integers whose absolute values add up to at most 2^16, and what one is worth.
+fn quantise(column: &[f64]) -> (f32, Vec<i16>) {
+    let sum: f64 = column.iter().map(|v| v.abs()).sum();
+    let largest = column.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+    // Rounding may add a half for each.
+    let room = 65536.0 - column.len() as f64;
+    let factor = (room / sum).min(f64::from(i16::MAX) / largest);
+    if !factor.is_finite() {
+        return (0.0, vec![0; column.len()]);
+    }
+    let shorts = column.iter().map(|v| (v * factor).round() as i16).collect();
+    ((1.0 / factor) as f32, shorts)
 }
 
 /// A kernel of 27 taps at all points of a tile, `[pz][py][px]`.

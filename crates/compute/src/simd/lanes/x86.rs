@@ -1,27 +1,33 @@
 //! AVX-512 and AVX2 with FMA.
 //!
-//! The values [`Avx512`] and [`Avx2`] come from `detect` alone, so that each is a proof that the CPU
-//! has the instructions. Unsafe by name: the intrinsics are, outside functions compiled for them.
+//! The values [`Avx512`], [`Avx512Vnni`] and [`Avx2`] come from `detect` alone, so that each is a proof
+//! that the CPU has the instructions. Unsafe by name: the intrinsics are, outside functions compiled for them.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::*;
 
-use super::{Lanes, Simd, WithLanes};
+use super::{HalfLine, Integers, Lanes, Simd, WithIntegers, WithLanes};
 
-/// Proof that the CPU has AVX-512 F, BW, DQ and VL.
+/// AVX-512 F, BW, DQ and VL, and with `VNNI` also its products of 16-bit integers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Avx512(());
+pub(super) struct Avx512Of<const VNNI: bool>(());
 
-impl Avx512 {
+pub(super) type Avx512 = Avx512Of<false>;
+pub(super) type Avx512Vnni = Avx512Of<true>;
+
+impl<const VNNI: bool> Avx512Of<VNNI> {
     pub(super) fn detect() -> Option<Self> {
         let found = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("fma");
+            && is_x86_feature_detected!("fma")
+            && (!VNNI || is_x86_feature_detected!("avx512vnni"));
         found.then_some(Self(()))
     }
+}
 
+impl Avx512 {
     pub(super) fn run<W: WithLanes>(self, work: W) -> W::Output {
         // SAFETY: `self` proves that the CPU has the features.
         unsafe { self.compiled(work) }
@@ -33,9 +39,48 @@ impl Avx512 {
     }
 }
 
+impl Avx512Vnni {
+    pub(super) fn run<W: WithIntegers>(self, work: W) -> W::Output {
+        // SAFETY: `self` proves that the CPU has the features.
+        unsafe { self.compiled(work) }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
+    fn compiled<W: WithIntegers>(self, work: W) -> W::Output {
+        work.run(self)
+    }
+}
+
+impl Integers for Avx512Vnni {
+    #[inline(always)]
+    fn dot_pairs(self, a: __m512, b: __m512, sum: __m512) -> __m512 {
+        // SAFETY: see below.
+        unsafe {
+            let [a, b, sum] =
+                [_mm512_castps_si512(a), _mm512_castps_si512(b), _mm512_castps_si512(sum)];
+            _mm512_castsi512_ps(_mm512_dpwssd_epi32(sum, a, b))
+        }
+    }
+
+    #[inline(always)]
+    fn from_integers(self, a: __m512) -> __m512 {
+        // SAFETY: see below.
+        unsafe { _mm512_cvtepi32_ps(_mm512_castps_si512(a)) }
+    }
+
+    #[inline(always)]
+    fn store_rounded(self, value: __m512, to: &mut HalfLine) {
+        // SAFETY: see below; 16 integers of 16 bits are 32 bytes.
+        unsafe {
+            let short = _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(value));
+            _mm256_storeu_si256(to.as_mut_ptr().cast(), short);
+        }
+    }
+}
+
 // SAFETY of all calls below: `self` proves that the CPU has the features; references to 16 f32 are
 // readable or writable in whole, and unaligned loads and stores need no more.
-impl Simd for Avx512 {
+impl<const VNNI: bool> Simd for Avx512Of<VNNI> {
     type Vector = __m512;
     /// 22 sums, 2 vectors of weights, 1 factor: 25 of 32 registers. 33 voxels are 3 x 11 outputs.
     const TILE: [usize; 2] = [11, 2];

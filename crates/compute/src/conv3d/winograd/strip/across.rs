@@ -1,16 +1,14 @@
 //! One point in z: along y and x to the products, and back.
 
-use super::super::product::{self, Weights};
+use super::super::arithmetic::{Arithmetic, POINTS};
+use super::super::product::{self, Inputs, Weights};
 use super::super::schedule::Place;
 use super::super::tiling::{Kind, MAX_OUTPUTS, Tile};
 use super::super::transform::{Input3, Input5, Output3, Output5, Transform};
 use super::super::{Plan, StripContext};
-use super::rows::{load, rows, rows_mut, transform};
+use super::rows::{load, rows, rows_mut, split, transform};
 use super::{Rows, SLOTS, Scratch};
 use crate::simd::lanes::{LANES, Lanes, Simd, vectors, vectors_mut};
-
-/// Points of a tile in x.
-const POINTS_X: usize = Tile::F3.points();
 
 /// Rows of the ring, transformed along y.
 #[inline(always)]
@@ -43,7 +41,7 @@ pub(super) fn from_ring<S: Simd>(
 
 /// Each row along x, its products, and back along x into the same row.
 #[inline(always)]
-pub(super) fn multiply<S: Simd>(
+pub(super) fn multiply<A: Arithmetic<S>, S: Simd>(
     simd: S,
     context: &StripContext<'_>,
     place: Place,
@@ -51,52 +49,62 @@ pub(super) fn multiply<S: Simd>(
     scratch: &mut Scratch,
 ) {
     let plan = context.plan;
-    let (points_y, length) = (place.y.tile.points(), plan.point_len());
+    let points_y = place.y.tile.points();
+    let (length, units) = (plan.point_len(), plan.units() * plan.padded_outputs());
     let kind = Kind { z: place.z.tile, y: place.y.tile };
     let weights = context.weights.of_kind(plan, kind);
     let shared = Rows::new(plan).shared();
-    let [v_length, m_length] =
-        [plan.padded_inputs(), plan.padded_outputs()].map(|channels| channels * plan.tiling.x);
+    let v_length = plan.tiling.x * plan.padded_inputs() / A::INPUTS;
+    let m_length = plan.tiling.x * plan.padded_outputs();
     for (point_y, row) in scratch.rows.chunks_exact_mut(shared).take(points_y).enumerate() {
-        let first = (point_z * points_y + point_y) * POINTS_X;
-        into_v(simd, plan, row, &mut scratch.v);
+        let first = (point_z * points_y + point_y) * POINTS;
+        let factors = into_v::<A, S>(simd, plan, row, &mut scratch.v);
         let points = scratch.v.chunks_exact(v_length).zip(scratch.m.chunks_exact_mut(m_length));
-        for (point_x, (v, m)) in points.enumerate() {
+        for (point_x, (v, m)) in points.take(POINTS).enumerate() {
             let point = first + point_x;
-            let now = &weights[point * length..][..length];
+            let (now, scales) = weights[point * length..][..length].split_at(units);
             // After the last point of all comes the first of the next strip.
             let next = if point + 1 == kind.points() { 0 } else { point + 1 };
-            let next = &weights[next * length..][..length];
-            product::multiply(simd, plan, v, Weights { now, next }, m);
+            let next = &weights[next * length..][..units];
+            let v = Inputs { units: v, scale: factors[point_x] };
+            product::multiply::<A, S>(simd, plan, v, Weights { now, next, scales }, m);
         }
         from_m(simd, plan, &scratch.m, row);
     }
 }
 
-/// A row to the points in x.
+/// A row to the points in x; returns the factors of the points.
 #[inline(always)]
-fn into_v<S: Simd>(simd: S, plan: &Plan, row: &[f32], v: &mut [f32]) {
+fn into_v<A: Arithmetic<S>, S: Simd>(
+    simd: S,
+    plan: &Plan,
+    row: &[f32],
+    v: &mut [f32],
+) -> [f32; POINTS] {
     let channels = plan.padded_inputs() / LANES;
-    let depth = plan.depth / LANES;
+    let (depth, units) = (plan.depth / LANES, LANES / A::INPUTS);
     let tiles = plan.tiling.x;
-    let length = tiles * plan.padded_inputs();
+    let length = tiles * channels * units;
+    let factors = A::input_factors(simd, &row[..(tiles * 3 + 2) * plan.padded_inputs()]);
     let row = vectors(row);
-    let points = rows_mut::<5>(v, length, length);
+    let points: [&mut [f32]; POINTS] = split(v, length);
     for (block, first) in (0..channels).step_by(depth).enumerate() {
         for tile in 0..tiles {
-            let inputs = &row[3 * tile * channels..][..5 * channels];
+            let inputs = &row[3 * tile * channels..][..POINTS * channels];
             for channel in 0..depth {
-                let mut values = [simd.splat(0.0); 5];
-                for i in 0..5 {
+                let mut values = [simd.splat(0.0); POINTS];
+                for i in 0..POINTS {
                     values[i] = simd.load(&inputs[i * channels + first + channel]);
                 }
                 let values = Input3::apply(simd, values);
-                for i in 0..5 {
-                    simd.store(values[i], &mut points[i][(block * tiles + tile) * depth + channel]);
+                let at = ((block * tiles + tile) * depth + channel) * units;
+                for i in 0..POINTS {
+                    A::store(simd, values[i], factors[i], &mut points[i][at..at + units]);
                 }
             }
         }
     }
+    factors
 }
 
 /// The products at the points in x to a row of outputs.

@@ -20,6 +20,13 @@ pub(super) fn rows_mut<const N: usize>(
     std::array::from_fn(|_| vectors_mut(&mut chunks.next().unwrap_or_default()[..length]))
 }
 
+/// `N` parts of one length.
+#[inline(always)]
+pub(super) fn split<const N: usize>(values: &mut [f32], length: usize) -> [&mut [f32]; N] {
+    let mut chunks = values.chunks_exact_mut(length);
+    std::array::from_fn(|_| chunks.next().unwrap_or_default())
+}
+
 /// Applies a transform at each vector of the rows, which are of one length.
 #[inline(always)]
 pub(super) fn transform<T: Transform<I, O>, S: Simd, const I: usize, const O: usize>(
