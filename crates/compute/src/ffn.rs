@@ -14,6 +14,8 @@
 
 mod canvas;
 mod config;
+#[cfg(feature = "cube")]
+mod device_network;
 mod model;
 mod movement;
 mod network;
@@ -24,6 +26,8 @@ mod weights;
 
 pub use canvas::Canvas;
 pub use config::{InferenceOptions, ModelConfig};
+#[cfg(feature = "cube")]
+pub use device_network::DeviceNetwork;
 pub use model::ConvStack3d;
 pub use movement::FaceMax;
 pub use network::{BurnNetwork, FallbackNetwork, MakeNetwork, Network};
