@@ -33,3 +33,26 @@ pub use movement::FaceMax;
 pub use network::{BurnNetwork, FallbackNetwork, MakeNetwork, Network};
 pub use segment::{Counters, FloodEvent, Origin, Segmentation, segment_all};
 pub use weights::{Layer, Weights};
+
+use crate::device::ComputeDevice;
+use crate::error::Result;
+use crate::precision::Precision;
+
+/// The network on a device: by fused kernels of our own on devices of CubeCL, else by burn, which
+/// computes in f32 whatever the precision.
+///
+/// # Errors
+/// [`Error::DeviceFailed`](crate::Error::DeviceFailed) if the device has no room for it.
+pub fn network_on(
+    weights: &Weights,
+    config: &ModelConfig,
+    device: &ComputeDevice,
+    precision: Precision,
+) -> Result<Box<dyn Network>> {
+    #[cfg(feature = "cube")]
+    if device.client().is_some() {
+        return Ok(Box::new(DeviceNetwork::new(weights, config, device, precision)?));
+    }
+    let _ = precision;
+    Ok(Box::new(BurnNetwork::new(weights, config, device)?))
+}
