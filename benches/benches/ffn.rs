@@ -3,8 +3,8 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use exavox_compute::device::survey;
-use exavox_compute::ffn::{BurnNetwork, Layer, ModelConfig, Network, Weights};
-use exavox_compute::{ComputeDevice, DeviceSpec};
+use exavox_compute::ffn::{BurnNetwork, Layer, ModelConfig, Network, Weights, network_on};
+use exavox_compute::{ComputeDevice, DeviceSpec, Precision};
 
 /// Weights of some size; speed does not depend on them.
 fn layer(kernel: usize, inputs: usize, outputs: usize) -> Layer {
@@ -36,9 +36,16 @@ fn step(criterion: &mut Criterion) {
             continue;
         }
         let Ok(mut network) = BurnNetwork::new(&weights, &config, &device) else { continue };
-        group.bench_function(report.spec, |bencher| {
+        group.bench_function(&report.spec, |bencher| {
             bencher.iter(|| network.step(&image, &seed, &mut logits));
         });
+        for precision in [Precision::Exact, Precision::Fast] {
+            let network = network_on(&weights, &config, &device, precision);
+            let (Some(_), Ok(mut network)) = (device.client(), network) else { continue };
+            group.bench_function(format!("{} fused {precision:?}", report.spec), |bencher| {
+                bencher.iter(|| network.step(&image, &seed, &mut logits));
+            });
+        }
     }
     group.finish();
 }

@@ -14,6 +14,8 @@
 
 mod canvas;
 mod config;
+#[cfg(feature = "cube")]
+mod device_network;
 mod model;
 mod movement;
 mod network;
@@ -24,8 +26,33 @@ mod weights;
 
 pub use canvas::Canvas;
 pub use config::{InferenceOptions, ModelConfig};
+#[cfg(feature = "cube")]
+pub use device_network::DeviceNetwork;
 pub use model::ConvStack3d;
 pub use movement::FaceMax;
 pub use network::{BurnNetwork, FallbackNetwork, MakeNetwork, Network};
 pub use segment::{Counters, FloodEvent, Origin, Segmentation, segment_all};
 pub use weights::{Layer, Weights};
+
+use crate::device::ComputeDevice;
+use crate::error::Result;
+use crate::precision::Precision;
+
+/// The network on a device: by fused kernels of our own on devices of CubeCL, else by burn, which
+/// computes in f32 whatever the precision.
+///
+/// # Errors
+/// [`Error::DeviceFailed`](crate::Error::DeviceFailed) if the device has no room for it.
+pub fn network_on(
+    weights: &Weights,
+    config: &ModelConfig,
+    device: &ComputeDevice,
+    precision: Precision,
+) -> Result<Box<dyn Network>> {
+    #[cfg(feature = "cube")]
+    if device.client().is_some() {
+        return Ok(Box::new(DeviceNetwork::new(weights, config, device, precision)?));
+    }
+    let _ = precision;
+    Ok(Box::new(BurnNetwork::new(weights, config, device)?))
+}

@@ -3,4 +3,5 @@
 //! Rule: a kernel and its launch know a [`cubecl::client::Client`] and buffers, but neither burn nor
 //! any one runtime. What a kernel is for, and which inputs go to it, is decided in [`crate::ops`].
 
+pub(crate) mod conv3d;
 pub(crate) mod project;

@@ -9,7 +9,9 @@ pub mod ffn;
 mod kernels;
 pub mod metrics;
 pub mod ops;
+mod precision;
 mod simd;
 
 pub use device::{ComputeDevice, DeviceSpec};
 pub use error::{Error, Result};
+pub use precision::Precision;

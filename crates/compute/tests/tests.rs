@@ -4,6 +4,9 @@
 
 #[path = "tests/checkpoint.rs"]
 mod checkpoint;
+#[cfg(feature = "cube")]
+#[path = "tests/device_network.rs"]
+mod device_network;
 #[path = "tests/downsample.rs"]
 mod downsample;
 #[path = "tests/golden.rs"]

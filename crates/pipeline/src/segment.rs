@@ -7,7 +7,7 @@ use std::time::Instant;
 use exavox_compute::ffn::{
     self, BurnNetwork, Canvas, Counters, FallbackNetwork, FloodEvent, Network, Origin, Weights,
 };
-use exavox_compute::{ComputeDevice, Error as ComputeError};
+use exavox_compute::{ComputeDevice, Error as ComputeError, Precision};
 use exavox_io::volume::WriteMode;
 use exavox_io::{BoundingBox, DataType, Metadata, Volume, VolumeWriter, Voxels, WriteOptions};
 use serde::Serialize;
@@ -235,10 +235,8 @@ fn network<'a>(
         return Ok(on_cpu()?);
     }
     let warn = move |message: &str| observer.notify(&Event::Warning(message));
-    match BurnNetwork::new(weights, &settings.model, &run.device) {
-        Ok(first) => {
-            Ok(Box::new(FallbackNetwork::new(Box::new(first), Some(Box::new(on_cpu)), warn)))
-        }
+    match ffn::network_on(weights, &settings.model, &run.device, Precision::Exact) {
+        Ok(first) => Ok(Box::new(FallbackNetwork::new(first, Some(Box::new(on_cpu)), warn))),
         Err(error) => {
             warn(&format!("{error}; the run goes on on the CPU"));
             Ok(on_cpu()?)

@@ -65,7 +65,12 @@ fn relu(values: &[f64]) -> Vec<f64> {
 }
 
 /// The network as it is defined.
-fn reference(weights: &Weights, shape: [usize; 3], image: &[f32], seed: &[f32]) -> Vec<f64> {
+pub(crate) fn reference(
+    weights: &Weights,
+    shape: [usize; 3],
+    image: &[f32],
+    seed: &[f32],
+) -> Vec<f64> {
     let input: Vec<f64> =
         image.iter().zip(seed).flat_map(|(i, s)| [f64::from(*i), f64::from(*s)]).collect();
     let first = relu(&convolve(&input, shape, &weights.first.0));
