@@ -1,5 +1,6 @@
 //! Readers for values of flags that several commands share.
 
+use exavox_compute::Precision;
 use std::ops::Range;
 
 use exavox_io::volume::{Codec, Encoding, OmeVersion};
@@ -97,6 +98,15 @@ fn triple<T: std::str::FromStr>(text: &str) -> Result<[T; 3], String> {
         .map(|v| v.trim().parse().map_err(|_| wrong()))
         .collect::<Result<_, String>>()?;
     values.try_into().map_err(|_| wrong())
+}
+
+/// `exact` or `fast`.
+pub(crate) fn precision(text: &str) -> Result<Precision, String> {
+    match text {
+        "exact" => Ok(Precision::Exact),
+        "fast" => Ok(Precision::Fast),
+        _ => Err("expected exact or fast".to_owned()),
+    }
 }
 
 #[cfg(test)]

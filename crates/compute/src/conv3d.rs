@@ -11,6 +11,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::precision::Precision;
+
 #[cfg(feature = "flex")]
 mod flex;
 #[cfg(feature = "flex")]
@@ -45,6 +47,7 @@ pub struct Relu {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Operation {
     shape: Conv3dShape,
+    precision: Precision,
     relu: Relu,
 }
 
@@ -54,23 +57,31 @@ pub(crate) struct Operation {
 #[derive(Debug, Clone)]
 pub struct Conv3d {
     shape: Conv3dShape,
+    precision: Precision,
     packed: Tensor<1>,
     bias: Tensor<1>,
 }
 
 impl Conv3d {
     /// Puts weights on a device. `weights`: `[kz, ky, kx, inputs, outputs]` in C order; `bias`:
-    /// `[outputs]`. On the CPU packed weights of a 3x3x3 kernel take about 27 times their size.
+    /// `[outputs]`. Backends without fast products compute in f32. On the CPU packed weights of a 3x3x3 kernel take about 27 times their size.
     ///
     /// # Panics
     /// If the lengths do not fit the shape.
-    pub fn new(shape: Conv3dShape, weights: &[f32], bias: &[f32], device: &Device) -> Self {
+    pub fn new(
+        shape: Conv3dShape,
+        precision: Precision,
+        weights: &[f32],
+        bias: &[f32],
+        device: &Device,
+    ) -> Self {
         let [kz, ky, kx] = shape.kernel_zyx;
         let data = TensorData::new(weights.to_vec(), [kz, ky, kx, shape.inputs, shape.outputs]);
         let weights = Tensor::<5>::from_data(data, device).into_dispatch();
-        let packed = Tensor::from_dispatch(<Dispatch as Conv3dOps>::conv3d_pack(weights, shape));
+        let packed = <Dispatch as Conv3dOps>::conv3d_pack(weights, shape, precision);
+        let packed = Tensor::from_dispatch(packed);
         let bias = Tensor::from_data(TensorData::new(bias.to_vec(), [shape.outputs]), device);
-        Self { shape, packed, bias }
+        Self { shape, precision, packed, bias }
     }
 
     /// `relu(conv(relu(x)) + bias + residual)`, each ReLU and the residual if asked for.
@@ -86,7 +97,7 @@ impl Conv3d {
         assert_eq!(found, [z, y, width, shape.inputs], "input of the convolution");
         let (packed, bias) =
             (self.packed.clone().into_dispatch(), self.bias.clone().into_dispatch());
-        let operation = Operation { shape, relu };
+        let operation = Operation { shape, precision: self.precision, relu };
         let Some(residual) = residual else {
             let x = x.into_dispatch();
             return Tensor::from_dispatch(<Dispatch as Conv3dOps>::conv3d(
@@ -104,7 +115,11 @@ impl Conv3d {
 #[backend_extension(Flex: cfg(feature = "flex"), Cube: cfg(feature = "cube"))]
 trait Conv3dOps: Backend {
     /// Weights `[kz, ky, kx, inputs, outputs]` in the device's own form, as one line.
-    fn conv3d_pack(weights: FloatTensor<Self>, shape: Conv3dShape) -> FloatTensor<Self> {
+    fn conv3d_pack(
+        weights: FloatTensor<Self>,
+        shape: Conv3dShape,
+        _precision: Precision,
+    ) -> FloatTensor<Self> {
         portable::pack::<Self>(weights, shape)
     }
 

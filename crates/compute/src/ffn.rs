@@ -38,8 +38,8 @@ use crate::device::ComputeDevice;
 use crate::error::Result;
 use crate::precision::Precision;
 
-/// The network on a device: by fused kernels of our own on devices of CubeCL, else by burn, which
-/// computes in f32 whatever the precision.
+/// The network on a device: by fused kernels of our own on devices of CubeCL, else through burn and
+/// [`crate::conv3d`].
 ///
 /// # Errors
 /// [`Error::DeviceFailed`](crate::Error::DeviceFailed) if the device has no room for it.
@@ -53,6 +53,5 @@ pub fn network_on(
     if device.client().is_some() {
         return Ok(Box::new(DeviceNetwork::new(weights, config, device, precision)?));
     }
-    let _ = precision;
-    Ok(Box::new(BurnNetwork::new(weights, config, device)?))
+    Ok(Box::new(BurnNetwork::with_precision(weights, config, device, precision)?))
 }

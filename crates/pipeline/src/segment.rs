@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use exavox_compute::ffn::{
-    self, BurnNetwork, Canvas, Counters, FallbackNetwork, FloodEvent, Network, Origin, Weights,
+    self, Canvas, Counters, FallbackNetwork, FloodEvent, Network, Origin, Weights,
 };
-use exavox_compute::{ComputeDevice, Error as ComputeError, Precision};
+use exavox_compute::{ComputeDevice, Error as ComputeError};
 use exavox_io::volume::WriteMode;
 use exavox_io::{BoundingBox, DataType, Metadata, Volume, VolumeWriter, Voxels, WriteOptions};
 use serde::Serialize;
@@ -229,13 +229,14 @@ fn network<'a>(
     observer: &'a dyn Observer,
 ) -> Result<Box<dyn Network + 'a>> {
     let on_cpu = move || -> Result<Box<dyn Network + 'a>, ComputeError> {
-        Ok(Box::new(BurnNetwork::new(weights, &settings.model, &ComputeDevice::cpu()?)?))
+        let cpu = ComputeDevice::cpu()?;
+        Ok(ffn::network_on(weights, &settings.model, &cpu, settings.precision)?)
     };
     if run.device.is_cpu() {
         return Ok(on_cpu()?);
     }
     let warn = move |message: &str| observer.notify(&Event::Warning(message));
-    match ffn::network_on(weights, &settings.model, &run.device, Precision::Exact) {
+    match ffn::network_on(weights, &settings.model, &run.device, settings.precision) {
         Ok(first) => Ok(Box::new(FallbackNetwork::new(first, Some(Box::new(on_cpu)), warn))),
         Err(error) => {
             warn(&format!("{error}; the run goes on on the CPU"));

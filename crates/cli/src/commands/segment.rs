@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::bail;
+use exavox_compute::Precision;
 use exavox_io::volume::WriteMode;
 use exavox_io::{BoundingBox, OpenOptions, Volume};
 use exavox_pipeline::segment::{
@@ -67,6 +68,10 @@ struct Flags {
     /// How far the field of view moves in one go.
     #[arg(long, value_name = "Z,Y,X", value_parser = values::sizes_zyx)]
     deltas: Option<[usize; 3]>,
+    /// How exactly the network is computed. fast: products of 16-bit numbers where the device is
+    /// quicker with them; labels then differ a little from those of google/ffn.
+    #[arg(long, value_name = "exact|fast", value_parser = values::precision)]
+    precision: Option<Precision>,
     /// Subtracted from the image.
     #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
     image_mean: Option<f32>,
@@ -152,6 +157,7 @@ impl Flags {
         set(&mut settings.channel, self.channel);
         set(&mut settings.model.fov_zyx, self.fov);
         set(&mut settings.model.deltas_zyx, self.deltas);
+        set(&mut settings.precision, self.precision);
         set(&mut inference.image_mean, self.image_mean);
         set(&mut inference.image_stddev, self.image_stddev);
         set(&mut inference.init_activation, self.init_activation);

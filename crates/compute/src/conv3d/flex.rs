@@ -11,15 +11,16 @@ use burn::tensor::{DType, Shape, TensorData};
 
 use super::winograd::{self, Around, PackedWeights, Plan, Sizes};
 use super::{Conv3dOps, Conv3dShape, Operation, pointwise, portable};
+use crate::precision::Precision;
 use crate::simd::lanes::Isa;
 
 type Float = FloatTensor<Flex>;
 
 impl Conv3dOps for Flex {
-    fn conv3d_pack(weights: Float, shape: Conv3dShape) -> Float {
+    fn conv3d_pack(weights: Float, shape: Conv3dShape, precision: Precision) -> Float {
         let weights = contiguous(weights);
         let packed = weights.as_slice().and_then(|weights| match shape.kernel_zyx {
-            [3, 3, 3] => Some(plan(shape).pack(weights)),
+            [3, 3, 3] => Some(plan(shape, precision).pack(weights)),
             [1, 1, 1] => Some(pointwise::pack(weights, shape.inputs, shape.outputs)),
             _ => None,
         });
@@ -75,7 +76,7 @@ fn convolve(
 }
 
 fn run(
-    Operation { shape, relu }: Operation,
+    Operation { shape, precision, relu }: Operation,
     accumulate: bool,
     input: &[f32],
     packed: &[f32],
@@ -87,14 +88,14 @@ fn run(
         [1, 1, 1] => pointwise::convolve(shape.inputs, input, packed, bias, around, output),
         _ => {
             let weights = PackedWeights::new(packed);
-            winograd::convolve(&plan(shape), input, &weights, bias, around, output);
+            winograd::convolve(&plan(shape, precision), input, &weights, bias, around, output);
         }
     }
 }
 
-fn plan(shape: Conv3dShape) -> Plan {
+fn plan(shape: Conv3dShape, precision: Precision) -> Plan {
     let Conv3dShape { volume_zyx: volume, inputs, outputs, .. } = shape;
-    Plan::new(Sizes { volume, inputs, outputs }, Isa::best())
+    Plan::new(Sizes { volume, inputs, outputs }, precision, Isa::best())
 }
 
 /// Not `to_contiguous` alone: its copy of a handle would keep the tensor shared.

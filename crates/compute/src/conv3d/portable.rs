@@ -18,7 +18,7 @@ pub(super) fn convolve<B: Backend>(
     packed: FloatTensor<B>,
     bias: FloatTensor<B>,
     residual: Option<FloatTensor<B>>,
-    Operation { shape, relu }: Operation,
+    Operation { shape, relu, .. }: Operation,
 ) -> FloatTensor<B> {
     let [kz, ky, kx] = shape.kernel_zyx;
     let weights = Shape::new([kz, ky, kx, shape.inputs, shape.outputs]);

@@ -127,7 +127,8 @@ impl Isa {
         special.into_iter().flatten().chain([Kind::Portable(portable::Portable)]).map(Self)
     }
 
-    /// For people and tables: `avx512`, `avx2`, `neon`, `portable`.
+    /// `avx512`, `avx2`, `neon` or `portable`.
+    #[cfg(test)]
     pub(crate) fn name(self) -> &'static str {
         match self.0 {
             #[cfg(target_arch = "x86_64")]

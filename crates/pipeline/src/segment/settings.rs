@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use exavox_compute::Precision;
 use exavox_compute::ffn::{InferenceOptions, ModelConfig};
 use exavox_io::BoundingBox;
 use serde::Deserialize;
@@ -27,6 +28,8 @@ pub struct SegmentSettings {
     pub depth: Option<usize>,
     /// Field of view and deltas.
     pub model: ModelConfig,
+    /// How exactly the network is computed.
+    pub precision: Precision,
     /// Normalisation and thresholds.
     pub inference: InferenceOptions,
     /// Where objects start.
@@ -44,6 +47,7 @@ impl SegmentSettings {
             checkpoint: checkpoint.into(),
             depth: None,
             model: ModelConfig::default(),
+            precision: Precision::Exact,
             inference: InferenceOptions::default(),
             seeds: Seeds::default(),
             channel: 0,
@@ -87,6 +91,23 @@ struct Model {
     depth: Option<usize>,
     fov_zyx: Option<[usize; 3]>,
     deltas_zyx: Option<[usize; 3]>,
+    precision: Option<FilePrecision>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum FilePrecision {
+    Exact,
+    Fast,
+}
+
+impl From<FilePrecision> for Precision {
+    fn from(value: FilePrecision) -> Self {
+        match value {
+            FilePrecision::Exact => Self::Exact,
+            FilePrecision::Fast => Self::Fast,
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -117,6 +138,7 @@ impl File {
             settings.checkpoint = directory.join(checkpoint);
         }
         settings.depth = model.depth;
+        set(&mut settings.precision, model.precision.map(Precision::from));
         set(&mut settings.model.fov_zyx, model.fov_zyx);
         set(&mut settings.model.deltas_zyx, model.deltas_zyx);
         let options = &mut settings.inference;

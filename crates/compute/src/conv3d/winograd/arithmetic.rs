@@ -8,17 +8,6 @@
 
 use crate::simd::lanes::{HalfLine, Integers, LANES, Lanes, Simd, vectors};
 
-/// How precisely a convolution is computed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Precision {
-    /// f32 throughout.
-    #[default]
-    Exact,
-    /// Products of 16-bit integers on the CPU where it has fast ones (AVX-512 VNNI), else as `Exact`.
-    /// Largest error of a logit with the published network about 0.01.
-    Fast,
-}
-
 /// Points of a tile in x.
 pub(super) const POINTS: usize = 5;
 

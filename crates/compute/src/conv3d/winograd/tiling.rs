@@ -46,8 +46,9 @@ pub(super) struct Tiling {
 }
 
 impl Tiling {
-    pub(super) fn new([nz, ny, nx]: [usize; 3]) -> Self {
-        Self { z: cut(nz), y: cut(ny), x: nx.div_ceil(Tile::F3.outputs()) }
+    /// With tiles up to `largest`: larger ones save products and cost digits.
+    pub(super) fn new([nz, ny, nx]: [usize; 3], largest: Tile) -> Self {
+        Self { z: cut(nz, largest), y: cut(ny, largest), x: nx.div_ceil(Tile::F3.outputs()) }
     }
 
     /// The kinds of tile that there are, each once.
@@ -74,10 +75,11 @@ impl Kind {
 }
 
 /// The tiles with the fewest products that cover an axis: F(5, 3) first, then F(3, 3).
-fn cut(length: usize) -> Vec<Placed> {
+fn cut(length: usize, largest: Tile) -> Vec<Placed> {
     let small = |fives: usize| length.saturating_sub(5 * fives).div_ceil(3);
     let products = |fives: &usize| 7 * fives + 5 * small(*fives);
-    let fives = (0..=length.div_ceil(5)).min_by_key(products).unwrap_or(0);
+    let most = if largest == Tile::F5 { length.div_ceil(5) } else { 0 };
+    let fives = (0..=most).min_by_key(products).unwrap_or(0);
     let tiles = std::iter::repeat_n(Tile::F5, fives);
     let tiles = tiles.chain(std::iter::repeat_n(Tile::F3, small(fives)));
     let mut start = 0;
@@ -96,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_field_of_view_of_33_is_six_fives_and_a_three() {
-        let tiles = cut(33);
+        let tiles = cut(33, Tile::F5);
         assert_eq!(tiles.len(), 7);
         assert!(tiles[..6].iter().all(|t| t.tile == Tile::F5));
         assert_eq!(tiles[6], Placed { tile: Tile::F3, start: 30 });
@@ -104,8 +106,8 @@ mod tests {
 
     #[test]
     fn tiles_cover_every_length_without_a_tile_too_many() {
-        for length in 0..200 {
-            let tiles = cut(length);
+        for (length, largest) in (0..200).flat_map(|l| [(l, Tile::F3), (l, Tile::F5)]) {
+            let tiles = cut(length, largest);
             let end = tiles.last().map_or(0, |t| t.start + t.tile.outputs());
             assert!((length..length + 5).contains(&end), "{length}: {tiles:?}");
             assert!(tiles.iter().all(|t| t.start < length));

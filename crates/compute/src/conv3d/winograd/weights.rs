@@ -1,8 +1,8 @@
 //! Weights at the points of the tiles, in the order in which products read them.
 
-use super::arithmetic::Precision;
 use super::tiling::{Kind, Tile};
 use super::{Plan, transform};
+use crate::precision::Precision;
 use crate::simd::lanes::LANES;
 
 /// Weights that [`Plan::pack`] has made, as the backend's tensor holds them.
