@@ -4,8 +4,12 @@
 
 #[path = "tests/checkpoint.rs"]
 mod checkpoint;
+#[path = "tests/connected_components.rs"]
+mod connected_components;
 #[path = "tests/downsample.rs"]
 mod downsample;
+#[path = "tests/flood_fill.rs"]
+mod flood_fill;
 #[path = "tests/golden.rs"]
 mod golden;
 #[path = "tests/metrics.rs"]
