@@ -5,6 +5,7 @@ pub mod connectivity;
 pub mod distance_transform;
 pub mod downsample;
 pub mod flood_fill;
+pub mod labels;
 pub mod projection;
 mod runs;
 pub mod value_range;

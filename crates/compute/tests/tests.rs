@@ -12,6 +12,8 @@ mod downsample;
 mod flood_fill;
 #[path = "tests/golden.rs"]
 mod golden;
+#[path = "tests/labels.rs"]
+mod labels;
 #[path = "tests/metrics.rs"]
 mod metrics;
 #[path = "tests/network.rs"]
