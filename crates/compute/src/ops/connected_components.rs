@@ -170,6 +170,20 @@ pub fn label_dtype(shape: [u64; 3]) -> DataType {
     if u32::try_from(voxels).is_ok() { DataType::U32 } else { DataType::U64 }
 }
 
+/// Bytes that are held at most while a block is labelled: the block, its labels, and the bits of its
+/// rows. Saturates at `u64::MAX`.
+pub fn bytes_needed(dtype: DataType, shape: [u64; 3]) -> u64 {
+    let voxels = shape.into_iter().fold(1, u64::saturating_mul);
+    let values = (dtype.size() + label_dtype(shape).size()) as u64;
+    voxels.saturating_mul(values).saturating_add(row_bytes(shape))
+}
+
+/// Bytes of the bits and ranks of a block's rows; saturates at `u64::MAX`.
+pub(super) fn row_bytes(shape: [u64; 3]) -> u64 {
+    let [z, y, x] = shape;
+    z.saturating_mul(y.saturating_add(1)).saturating_mul(x / 64 + 1).saturating_mul(20)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use exavox_io::{Element, Voxels, match_dtype};
+use exavox_io::{DataType, Element, Voxels, match_dtype};
 use rayon::prelude::*;
 
-use super::connected_components::slabs_wanted;
+use super::connected_components::{row_bytes, slabs_wanted};
 use super::runs::build::{MaskRuns, RowBits, Test};
 use super::runs::forest::Id;
 use super::runs::isa::Level;
@@ -90,6 +90,16 @@ pub fn flood_fill(
     } else {
         found.flood::<u64>(seeds, options)
     }
+}
+
+/// Bytes that are held at most while a block is flooded: the block, one byte for each voxel, the bits of
+/// its rows, and as many runs as there can be. Saturates at `u64::MAX`.
+pub fn bytes_needed(dtype: DataType, shape: [u64; 3]) -> u64 {
+    let [z, y, x] = shape;
+    let voxels = shape.into_iter().fold(1, u64::saturating_mul);
+    let values = voxels.saturating_mul(dtype.size() as u64 + 1);
+    let runs = z.saturating_mul(y).saturating_mul(x.div_ceil(2)).saturating_mul(4);
+    values.saturating_add(row_bytes(shape)).saturating_add(runs)
 }
 
 fn check_seeds(seeds: &[Seed], shape: [usize; 3]) -> Result<()> {
