@@ -169,25 +169,16 @@ fn seeds_in(part: &Part<'_>, seeds: &[FloodSeed]) -> Result<Vec<Seed>> {
 /// [`Error::Settings`] with file and line.
 pub fn seeds_from_csv(path: &Path) -> Result<Vec<FloodSeed>> {
     let text = std::fs::read_to_string(path).map_err(exavox_io::Error::at(path))?;
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .from_reader(text.as_bytes());
+    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     let mut seeds = Vec::new();
-    for (n, record) in reader.records().enumerate() {
-        let line =
-            record.as_ref().ok().and_then(|r| r.position()).map_or(n as u64 + 1, |p| p.line());
-        let place = || format!("{}:{line}", path.display());
-        let record = record.map_err(|e| Error::settings(place(), e.to_string()))?;
-        let heading = n == 0 && record.get(0).is_some_and(|v| v.parse::<f64>().is_err());
-        if heading {
-            continue;
+    for (n, (number, line)) in lines.enumerate() {
+        let fields: Vec<&str> = line.split(',').map(|v| v.trim().trim_matches('"')).collect();
+        let heading = n == 0 && fields[0].parse::<f64>().is_err();
+        if !heading {
+            let place = || format!("{}:{number}", path.display());
+            let message = || format!("expected z,y,x or z,y,x,label, found '{line}'");
+            seeds.push(seed_of(&fields).ok_or_else(|| Error::settings(place(), message()))?);
         }
-        seeds.push(seed_of(&record).ok_or_else(|| {
-            let found = record.iter().collect::<Vec<_>>().join(",");
-            Error::settings(place(), format!("expected z,y,x or z,y,x,label, found '{found}'"))
-        })?);
     }
     if seeds.is_empty() {
         return Err(Error::settings(path.display().to_string(), "no seeds in this file"));
@@ -195,12 +186,12 @@ pub fn seeds_from_csv(path: &Path) -> Result<Vec<FloodSeed>> {
     Ok(seeds)
 }
 
-fn seed_of(record: &csv::StringRecord) -> Option<FloodSeed> {
-    let position = |n: usize| record.get(n)?.parse().ok();
-    let position_zyx = [position(0)?, position(1)?, position(2)?];
-    let label = match record.get(3) {
-        Some(label) => label.parse().ok().filter(|label| *label > 0)?,
-        None => 1,
+fn seed_of(fields: &[&str]) -> Option<FloodSeed> {
+    let (position, label) = match fields {
+        [z, y, x] => ([z, y, x], 1),
+        [z, y, x, label] => ([z, y, x], label.parse().ok().filter(|label| *label > 0)?),
+        _ => return None,
     };
-    (record.len() <= 4).then_some(FloodSeed { position_zyx, label })
+    let [z, y, x] = position.map(|v| v.parse().ok());
+    Some(FloodSeed { position_zyx: [z?, y?, x?], label })
 }

@@ -1,14 +1,14 @@
 //! From runs with labels to voxels with labels.
 
 use super::super::runs::forest::Id;
-use super::super::runs::isa::{Isa, Level, Work, dispatch, paint_plain};
+use super::super::runs::isa::{Isa, Level, NEAR, Work, dispatch, paint_plain};
 use super::super::runs::layout::Layout;
 use super::super::runs::slab::Slab;
 
 /// Labels that can be painted.
 pub(super) trait Paint: Id {
     /// Paints 64 voxels: those of `mask` with the labels of their runs, the others with 0. `labels` begins
-    /// with the label of the run that goes on from the word before, and holds at least 65 values.
+    /// with the label of the run that goes on from the word before, and holds at least [`NEAR`] values.
     fn paint<I: Isa>(isa: I, mask: u64, starts: u64, labels: &[Self], out: &mut [Self; 64]);
 }
 
@@ -45,15 +45,13 @@ impl<T: Paint> Work for Painting<'_, T> {
     fn run<I: Isa>(self, isa: I) {
         let Self { layout, slab, out } = self;
         let offset = layout.voxels_before(slab.rows.start);
-        let mut labels: Vec<T> = Vec::new();
+        // The first stands for no run; what lies behind those of a row is looked at, but not painted.
+        let mut labels = vec![T::default(); layout.length + 1 + NEAR];
         let mut end = slab.runs;
         for row in slab.rows.clone().rev().filter(|row| !layout.is_empty_row(*row)) {
             let words = slab.row(layout, row);
             let first = words.runs_before();
-            labels.clear();
-            labels.push(T::default());
-            labels.extend_from_slice(&out[first..end]);
-            labels.resize(labels.len() + 64, T::default());
+            labels[1..=end - first].copy_from_slice(&out[first..end]);
             end = first;
             let begin = layout.voxels_before(row) - offset;
             let row = &mut out[begin..begin + layout.length];

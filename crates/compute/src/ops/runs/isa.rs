@@ -3,13 +3,16 @@
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+/// Labels that painting 64 voxels may look at: one for each, the one before, and some more at the end.
+pub(in crate::ops) const NEAR: usize = 80;
+
 /// Steps that differ between instruction sets.
 pub(in crate::ops) trait Isa: Copy + Send + Sync {
     /// 64 flags of 0 or 1 as bits, the first lowest.
     fn pack(self, flags: &[u8; 64]) -> u64;
 
     /// Gives 64 voxels the labels of their runs, and 0 to those outside of `mask`. `labels` begins with
-    /// the label of the run that goes on from the word before, and holds at least 65 values.
+    /// the label of the run that goes on from the word before, and holds at least [`NEAR`] values.
     fn paint(self, mask: u64, starts: u64, labels: &[u32], out: &mut [u32; 64]);
 
     /// Gives 64 voxels a value where a bit is set, 0 elsewhere.
@@ -91,19 +94,38 @@ impl Isa for Portable {
     }
 }
 
-/// Paints voxel by voxel.
+/// For eight voxels with runs that begin where bits are set: how many begin up to each voxel.
+const RANKS: [[u8; 8]; 256] = {
+    let mut ranks = [[0; 8]; 256];
+    let mut starts = 0;
+    while starts < 256 {
+        let mut bit = 0;
+        while bit < 8 {
+            ranks[starts][bit] = (starts as u8 & (u8::MAX >> (7 - bit))).count_ones() as u8;
+            bit += 1;
+        }
+        starts += 1;
+    }
+    ranks
+};
+
+/// Paints eight voxels at a time, see [`Isa::paint`].
 #[inline(always)]
 pub(in crate::ops) fn paint_plain<T: Copy + Default>(
     mask: u64,
     starts: u64,
-    labels: &[T],
+    mut labels: &[T],
     out: &mut [T; 64],
 ) {
-    let mut run = 0;
-    for (bit, out) in out.iter_mut().enumerate() {
-        run += (starts >> bit & 1) as usize;
-        let label = labels[run];
-        *out = if mask >> bit & 1 == 1 { label } else { T::default() };
+    let bytes = mask.to_le_bytes().into_iter().zip(starts.to_le_bytes());
+    for ((mask, starts), out) in bytes.zip(out.as_chunks_mut::<8>().0) {
+        let near = &labels[..16];
+        let ranks = RANKS[usize::from(starts)];
+        for (bit, out) in out.iter_mut().enumerate() {
+            let label = near[usize::from(ranks[bit]) & 15];
+            *out = if mask >> bit & 1 == 1 { label } else { T::default() };
+        }
+        labels = &labels[starts.count_ones() as usize..];
     }
 }
 

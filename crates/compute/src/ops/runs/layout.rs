@@ -37,11 +37,6 @@ impl Layout {
         self.rows + 1
     }
 
-    /// Words of a plane with its empty row.
-    pub(super) fn plane_words(&self) -> usize {
-        self.padded_rows() * self.words
-    }
-
     /// The number of voxels before a row, counted with the empty ones.
     pub(in crate::ops) fn voxels_before(&self, row: usize) -> usize {
         let (plane, row) = (row / self.padded_rows(), row % self.padded_rows());
