@@ -4,13 +4,19 @@
 
 #[path = "tests/checkpoint.rs"]
 mod checkpoint;
+#[path = "tests/connected_components.rs"]
+mod connected_components;
 #[cfg(feature = "cube")]
 #[path = "tests/device_network.rs"]
 mod device_network;
 #[path = "tests/downsample.rs"]
 mod downsample;
+#[path = "tests/flood_fill.rs"]
+mod flood_fill;
 #[path = "tests/golden.rs"]
 mod golden;
+#[path = "tests/labels.rs"]
+mod labels;
 #[path = "tests/metrics.rs"]
 mod metrics;
 #[path = "tests/network.rs"]
