@@ -7,6 +7,9 @@ pub(crate) const THREADS: &str = "EXAVOX_THREADS";
 /// Value of `--memory`.
 pub(crate) const MEMORY: &str = "EXAVOX_MEMORY";
 
+/// The widest vector instructions that may be used.
+pub(crate) const VECTORS: &str = "EXAVOX_VECTORS";
+
 /// For the end of `exavox --help`.
 pub(crate) const HELP: &str = "\
 Environment (a flag goes before its variable):
@@ -14,6 +17,7 @@ Environment (a flag goes before its variable):
   EXAVOX_THREADS  value of --threads
   EXAVOX_MEMORY   value of --memory
   EXAVOX_NO_MMAP  read files instead of mapping them into memory, whatever the value
+  EXAVOX_VECTORS  widest vector instructions to use: avx512, avx2 (or NEON) or portable
   NO_COLOR        no colours in help and errors
 
 A volume is named by its path: v.zarr, v.zarr/0, v.h5:raw, v.npy, v.raw:uint8:z,y,x, stack.tif,

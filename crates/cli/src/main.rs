@@ -19,6 +19,7 @@ mod values;
 use std::process::ExitCode;
 
 use clap::Parser;
+use exavox_compute::Instructions;
 
 use args::Cli;
 use context::Context;
@@ -33,6 +34,24 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli, printer: Printer) -> anyhow::Result<ExitStatus> {
+    limit_instructions()?;
     let context = Context::new(&cli.global, printer, cli.command.default_threads())?;
     commands::run(cli.command, &context)
+}
+
+/// Takes the limit from the environment; wrong values are refused, not ignored.
+fn limit_instructions() -> anyhow::Result<()> {
+    let Some(value) = std::env::var_os(env_vars::VECTORS) else { return Ok(()) };
+    let most = match value.to_str() {
+        Some("avx512") => Instructions::Avx512,
+        Some("avx2") => Instructions::Avx2,
+        Some("portable") => Instructions::Portable,
+        _ => anyhow::bail!(
+            "{}: expected avx512, avx2 or portable, found {}",
+            env_vars::VECTORS,
+            value.display()
+        ),
+    };
+    exavox_compute::limit_instructions(most);
+    Ok(())
 }

@@ -15,3 +15,4 @@ mod simd;
 pub use device::{ComputeDevice, DeviceSpec};
 pub use error::{Error, Result};
 pub use precision::Precision;
+pub use simd::{Instructions, limit_instructions};

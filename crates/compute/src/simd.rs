@@ -6,6 +6,12 @@
 
 pub(crate) mod aligned;
 pub(crate) mod lanes;
+mod limit;
+
+pub(crate) use limit::allows;
+#[cfg(test)]
+pub(crate) use limit::on_each;
+pub use limit::{Instructions, limit_instructions};
 
 /// A computation to be compiled for each instruction set. Implementations mark `run`, and what it
 /// calls in its inner loops, `#[inline(always)]`: only inlined code takes over the instruction set.
@@ -23,11 +29,12 @@ pub(crate) trait Vectorised {
 pub(crate) fn dispatch<W: Vectorised>(work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
     {
-        if has_avx512() {
+        if allows(Instructions::Avx512) && has_avx512() {
             // SAFETY: the features that `avx512` enables were found on this CPU.
             return unsafe { avx512(work) };
         }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2") {
+        let avx2_found = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2");
+        if allows(Instructions::Avx2) && avx2_found {
             // SAFETY: the features that `avx2` enables were found on this CPU.
             return unsafe { avx2(work) };
         }

@@ -25,6 +25,8 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// Rows and vectors of a matrix product's tile whose sums fit the registers, with at least 16
     /// columns.
     const TILE: [usize; 2];
+    /// Vectors that fit into the registers, with some left over.
+    const REGISTERS: usize;
 
     /// All lanes `value`.
     fn splat(self, value: f32) -> Self::Vector;
@@ -38,8 +40,22 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// a b + c, in one rounding where the instruction set has it.
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// The smaller; `b` where `a` is NaN.
+    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The larger; `b` where `a` is NaN.
     fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// Where a < b, `then`; elsewhere `otherwise`.
+    fn select_less(
+        self,
+        a: Self::Vector,
+        b: Self::Vector,
+        then: Self::Vector,
+        otherwise: Self::Vector,
+    ) -> Self::Vector;
+    /// Whether a lane is larger than `bound`.
+    fn any_above(self, a: Self::Vector, bound: f32) -> bool;
+    /// Rows become columns.
+    fn transpose(self, rows: &mut [Self::Vector; LANES]);
     /// Says that the line at this address will be read at once.
     fn prefetch(self, line: &Lanes);
 }
@@ -218,6 +234,47 @@ mod tests {
         for isa in Isa::all() {
             let found = with_lanes(isa, Polynomial(&nan, &nan));
             assert_eq!(found, [-2.0; LANES], "{}", isa.name());
+        }
+    }
+
+    struct Choices<'a>(&'a [Lanes; LANES], &'a Lanes);
+
+    impl WithLanes for Choices<'_> {
+        type Output = ([Lanes; LANES], Lanes, [bool; 2]);
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            let (a, b) = (simd.load(&self.0[3]), simd.load(self.1));
+            let mut rows = [a; LANES];
+            for r in 0..LANES {
+                rows[r] = simd.load(&self.0[r]);
+            }
+            simd.transpose(&mut rows);
+            let mut columns = [[0.0; LANES]; LANES];
+            for r in 0..LANES {
+                simd.store(rows[r], &mut columns[r]);
+            }
+            let mut chosen = [0.0; LANES];
+            simd.store(simd.select_less(a, b, simd.min(a, b), simd.splat(7.0)), &mut chosen);
+            (columns, chosen, [simd.any_above(b, 14.5), simd.any_above(b, 15.0)])
+        }
+    }
+
+    #[test]
+    fn rows_become_columns_and_lanes_are_chosen() {
+        let rows: [Lanes; LANES] =
+            std::array::from_fn(|r| std::array::from_fn(|c| (r * LANES + c) as f32 - 56.0));
+        let b: Lanes = std::array::from_fn(|i| (LANES - 1 - i) as f32);
+        for isa in Isa::all() {
+            let (columns, chosen, above) = with_lanes(isa, Choices(&rows, &b));
+            for (r, c) in (0..LANES).flat_map(|r| (0..LANES).map(move |c| (r, c))) {
+                assert_eq!(columns[c][r], rows[r][c], "{}", isa.name());
+            }
+            for i in 0..LANES {
+                let expected = if rows[3][i] < b[i] { rows[3][i] } else { 7.0 };
+                assert_eq!(chosen[i], expected, "{}", isa.name());
+            }
+            assert_eq!(above, [true, false], "{}", isa.name());
         }
     }
 }

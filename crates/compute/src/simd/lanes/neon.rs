@@ -6,7 +6,8 @@
 
 use std::arch::aarch64::*;
 
-use super::{Lanes, Simd};
+use super::{LANES, Lanes, Simd};
+use crate::simd::{Instructions, allows};
 
 /// Proof that the CPU has NEON, as all of 64 bits that Rust knows have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +15,8 @@ pub(super) struct Neon(());
 
 impl Neon {
     pub(super) fn detect() -> Option<Self> {
-        std::arch::is_aarch64_feature_detected!("neon").then_some(Self(()))
+        let found = allows(Instructions::Avx2) && std::arch::is_aarch64_feature_detected!("neon");
+        found.then_some(Self(()))
     }
 }
 
@@ -31,6 +33,7 @@ impl Simd for Neon {
     type Vector = Vector;
     /// 24 sums, 4 quarters of weights, 1 factor: 29 of 32 registers.
     const TILE: [usize; 2] = [6, 1];
+    const REGISTERS: usize = 7;
 
     #[inline(always)]
     fn splat(self, value: f32) -> Vector {
@@ -71,9 +74,49 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn min(self, a: Vector, b: Vector) -> Vector {
+        // SAFETY: see above. `vminnmq` prefers the number where one of the two is NaN.
+        each(|i| unsafe { vminnmq_f32(a[i], b[i]) })
+    }
+
+    #[inline(always)]
     fn max(self, a: Vector, b: Vector) -> Vector {
         // SAFETY: see above. `vmaxnmq` prefers the number where one of the two is NaN.
         each(|i| unsafe { vmaxnmq_f32(a[i], b[i]) })
+    }
+
+    #[inline(always)]
+    fn select_less(self, a: Vector, b: Vector, then: Vector, otherwise: Vector) -> Vector {
+        // SAFETY: see above.
+        each(|i| unsafe { vbslq_f32(vcltq_f32(a[i], b[i]), then[i], otherwise[i]) })
+    }
+
+    #[inline(always)]
+    fn any_above(self, a: Vector, bound: f32) -> bool {
+        // SAFETY: see above.
+        unsafe {
+            let bound = vdupq_n_f32(bound);
+            let [p, q, r, s] = a.map(|part| vcgtq_f32(part, bound));
+            vmaxvq_u32(vorrq_u32(vorrq_u32(p, q), vorrq_u32(r, s))) != 0
+        }
+    }
+
+    #[inline(always)]
+    fn transpose(self, rows: &mut [Vector; LANES]) {
+        let blocks = *rows;
+        for (r, c) in (0..4).flat_map(|r| (0..4).map(move |c| (r, c))) {
+            let [a, b, c1, d] = [0, 1, 2, 3].map(|i| blocks[4 * r + i][c]);
+            // SAFETY: see above.
+            unsafe {
+                let (low, high) = (vtrnq_f32(a, b), vtrnq_f32(c1, d));
+                let [p, q] = [low.0, low.1].map(|v| vreinterpretq_f64_f32(v));
+                let [s, t] = [high.0, high.1].map(|v| vreinterpretq_f64_f32(v));
+                rows[4 * c][r] = vreinterpretq_f32_f64(vzip1q_f64(p, s));
+                rows[4 * c + 1][r] = vreinterpretq_f32_f64(vzip1q_f64(q, t));
+                rows[4 * c + 2][r] = vreinterpretq_f32_f64(vzip2q_f64(p, s));
+                rows[4 * c + 3][r] = vreinterpretq_f32_f64(vzip2q_f64(q, t));
+            }
+        }
     }
 
     #[inline(always)]

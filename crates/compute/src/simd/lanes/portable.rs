@@ -18,6 +18,7 @@ impl Simd for Portable {
     type Vector = Lanes;
     /// Eight sums of four lanes leave half of 16 registers.
     const TILE: [usize; 2] = [2, 1];
+    const REGISTERS: usize = 8;
 
     #[inline(always)]
     fn splat(self, value: f32) -> Lanes {
@@ -51,8 +52,32 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn min(self, a: Lanes, b: Lanes) -> Lanes {
+        each(|i| if a[i] < b[i] { a[i] } else { b[i] })
+    }
+
+    #[inline(always)]
     fn max(self, a: Lanes, b: Lanes) -> Lanes {
         each(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+
+    #[inline(always)]
+    fn select_less(self, a: Lanes, b: Lanes, then: Lanes, otherwise: Lanes) -> Lanes {
+        each(|i| if a[i] < b[i] { then[i] } else { otherwise[i] })
+    }
+
+    #[inline(always)]
+    fn any_above(self, a: Lanes, bound: f32) -> bool {
+        a.into_iter().fold(false, |any, lane| any | (lane > bound))
+    }
+
+    #[inline(always)]
+    fn transpose(self, rows: &mut [Lanes; LANES]) {
+        for r in 1..LANES {
+            for c in 0..r {
+                (rows[r][c], rows[c][r]) = (rows[c][r], rows[r][c]);
+            }
+        }
     }
 
     #[inline(always)]

@@ -6,7 +6,10 @@
 
 use std::arch::x86_64::*;
 
-use super::{HalfLine, Integers, Lanes, Simd, WithIntegers, WithLanes};
+use super::{HalfLine, Integers, LANES, Lanes, Simd, WithIntegers, WithLanes};
+use crate::simd::{Instructions, allows};
+
+mod transpose;
 
 /// AVX-512 F, BW, DQ and VL, and with `VNNI` also its products of 16-bit integers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +20,8 @@ pub(super) type Avx512Vnni = Avx512Of<true>;
 
 impl<const VNNI: bool> Avx512Of<VNNI> {
     pub(super) fn detect() -> Option<Self> {
-        let found = is_x86_feature_detected!("avx512f")
+        let found = allows(Instructions::Avx512)
+            && is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
@@ -84,6 +88,7 @@ impl<const VNNI: bool> Simd for Avx512Of<VNNI> {
     type Vector = __m512;
     /// 22 sums, 2 vectors of weights, 1 factor: 25 of 32 registers. 33 voxels are 3 x 11 outputs.
     const TILE: [usize; 2] = [11, 2];
+    const REGISTERS: usize = 28;
 
     #[inline(always)]
     fn splat(self, value: f32) -> __m512 {
@@ -122,6 +127,30 @@ impl<const VNNI: bool> Simd for Avx512Of<VNNI> {
     }
 
     #[inline(always)]
+    fn min(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_min_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn select_less(self, a: __m512, b: __m512, then: __m512, otherwise: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), otherwise, then) }
+    }
+
+    #[inline(always)]
+    fn any_above(self, a: __m512, bound: f32) -> bool {
+        // SAFETY: see above.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, _mm512_set1_ps(bound)) != 0 }
+    }
+
+    #[inline(always)]
+    fn transpose(self, rows: &mut [__m512; LANES]) {
+        // SAFETY: see above.
+        unsafe { transpose::avx512(rows) }
+    }
+
+    #[inline(always)]
     fn max(self, a: __m512, b: __m512) -> __m512 {
         // SAFETY: see above.
         unsafe { _mm512_max_ps(a, b) }
@@ -140,7 +169,9 @@ pub(super) struct Avx2(());
 
 impl Avx2 {
     pub(super) fn detect() -> Option<Self> {
-        let found = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let found = allows(Instructions::Avx2)
+            && is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma");
         found.then_some(Self(()))
     }
 
@@ -159,6 +190,7 @@ impl Simd for Avx2 {
     type Vector = [__m256; 2];
     /// 12 sums, 2 halves of weights, 1 factor: 15 of 16 registers.
     const TILE: [usize; 2] = [6, 1];
+    const REGISTERS: usize = 7;
 
     #[inline(always)]
     fn splat(self, value: f32) -> [__m256; 2] {
@@ -197,6 +229,47 @@ impl Simd for Avx2 {
     fn mul_add(self, a: [__m256; 2], b: [__m256; 2], c: [__m256; 2]) -> [__m256; 2] {
         // SAFETY: see above.
         unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
+    }
+
+    #[inline(always)]
+    fn min(self, a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+        // SAFETY: see above.
+        unsafe { [_mm256_min_ps(a[0], b[0]), _mm256_min_ps(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn select_less(
+        self,
+        a: [__m256; 2],
+        b: [__m256; 2],
+        then: [__m256; 2],
+        otherwise: [__m256; 2],
+    ) -> [__m256; 2] {
+        // SAFETY: see above.
+        unsafe {
+            let (low, high) =
+                (_mm256_cmp_ps::<_CMP_LT_OQ>(a[0], b[0]), _mm256_cmp_ps::<_CMP_LT_OQ>(a[1], b[1]));
+            [
+                _mm256_blendv_ps(otherwise[0], then[0], low),
+                _mm256_blendv_ps(otherwise[1], then[1], high),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn any_above(self, a: [__m256; 2], bound: f32) -> bool {
+        // SAFETY: see above.
+        unsafe {
+            let above =
+                _mm256_cmp_ps::<_CMP_GT_OQ>(_mm256_max_ps(a[0], a[1]), _mm256_set1_ps(bound));
+            _mm256_movemask_ps(above) != 0
+        }
+    }
+
+    #[inline(always)]
+    fn transpose(self, rows: &mut [[__m256; 2]; LANES]) {
+        // SAFETY: see above.
+        unsafe { transpose::avx2(rows) }
     }
 
     #[inline(always)]

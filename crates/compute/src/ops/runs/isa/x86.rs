@@ -12,6 +12,8 @@ use std::arch::x86_64::{
     _mm512_test_epi8_mask,
 };
 
+use crate::simd::{Instructions, allows};
+
 use super::{Isa, PairList, RANKS, Row, Work};
 
 /// A value of it means that this CPU has AVX-512 F, BW, DQ, VL, VBMI2 and VPOPCNTDQ, and the bit instructions.
@@ -24,7 +26,8 @@ pub(super) struct Avx2(());
 
 impl Avx2 {
     pub(super) fn detect() -> Option<Self> {
-        let found = is_x86_feature_detected!("avx2")
+        let found = allows(Instructions::Avx2)
+            && is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("bmi1")
             && is_x86_feature_detected!("bmi2")
             && is_x86_feature_detected!("lzcnt")
@@ -41,7 +44,8 @@ impl Avx2 {
 
 impl Avx512 {
     pub(super) fn detect() -> Option<Self> {
-        let found = Avx2::detect().is_some()
+        let found = allows(Instructions::Avx512)
+            && Avx2::detect().is_some()
             && is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
