@@ -202,7 +202,7 @@ pub(in crate::ops) fn paint_plain<T: Copy + Default>(
 fn spread_plain(bits: u64, value: u8, out: &mut [u8; 64]) {
     const ONES: u64 = 0x0101_0101_0101_0101;
     for (eight, out) in bits.to_le_bytes().into_iter().zip(out.as_chunks_mut::<8>().0) {
-        let own = u64::from(eight) * ONES & 0x8040_2010_0804_0201;
+        let own = (u64::from(eight) * ONES) & 0x8040_2010_0804_0201;
         let flags = (own + 0x7f * ONES) >> 7 & ONES;
         *out = (flags * u64::from(value)).to_le_bytes();
     }
