@@ -6,6 +6,8 @@
 mod checkpoint;
 #[path = "tests/downsample.rs"]
 mod downsample;
+#[path = "tests/focus.rs"]
+mod focus;
 #[path = "tests/golden.rs"]
 mod golden;
 #[path = "tests/metrics.rs"]

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod bench;
 pub mod convert;
 pub mod demo;
 pub mod downsample;

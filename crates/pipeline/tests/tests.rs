@@ -5,6 +5,8 @@
 mod convert;
 #[path = "tests/downsample.rs"]
 mod downsample;
+#[path = "tests/planes.rs"]
+mod planes;
 #[path = "tests/project.rs"]
 mod project;
 #[path = "tests/resume.rs"]

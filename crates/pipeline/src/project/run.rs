@@ -260,7 +260,7 @@ impl Job<'_> {
 }
 
 /// The buffer of a thread, made anew only where its shape changes: at the edges of the volume.
-fn block_of(
+pub(super) fn block_of(
     buffer: &mut Option<Voxels>,
     dtype: DataType,
     shape: [usize; 3],

@@ -3,7 +3,7 @@
 //! Done here: max, min and argmax of 8-, 16- and 32-bit types, and sum and mean of 8- and 16-bit
 //! integers as long as the sums fit into 32 bits. All of it is integer arithmetic, so that results are
 //! equal on every device: floats travel as integers in the same order (`ordered`), because shader
-//! compilers may take it that there is no NaN. The rest (std, median, 64-bit types, sums of floats)
+//! compilers may take it that there is no NaN. The rest (std, variance, median, 64-bit types, sums of floats)
 //! is left to the CPU.
 
 use cubecl::client::Client;
@@ -69,7 +69,7 @@ fn supported(kind: ProjectionKind, dtype: DataType, planes: usize) -> bool {
             // 65 536 values of 16 bits fit; more of 8 bits would, but nobody has such stacks.
             dtype.size() <= 2 && planes <= 1 << 16
         }
-        ProjectionKind::Std | ProjectionKind::Median => false,
+        ProjectionKind::Std | ProjectionKind::Variance | ProjectionKind::Median => false,
     }
 }
 

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 
 use exavox_io::{Axis, DataType, Element, Voxels, match_dtype};
 
+use super::deviation::{Deviation, Variance};
 use super::extremum::{Argmax, Extremum, Highest, Lowest};
 use super::layout::Layout;
 use super::median::Median;
@@ -113,7 +114,8 @@ fn state<T: Sample>(kind: ProjectionKind, cells: usize, planes: usize) -> Result
         ProjectionKind::Min => boxed::<T, Extremum<T, Lowest>>(cells, planes),
         ProjectionKind::Mean => boxed::<T, MeanOf<T>>(cells, planes),
         ProjectionKind::Sum => boxed::<T, SumOf<T>>(cells, planes),
-        ProjectionKind::Std => boxed::<T, T::Deviation>(cells, planes),
+        ProjectionKind::Std => boxed::<T, T::Spread<Deviation>>(cells, planes),
+        ProjectionKind::Variance => boxed::<T, T::Spread<Variance>>(cells, planes),
         ProjectionKind::Median => boxed::<T, Median<T>>(cells, planes),
         ProjectionKind::Argmax if planes <= 1 << 16 => boxed::<T, Argmax<T, u16>>(cells, planes),
         ProjectionKind::Argmax => boxed::<T, Argmax<T, u32>>(cells, planes),
