@@ -1,6 +1,7 @@
 //! The command line as a whole. What one command takes sits with the command.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use exavox_compute::DeviceSpec;
@@ -40,6 +41,9 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, value_name = "SIZE")]
     #[arg(env = env_vars::MEMORY, hide_env_values = true)]
     pub(crate) memory: Option<MemorySize>,
+    /// Record what each thread did when: .svg a picture, else JSON for ui.perfetto.dev.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
     /// Print the result as one JSON object on stdout.
     #[arg(long, global = true)]
     pub(crate) json: bool,

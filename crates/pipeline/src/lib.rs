@@ -13,6 +13,7 @@ pub mod progress;
 pub mod project;
 pub mod report;
 pub mod segment;
+pub mod trace;
 
 pub use convert::{ConvertOptions, ConvertReport, convert};
 pub use downsample::{DownsampleOptions, DownsampleReport};

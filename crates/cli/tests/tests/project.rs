@@ -133,3 +133,22 @@ fn colour_by_depth_and_extended_focus_are_written() {
         assert!(error.contains(expected), "{error}");
     }
 }
+
+#[test]
+fn the_trace_of_a_run_names_reading_computing_and_writing() {
+    let folder = Folder::new();
+    mosaic(&folder);
+    folder.run(&["--trace", "t.json", "project", SOURCE, TARGET]).done();
+    let trace: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(folder.join("t.json")).unwrap()).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    for activity in ["read", "compute", "write"] {
+        let own = events.iter().filter(|event| event["name"] == activity);
+        assert!(own.count() >= 8, "{activity}");
+    }
+    folder.run(&["--trace", "t.svg", "project", SOURCE, TARGET, "--overwrite"]).done();
+    let svg = fs::read_to_string(folder.join("t.svg")).unwrap();
+    assert!(svg.starts_with("<svg") && svg.contains("exavox --trace t.svg project"), "{svg}");
+    let error = folder.run(&["--quiet", "--trace", "no/t.json", "info", "mosaic_TAG_z0.tif"]);
+    assert_eq!(error.status, Some(2), "{error:?}");
+}

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use exavox_io::trace::{Activity, span};
 use exavox_io::{BoundingBox, DataType, Volume, VolumeWriter, Voxels, WriteOptions};
 
 use super::plan::{Cutting, Plan};
@@ -163,6 +164,7 @@ impl Job<'_> {
         for step in plan.steps(part) {
             let block = block_of(buffer, self.dtype(), step.shape().map(|v| v as usize))?;
             self.source.read_into(channel, &step, block)?;
+            let _span = span(Activity::Compute, step.start);
             take(block)?;
         }
         Ok(())

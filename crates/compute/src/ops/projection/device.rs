@@ -8,6 +8,7 @@
 
 use cubecl::client::Client;
 use cubecl::server::Handle;
+use exavox_io::trace::{Activity, span};
 use exavox_io::{Axis, DataType, Voxels, match_dtype};
 
 use self::ordered::Ordered;
@@ -106,6 +107,9 @@ impl Projection for DeviceProjection {
     fn push(&mut self, block: &Voxels) -> Result<()> {
         let layout = self.check(block)?;
         let words = match_dtype!(self.dtype, T => encode(self.kind, block.as_slice::<T>()?));
+        let mut start = [0; 3];
+        start[self.axis.zyx_index().unwrap_or(0)] = self.planes_seen as u64;
+        let _span = span(Activity::Upload, start);
         let sent = guarded(|| {
             let values = self.client.create_from_slice(bytemuck::cast_slice(&words));
             match &self.state {
@@ -166,6 +170,7 @@ impl DeviceProjection {
     }
 
     fn read(&self, handle: &Handle, cells: usize) -> Result<Vec<u32>> {
+        let _span = span(Activity::Download, [0; 3]);
         let read = guarded(|| {
             let bytes = self.client.read_one(handle.clone()).map_err(|e| e.to_string())?;
             Ok::<_, String>(bytemuck::pod_collect_to_vec::<u8, u32>(&bytes))
