@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use exavox_compute::DeviceSpec;
 
 use crate::commands::{
-    bench, bench_row, completions, convert, demo, devices, downsample, evaluate, info, project,
-    segment,
+    bench, bench_row, completions, components, convert, demo, devices, downsample, evaluate, flood,
+    info, project, segment,
 };
 use crate::context::{all_cores, all_cores_but_one};
 use crate::env_vars;
@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Convert(convert::Args),
     Downsample(downsample::Args),
     Project(project::Args),
+    Components(components::Args),
+    Flood(flood::Args),
     Segment(segment::Args),
     Evaluate(evaluate::Args),
     Devices(devices::Args),

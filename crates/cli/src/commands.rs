@@ -3,11 +3,13 @@
 pub(crate) mod bench;
 pub(crate) mod bench_row;
 pub(crate) mod completions;
+pub(crate) mod components;
 pub(crate) mod convert;
 pub(crate) mod demo;
 pub(crate) mod devices;
 pub(crate) mod downsample;
 pub(crate) mod evaluate;
+pub(crate) mod flood;
 pub(crate) mod info;
 pub(crate) mod project;
 pub(crate) mod segment;
@@ -23,6 +25,8 @@ pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<ExitSta
         Command::Convert(args) => convert::run(args, context),
         Command::Downsample(args) => downsample::run(args, context),
         Command::Project(args) => project::run(args, context),
+        Command::Components(args) => components::run(args, context),
+        Command::Flood(args) => flood::run(args, context),
         Command::Segment(args) => segment::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),
         Command::Devices(args) => devices::run(args, context),

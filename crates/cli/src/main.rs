@@ -9,6 +9,7 @@ mod context;
 mod env_vars;
 mod exit_status;
 mod failure;
+mod labelling_args;
 mod memory_size;
 mod printer;
 mod progress;

@@ -3,6 +3,8 @@
 
 #[path = "tests/bench.rs"]
 mod bench;
+#[path = "tests/components.rs"]
+mod components;
 #[path = "tests/convert.rs"]
 mod convert;
 #[path = "tests/downsample.rs"]

@@ -1,5 +1,14 @@
 //! Classic operations on volumes.
 
+pub mod connected_components;
+pub mod connectivity;
 pub mod distance_transform;
 pub mod downsample;
+pub mod flood_fill;
+pub mod labels;
 pub mod projection;
+mod runs;
+pub mod value_range;
+
+pub use connectivity::Connectivity;
+pub use value_range::ValueRange;

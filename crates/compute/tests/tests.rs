@@ -4,12 +4,18 @@
 
 #[path = "tests/checkpoint.rs"]
 mod checkpoint;
+#[path = "tests/connected_components.rs"]
+mod connected_components;
 #[path = "tests/downsample.rs"]
 mod downsample;
+#[path = "tests/flood_fill.rs"]
+mod flood_fill;
 #[path = "tests/focus.rs"]
 mod focus;
 #[path = "tests/golden.rs"]
 mod golden;
+#[path = "tests/labels.rs"]
+mod labels;
 #[path = "tests/metrics.rs"]
 mod metrics;
 #[path = "tests/network.rs"]

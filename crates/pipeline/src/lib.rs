@@ -1,11 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 pub mod bench;
+pub mod components;
 pub mod convert;
 pub mod demo;
 pub mod downsample;
 pub mod error;
 pub mod evaluate;
+pub mod flood;
+mod labelling;
 mod ledger;
 pub mod peak_memory;
 pub mod picture;

@@ -1,10 +1,14 @@
 //! Behaviour of whole runs, one module per subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+#[path = "tests/components.rs"]
+mod components;
 #[path = "tests/convert.rs"]
 mod convert;
 #[path = "tests/downsample.rs"]
 mod downsample;
+#[path = "tests/flood.rs"]
+mod flood;
 #[path = "tests/planes.rs"]
 mod planes;
 #[path = "tests/project.rs"]

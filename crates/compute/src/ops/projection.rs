@@ -36,6 +36,7 @@ pub mod reference;
 mod sample;
 mod sums;
 mod tensor;
+mod whole;
 
 pub use layout::Layout;
 pub use projector::Projector;
@@ -196,7 +197,8 @@ pub fn engine_of(device: &ComputeDevice) -> Option<Arc<dyn ProjectionEngine>> {
     None
 }
 
-/// Projects a whole block `[z, y, x]` along an axis; the output has 1 voxel along it.
+/// Projects a whole block `[z, y, x]` along an axis; the output has 1 voxel along it. Runs on rayon's
+/// current pool; the result does not depend on the number of threads.
 ///
 /// ```
 /// use exavox_compute::ops::projection::{ProjectionKind, project};
@@ -210,7 +212,5 @@ pub fn engine_of(device: &ComputeDevice) -> Option<Arc<dyn ProjectionEngine>> {
 /// # Errors
 /// [`Error::Usage`] if the block is empty or the axis is not z, y or x.
 pub fn project(kind: ProjectionKind, axis: Axis, block: &Voxels) -> Result<Voxels> {
-    let mut projector = Projector::new(kind, block.dtype(), axis, block.shape())?;
-    projector.push(block)?;
-    Box::new(projector).finish()
+    projector::whole(kind, axis, block)
 }

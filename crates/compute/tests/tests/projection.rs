@@ -95,6 +95,15 @@ proptest! {
     }
 
     #[test]
+    fn threads_do_not_change_a_projection(
+        stack in stack(14), kind in kinds(), axis in axes(), threads in 1..6usize
+    ) {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let found = pool.install(|| project(kind, axis, &stack).unwrap());
+        assert_same(kind, &found, &reference::project(kind, axis, &stack).unwrap());
+    }
+
+    #[test]
     fn many_cells_and_many_planes(
         seed in any::<u64>(), kind in kinds(), axis in axes(), long in 0..3usize,
         dtype in prop::sample::select(DataType::ALL.to_vec()), length in 60..1500usize,
@@ -104,6 +113,22 @@ proptest! {
         let stack = random_voxels(dtype, shape, seed);
         let found = project(kind, axis, &stack).unwrap();
         assert_same(kind, &found, &reference::project(kind, axis, &stack).unwrap());
+    }
+}
+
+#[test]
+fn pieces_of_large_planes_are_put_together() {
+    for (shape, axis) in
+        [([3, 150, 301], Axis::Z), ([2, 4, 40_001], Axis::Y), ([131, 301, 3], Axis::X)]
+    {
+        let stack = random_voxels(DataType::U16, shape, 4);
+        for kind in ProjectionKind::ALL {
+            let mut projector = Projector::new(kind, stack.dtype(), axis, shape).unwrap();
+            projector.push(&stack).unwrap();
+            let streamed = Box::new(projector).finish().unwrap();
+            assert_same(kind, &project(kind, axis, &stack).unwrap(), &streamed);
+            assert_same(kind, &streamed, &reference::project(kind, axis, &stack).unwrap());
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Connected components of a mask, numbered in the order of their first voxels.
 
+use exavox_compute::ops::Connectivity;
+use exavox_compute::ops::connected_components::{Foreground, label_mask};
 use exavox_io::Voxels;
 use ndarray::Array3;
 
@@ -47,6 +49,8 @@ impl Group for Components {
         let mut all = vec![
             Implementation::on_one_core("scalar", |s| prepared(s, scalar)),
             Implementation::on_one_core("ndarray", |s| prepared(s, by_ndarray)),
+            Implementation::on_one_core("cpu", |s| prepared(s, ours)),
+            Implementation::on_all_cores("cpu", |s| prepared(s, ours)),
         ];
         all.extend(Implementation::on_devices(
             |_| Err(Error::settings("burn", "has no connected components")),
@@ -66,6 +70,11 @@ fn prepared(setting: Setting, label: Label) -> Result<Task> {
     let mask = setting.input("mask")?;
     let neighbours = if setting.case.name.ends_with("26") { 26 } else { 6 };
     Ok(Box::new(move || Ok(vec![label(&mask, neighbours)?])))
+}
+
+fn ours(mask: &Voxels, neighbours: usize) -> Result<Voxels> {
+    let connectivity = if neighbours == 26 { Connectivity::TwentySix } else { Connectivity::Six };
+    Ok(label_mask(mask, Foreground::NonZero, connectivity)?.labels)
 }
 
 fn scalar(mask: &Voxels, neighbours: usize) -> Result<Voxels> {
@@ -190,13 +199,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_label_alike() {
+    fn all_label_alike() {
         for case in Components.cases() {
             for shape in [[9, 10, 11], [1, 1, 7], [6, 1, 1]] {
                 let mask = Components.inputs(case, shape).unwrap().remove(0).1;
                 for neighbours in [6, 26] {
                     let labels = scalar(&mask, neighbours).unwrap();
                     assert_eq!(by_ndarray(&mask, neighbours).unwrap(), labels);
+                    assert_eq!(ours(&mask, neighbours).unwrap(), labels);
                 }
             }
         }

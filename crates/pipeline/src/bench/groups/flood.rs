@@ -1,5 +1,7 @@
 //! Seeded flood fill of a range of values, uint8, faces as neighbours.
 
+use exavox_compute::ops::ValueRange;
+use exavox_compute::ops::flood_fill::{FloodOptions, Seed, flood_fill};
 use exavox_io::Voxels;
 use ndarray::{Array3, ArrayView3};
 
@@ -51,6 +53,8 @@ impl Group for Flood {
         let mut all = vec![
             Implementation::on_one_core("scalar", |s| prepared(s, scalar)),
             Implementation::on_one_core("ndarray", |s| prepared(s, by_ndarray)),
+            Implementation::on_one_core("cpu", |s| prepared(s, ours)),
+            Implementation::on_all_cores("cpu", |s| prepared(s, ours)),
         ];
         all.extend(Implementation::on_devices(
             |_| Err(Error::settings("burn", "has no flood fill")),
@@ -82,6 +86,12 @@ fn prepared(setting: Setting, fill: Fill) -> Result<Task> {
     let seed = <[usize; 3]>::try_from(seed)
         .map_err(|_| Error::settings("seed.npy", "expected three numbers z, y, x"))?;
     Ok(Box::new(move || Ok(vec![fill(&image, seed)?])))
+}
+
+fn ours(image: &Voxels, seed_zyx: [usize; 3]) -> Result<Voxels> {
+    let range = ValueRange::of_integers(LOWEST.into(), u8::MAX.into())?;
+    let seeds = [Seed::new(seed_zyx)];
+    Ok(flood_fill(image, range, &seeds, &FloodOptions::default())?.labels)
 }
 
 /// A stack of voxels whose neighbours are looked at one after the other.
@@ -139,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_fill_the_largest_component() {
+    fn all_fill_the_largest_component() {
         for case in Flood.cases() {
             let inputs = Flood.inputs(case, [9, 10, 11]).unwrap();
             let seed: Vec<usize> =
@@ -147,6 +157,7 @@ mod tests {
             let (image, seed) = (&inputs[0].1, [seed[0], seed[1], seed[2]]);
             let filled = scalar(image, seed).unwrap();
             assert_eq!(by_ndarray(image, seed).unwrap(), filled);
+            assert_eq!(ours(image, seed).unwrap(), filled);
             assert!(
                 filled.as_slice::<u8>().unwrap().iter().map(|v| usize::from(*v)).sum::<usize>()
                     > 20

@@ -1,0 +1,192 @@
+//! AVX-512 and AVX2 with the bit instructions of their generation.
+
+use std::arch::x86_64::{
+    _mm_cvtsi64_si128, _mm256_and_si256, _mm256_cmpeq_epi32, _mm256_cvtepu8_epi32,
+    _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_permutevar8x32_epi32, _mm256_set_epi32,
+    _mm256_set1_epi32, _mm256_slli_epi64, _mm256_storeu_si256, _mm256_sub_epi32, _mm512_and_si512,
+    _mm512_loadu_si512, _mm512_maskz_permutexvar_epi32, _mm512_maskz_set1_epi8,
+    _mm512_popcnt_epi32, _mm512_set_epi32, _mm512_set1_epi32, _mm512_storeu_si512,
+    _mm512_sub_epi32, _mm512_test_epi8_mask,
+};
+
+use super::{Isa, RANKS, Work};
+
+/// A value of it means that this CPU has AVX-512 F, BW, DQ, VL and VPOPCNTDQ, and the bit instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Avx512(());
+
+/// A value of it means that this CPU has AVX2 and the bit instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Avx2(());
+
+impl Avx2 {
+    pub(super) fn detect() -> Option<Self> {
+        let found = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt")
+            && is_x86_feature_detected!("popcnt");
+        found.then_some(Self(()))
+    }
+
+    #[allow(unsafe_code)]
+    pub(super) fn dispatch<W: Work>(self, work: W) -> W::Output {
+        // SAFETY: `detect` has found the features that the function enables.
+        unsafe { avx2(self, work) }
+    }
+}
+
+impl Avx512 {
+    pub(super) fn detect() -> Option<Self> {
+        let found = Avx2::detect().is_some()
+            && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vpopcntdq");
+        found.then_some(Self(()))
+    }
+
+    #[allow(unsafe_code)]
+    pub(super) fn dispatch<W: Work>(self, work: W) -> W::Output {
+        // SAFETY: `detect` has found the features that the function enables.
+        unsafe { avx512(self, work) }
+    }
+}
+
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn avx2<W: Work>(isa: Avx2, work: W) -> W::Output {
+    work.run(isa)
+}
+
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq,avx2,bmi1,bmi2,lzcnt,popcnt"
+)]
+fn avx512<W: Work>(isa: Avx512, work: W) -> W::Output {
+    work.run(isa)
+}
+
+impl Isa for Avx2 {
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn pack(self, flags: &[u8; 64]) -> u64 {
+        // SAFETY: a value of this type means that the CPU has AVX2.
+        unsafe { pack_avx2(flags) }
+    }
+
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn paint(self, mask: u64, starts: u64, labels: &[u32], out: &mut [u32; 64]) {
+        // SAFETY: a value of this type means that the CPU has AVX2.
+        unsafe { paint_avx2(mask, starts, labels, out) }
+    }
+
+    #[inline(always)]
+    fn spread(self, bits: u64, value: u8, out: &mut [u8; 64]) {
+        super::spread_plain(bits, value, out);
+    }
+}
+
+impl Isa for Avx512 {
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn pack(self, flags: &[u8; 64]) -> u64 {
+        // SAFETY: a value of this type means that the CPU has AVX-512 BW.
+        unsafe { pack_avx512(flags) }
+    }
+
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn paint(self, mask: u64, starts: u64, labels: &[u32], out: &mut [u32; 64]) {
+        // SAFETY: a value of this type means that the CPU has AVX-512 F and VPOPCNTDQ.
+        unsafe { paint_avx512(mask, starts, labels, out) }
+    }
+
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn spread(self, bits: u64, value: u8, out: &mut [u8; 64]) {
+        // SAFETY: a value of this type means that the CPU has AVX-512 BW.
+        unsafe { spread_avx512(bits, value, out) }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+#[allow(unsafe_code)]
+fn pack_avx2(flags: &[u8; 64]) -> u64 {
+    // SAFETY: both reads lie inside of the 64 bytes.
+    let halves = unsafe {
+        [_mm256_loadu_si256(flags.as_ptr().cast()), _mm256_loadu_si256(flags[32..].as_ptr().cast())]
+    };
+    let [low, high] = halves.map(|half| _mm256_movemask_epi8(_mm256_slli_epi64::<7>(half)) as u32);
+    u64::from(low) | u64::from(high) << 32
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+#[allow(unsafe_code)]
+fn pack_avx512(flags: &[u8; 64]) -> u64 {
+    // SAFETY: the read takes exactly the 64 bytes.
+    let flags = unsafe { _mm512_loadu_si512(flags.as_ptr().cast()) };
+    _mm512_test_epi8_mask(flags, flags)
+}
+
+/// Sixteen voxels at a time: each looks up the label of the run that begins last up to it.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vpopcntdq,popcnt")]
+#[allow(unsafe_code)]
+fn paint_avx512(mask: u64, starts: u64, mut labels: &[u32], out: &mut [u32; 64]) {
+    let upto = _mm512_set_epi32(
+        0xffff, 0x7fff, 0x3fff, 0x1fff, 0xfff, 0x7ff, 0x3ff, 0x1ff, 0xff, 0x7f, 0x3f, 0x1f, 0xf, 7,
+        3, 1,
+    );
+    for (part, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+        let (mask, starts) = ((mask >> (16 * part)) as u16, (starts >> (16 * part)) as u16);
+        // If a run begins right here, none goes on from before: 16 labels are enough.
+        let first = i32::from(starts & 1);
+        let near = &labels[first as usize..][..16];
+        let ranks = _mm512_popcnt_epi32(_mm512_and_si512(upto, _mm512_set1_epi32(starts.into())));
+        let ranks = _mm512_sub_epi32(ranks, _mm512_set1_epi32(first));
+        // SAFETY: the read takes the 16 labels of `near`, the write the 16 of `out`.
+        unsafe {
+            let near = _mm512_loadu_si512(near.as_ptr().cast());
+            let painted = _mm512_maskz_permutexvar_epi32(mask, ranks, near);
+            _mm512_storeu_si512(out.as_mut_ptr().cast(), painted);
+        }
+        labels = &labels[starts.count_ones() as usize..];
+    }
+}
+
+/// Eight voxels at a time, see [`paint_avx512`].
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+#[allow(unsafe_code)]
+fn paint_avx2(mask: u64, starts: u64, mut labels: &[u32], out: &mut [u32; 64]) {
+    let bit = _mm256_set_epi32(128, 64, 32, 16, 8, 4, 2, 1);
+    for (part, out) in out.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+        let (mask, starts) = ((mask >> (8 * part)) as u8, (starts >> (8 * part)) as u8);
+        let first = i32::from(starts & 1);
+        let near = &labels[first as usize..][..8];
+        let ranks = i64::from_le_bytes(RANKS[usize::from(starts)]);
+        let ranks = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(ranks));
+        let ranks = _mm256_sub_epi32(ranks, _mm256_set1_epi32(first));
+        let kept = _mm256_and_si256(_mm256_set1_epi32(mask.into()), bit);
+        let kept = _mm256_cmpeq_epi32(kept, bit);
+        // SAFETY: the read takes the 8 labels of `near`, the write the 8 of `out`.
+        unsafe {
+            let near = _mm256_loadu_si256(near.as_ptr().cast());
+            let painted = _mm256_and_si256(_mm256_permutevar8x32_epi32(near, ranks), kept);
+            _mm256_storeu_si256(out.as_mut_ptr().cast(), painted);
+        }
+        labels = &labels[starts.count_ones() as usize..];
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+#[allow(unsafe_code)]
+fn spread_avx512(bits: u64, value: u8, out: &mut [u8; 64]) {
+    let spread = _mm512_maskz_set1_epi8(bits, value.cast_signed());
+    // SAFETY: the write takes exactly the 64 bytes.
+    unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), spread) }
+}

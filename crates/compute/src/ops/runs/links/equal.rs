@@ -1,0 +1,176 @@
+//! Runs of labels touch where neighbouring voxels have the same label.
+//!
+//! Straight neighbours are compared 64 at a time. Labels that touch only diagonally do so where both
+//! rows change: few places, which are looked at one by one.
+
+use exavox_io::Element;
+
+use super::super::build::pair_word;
+use super::super::isa::Isa;
+use super::super::slab::Words;
+use super::{DIAGONAL_BEFORE, Links, PLANE_BEFORE, ROW_BEFORE, Scope};
+use crate::ops::Connectivity;
+
+/// Runs touch where neighbouring voxels have the same value.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::ops) struct EqualLinks<'a, T> {
+    /// All values of the block.
+    pub(in crate::ops) values: &'a [T],
+}
+
+/// A row with its values.
+#[derive(Clone, Copy)]
+struct Row<'a, T> {
+    words: Words<'a>,
+    values: &'a [T],
+    /// Whether pairs with this row are wanted.
+    wanted: bool,
+}
+
+impl<T: Element> Links for EqualLinks<'_, T> {
+    #[inline(always)]
+    fn each<I: Isa>(&self, isa: I, scope: &Scope<'_>, mut join: impl FnMut(usize, usize)) {
+        let rows = scope.slab.rows.clone();
+        for row in rows.clone().take(scope.num_rows()) {
+            if scope.layout.is_empty_row(row) {
+                continue;
+            }
+            let own = self.row(scope, row, 0);
+            let Some(own) = own else { continue };
+            let mut near = [None; 4];
+            for (near, distance) in near.iter_mut().zip(scope.distances()).take(scope.num_kinds()) {
+                *near = self.row(scope, row, distance);
+            }
+            if near.iter().flatten().any(|row| row.wanted) {
+                for word in 0..scope.layout.words {
+                    pairs(isa, scope.connectivity, word, &own, &near, &mut join);
+                }
+            }
+        }
+    }
+}
+
+impl<T> EqualLinks<'_, T> {
+    /// The row `distance` rows before a row of the slab; `None` if it is empty or not there.
+    #[inline(always)]
+    fn row<'a>(&'a self, scope: &Scope<'a>, row: usize, distance: usize) -> Option<Row<'a, T>> {
+        let layout = scope.layout;
+        let row = row.checked_sub(distance).filter(|row| !layout.is_empty_row(*row))?;
+        let inside = row >= scope.slab.rows.start;
+        let slab = if inside { Some(scope.slab) } else { scope.previous };
+        let words = slab?.row(layout, row);
+        let first = layout.voxels_before(row);
+        let values = &self.values[first..first + layout.length];
+        Some(Row { words, values, wanted: inside != scope.previous.is_some() })
+    }
+}
+
+/// The pairs of one word of a row.
+#[inline(always)]
+fn pairs<T: Element, I: Isa>(
+    isa: I,
+    connectivity: Connectivity,
+    word: usize,
+    own: &Row<'_, T>,
+    near: &[Option<Row<'_, T>>; 4],
+    join: &mut impl FnMut(usize, usize),
+) {
+    let mask = own.words.mask()[word];
+    // A run that ends with the word before may touch one that begins here.
+    let early = own.words.mask[word] >> 63;
+    if mask | early == 0 {
+        return;
+    }
+    // Where a voxel has the label of the one in the plane before, and of the one in the row before.
+    let mut plane = 0;
+    let mut row = 0;
+    for kind in [PLANE_BEFORE, ROW_BEFORE, DIAGONAL_BEFORE, super::DIAGONAL_AFTER] {
+        let Some(near) = &near[kind] else { continue };
+        // Joined through the row of the plane before, which touches both, or through the row before.
+        let known = match kind {
+            PLANE_BEFORE => 0,
+            DIAGONAL_BEFORE => plane | row,
+            _ => plane,
+        };
+        let asked = match kind {
+            // These two are needed to know what is joined already.
+            PLANE_BEFORE | ROW_BEFORE => mask,
+            _ => mask & !known,
+        };
+        let mut same = 0;
+        if asked & near.words.mask()[word] != 0 {
+            same = same_values(isa, word, own, near) & mask;
+        }
+        match kind {
+            PLANE_BEFORE => plane = same,
+            ROW_BEFORE => row = same,
+            _ => {}
+        }
+        if !near.wanted {
+            continue;
+        }
+        // With faces alone, neither of the other rows touches both.
+        let known = if connectivity == Connectivity::Six { 0 } else { known };
+        let starts = own.words.starts()[word] | near.words.starts()[word];
+        let mut left = same & starts & !known;
+        while left != 0 {
+            let upto = left ^ (left - 1);
+            left &= left - 1;
+            join(own.words.rank(word, upto), near.words.rank(word, upto));
+        }
+        let diagonal = match connectivity {
+            Connectivity::Six => false,
+            Connectivity::Eighteen => kind == PLANE_BEFORE || kind == ROW_BEFORE,
+            Connectivity::TwentySix => true,
+        };
+        if diagonal {
+            // Only where corners touch does a voxel of the plane before touch both.
+            let known = if connectivity == Connectivity::TwentySix { known } else { 0 };
+            diagonals(word, own, near, known, join);
+        }
+    }
+}
+
+/// Where two rows have the same value in one word.
+#[inline(always)]
+fn same_values<T: Element, I: Isa>(isa: I, word: usize, a: &Row<'_, T>, b: &Row<'_, T>) -> u64 {
+    let (a, b) = (&a.values[64 * word..], &b.values[64 * word..]);
+    match (a.first_chunk::<64>(), b.first_chunk::<64>()) {
+        (Some(a), Some(b)) => pair_word(isa, a, b, |a, b| a == b),
+        _ => pair_word(isa, a, b, |a, b| a == b),
+    }
+}
+
+/// Pairs of runs of which one begins where the other has just ended.
+#[inline(always)]
+fn diagonals<T: Element>(
+    word: usize,
+    own: &Row<'_, T>,
+    near: &Row<'_, T>,
+    known: u64,
+    join: &mut impl FnMut(usize, usize),
+) {
+    let mut left = own.words.starts()[word] & ends(&near.words, word) & !known;
+    while left != 0 {
+        let (x, upto) = (64 * word + left.trailing_zeros() as usize, left ^ (left - 1));
+        left &= left - 1;
+        if own.values[x] == near.values[x - 1] {
+            join(own.words.rank(word, upto), near.words.rank(word, upto >> 1));
+        }
+    }
+    let mut left = near.words.starts()[word] & ends(&own.words, word);
+    while left != 0 {
+        let (x, upto) = (64 * word + left.trailing_zeros() as usize, left ^ (left - 1));
+        left &= left - 1;
+        if own.values[x - 1] == near.values[x] {
+            join(own.words.rank(word, upto >> 1), near.words.rank(word, upto));
+        }
+    }
+}
+
+/// The voxels right after the last of a run.
+#[inline(always)]
+fn ends(words: &Words<'_>, word: usize) -> u64 {
+    let mask = &words.mask[word..];
+    (mask[1] << 1 | mask[0] >> 63) & (!mask[1] | words.starts[word + 1])
+}
