@@ -1,13 +1,14 @@
 //! The command line as a whole. What one command takes sits with the command.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use exavox_compute::DeviceSpec;
 
 use crate::commands::{
-    completions, components, convert, demo, devices, downsample, evaluate, flood, info, project,
-    segment,
+    bench, bench_row, completions, components, convert, demo, devices, downsample, evaluate, flood,
+    info, project, segment,
 };
 use crate::context::{all_cores, all_cores_but_one};
 use crate::env_vars;
@@ -32,7 +33,7 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, value_name = "DEVICE", default_value = "auto")]
     #[arg(env = env_vars::DEVICE, hide_env_values = true)]
     pub(crate) device: DeviceSpec,
-    /// CPU threads [default: all cores but one; all cores for segment and demo].
+    /// CPU threads [default: all cores but one; all cores for segment, demo and bench].
     #[arg(long, global = true, value_name = "N")]
     #[arg(env = env_vars::THREADS, hide_env_values = true)]
     pub(crate) threads: Option<NonZeroUsize>,
@@ -40,6 +41,9 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, value_name = "SIZE")]
     #[arg(env = env_vars::MEMORY, hide_env_values = true)]
     pub(crate) memory: Option<MemorySize>,
+    /// Record what each thread did when: .svg a picture, else JSON for ui.perfetto.dev.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
     /// Print the result as one JSON object on stdout.
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -66,6 +70,9 @@ pub(crate) enum Command {
     Evaluate(evaluate::Args),
     Devices(devices::Args),
     Demo(demo::Args),
+    Bench(bench::Args),
+    #[command(hide = true)]
+    BenchRow(bench_row::Args),
     Completions(completions::Args),
 }
 
@@ -74,7 +81,7 @@ impl Command {
     /// core; the others leave one free.
     pub(crate) fn default_threads(&self) -> NonZeroUsize {
         match self {
-            Self::Segment(_) | Self::Demo(_) => all_cores(),
+            Self::Segment(_) | Self::Demo(_) | Self::Bench(_) => all_cores(),
             _ => all_cores_but_one(),
         }
     }

@@ -1,5 +1,7 @@
 //! One module per command: its `Args`, and `run`.
 
+pub(crate) mod bench;
+pub(crate) mod bench_row;
 pub(crate) mod completions;
 pub(crate) mod components;
 pub(crate) mod convert;
@@ -29,6 +31,8 @@ pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<ExitSta
         Command::Evaluate(args) => evaluate::run(args, context),
         Command::Devices(args) => devices::run(args, context),
         Command::Demo(args) => demo::run(args, context),
+        Command::Bench(args) => bench::run(args, context),
+        Command::BenchRow(args) => bench_row::run(args, context),
         Command::Completions(args) => completions::run(args, context),
     }
 }

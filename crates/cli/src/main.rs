@@ -16,10 +16,13 @@ mod progress;
 mod source_args;
 mod values;
 
+use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser;
 use exavox_compute::Instructions;
+use exavox_pipeline::trace::{chrome_trace, timeline};
 
 use args::Cli;
 use context::Context;
@@ -36,7 +39,24 @@ fn main() -> ExitCode {
 fn run(cli: Cli, printer: Printer) -> anyhow::Result<ExitStatus> {
     limit_instructions()?;
     let context = Context::new(&cli.global, printer, cli.command.default_threads())?;
-    commands::run(cli.command, &context)
+    let Some(path) = &cli.global.trace else { return commands::run(cli.command, &context) };
+    exavox_io::trace::start();
+    let status = commands::run(cli.command, &context)?;
+    write_trace(path)?;
+    Ok(status)
+}
+
+/// Writes what was recorded of the run.
+fn write_trace(path: &Path) -> anyhow::Result<()> {
+    let spans = exavox_io::trace::take();
+    let picture = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("svg"));
+    let bytes = if picture {
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        timeline(&format!("exavox {}", arguments.join(" ")), &spans).into_bytes()
+    } else {
+        chrome_trace(&spans)
+    };
+    std::fs::write(path, bytes).with_context(|| path.display().to_string())
 }
 
 /// Takes the limit from the environment; wrong values are refused, not ignored.

@@ -79,6 +79,16 @@ pub(crate) fn axis(text: &str) -> Result<Axis, String> {
     axis.ok_or_else(|| "expected z, y or x".to_owned())
 }
 
+/// `100,4000`: two values, the first below the second.
+pub(crate) fn bounds(text: &str) -> Result<[f64; 2], String> {
+    let wrong = || format!("expected LOW,HIGH with LOW below HIGH, found '{text}'");
+    let (low, high) = text.split_once(',').ok_or_else(wrong)?;
+    let number = |text: &str| text.trim().parse::<f64>().map_err(|_| wrong());
+    let (low, high) = (number(low)?, number(high)?);
+    let good = low < high && low.is_finite() && high.is_finite();
+    if good { Ok([low, high]) } else { Err(wrong()) }
+}
+
 /// `10:20`, half open; without an end up to `u64::MAX`, without a start from 0.
 pub(crate) fn range(text: &str) -> Result<Range<u64>, String> {
     let wrong = || format!("expected A:B with A below B, found '{text}'");
@@ -130,6 +140,14 @@ mod tests {
         }
         assert_eq!(axis("Y"), Ok(Axis::Y));
         assert!(axis("c").is_err() && axis("zy").is_err());
+    }
+
+    #[test]
+    fn bounds_are_finite_and_in_order() {
+        assert_eq!(bounds("-1.5, 3"), Ok([-1.5, 3.0]));
+        for text in ["", "1", "3,3", "4,3", "nan,1", "0,inf", "a,b", "1,2,3"] {
+            assert!(bounds(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod error;
 pub mod ffn;
 #[cfg(feature = "cube")]
 mod kernels;
+pub mod machine;
 pub mod metrics;
 pub mod ops;
 mod precision;

@@ -13,6 +13,8 @@ mod device_network;
 mod downsample;
 #[path = "tests/flood_fill.rs"]
 mod flood_fill;
+#[path = "tests/focus.rs"]
+mod focus;
 #[path = "tests/golden.rs"]
 mod golden;
 #[path = "tests/labels.rs"]

@@ -16,6 +16,7 @@ mod mmap;
 pub mod read_ahead;
 pub mod staging;
 pub mod store;
+pub mod trace;
 pub mod volume;
 pub mod voxels;
 

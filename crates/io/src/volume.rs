@@ -10,6 +10,7 @@ use crate::location::Location;
 use crate::metadata::Metadata;
 pub use crate::staging::WriteMode;
 use crate::store::Directory;
+use crate::trace::{Activity, span};
 use crate::voxels::Voxels;
 
 mod read_options;
@@ -153,6 +154,7 @@ impl Volume {
             let message = format!("buffer: expected {expected:?}, found {found:?}");
             return Err(Error::usage(Place::new(&self.name), message));
         }
+        let _span = span(Activity::Read, region.start);
         self.reader.read_into(channel, region, out)
     }
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod bench;
 pub mod components;
 pub mod convert;
 pub mod demo;
@@ -15,6 +16,7 @@ pub mod progress;
 pub mod project;
 pub mod report;
 pub mod segment;
+pub mod trace;
 
 pub use convert::{ConvertOptions, ConvertReport, convert};
 pub use downsample::{DownsampleOptions, DownsampleReport};

@@ -22,10 +22,16 @@ use crate::peak_memory::peak_memory_bytes;
 use crate::progress::{Event, Observer, Unit};
 
 mod channel;
+mod colour;
+mod focus;
 mod output;
 mod plan;
+mod products;
 mod run;
 mod target;
+
+pub use colour::depth_colour;
+pub use focus::extended_focus;
 
 /// What to project, and how.
 #[derive(Clone)]

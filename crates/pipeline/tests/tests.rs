@@ -9,6 +9,8 @@ mod convert;
 mod downsample;
 #[path = "tests/flood.rs"]
 mod flood;
+#[path = "tests/planes.rs"]
+mod planes;
 #[path = "tests/project.rs"]
 mod project;
 #[path = "tests/resume.rs"]

@@ -103,3 +103,52 @@ fn wrong_use_ends_with_2_and_names_the_cause() {
     }
     assert_eq!(folder.entries(), ["v.npy"]);
 }
+
+#[test]
+fn colour_by_depth_and_extended_focus_are_written() {
+    let folder = Folder::new();
+    mosaic(&folder);
+    let colours =
+        ["project", SOURCE, "c_{channel}.png", "--kind", "depth-colour", "--range", "0,9000"];
+    let found = folder.run(&[&["--json"], &colours[..]].concat()).json();
+    assert_eq!((&found["kind"], &found["input_bytes"]), (&"depth-colour".into(), &224_000.into()));
+    let name = folder.join("c_TAG.png").display().to_string();
+    assert_eq!(Volume::open(&name).unwrap().metadata().channels.len(), 3);
+
+    let focus = ["project", SOURCE, "f.zarr", "--kind", "extended-focus", "--height-map", "h.zarr"];
+    let small = ["--focus-radius", "1", "--smooth-radius", "0"];
+    folder.run(&[&focus[..], &small].concat()).done();
+    let heights = Volume::open(&folder.join("h.zarr").display().to_string()).unwrap();
+    assert_eq!((heights.shape(), heights.metadata().dtype), ([1, 40, 50], DataType::U16));
+    let voxels = heights.read(3, &BoundingBox::whole([1, 40, 50])).unwrap();
+    let values = voxels.as_slice::<u16>().unwrap();
+    assert!(values.iter().all(|v| *v < 7) && values.iter().any(|v| *v != values[0]));
+
+    for (args, expected) in [
+        (&["--kind", "max", "--height-map", "x.zarr"][..], "--height-map is for"),
+        (&["--kind", "extended-focus", "--range", "1,2"], "--range is for"),
+        (&["--kind", "extended-focus", "--focus-radius", "99"], "focus radius"),
+    ] {
+        let error = folder.run(&[&["project", SOURCE, "o.zarr"], args].concat()).error();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn the_trace_of_a_run_names_reading_computing_and_writing() {
+    let folder = Folder::new();
+    mosaic(&folder);
+    folder.run(&["--trace", "t.json", "project", SOURCE, TARGET]).done();
+    let trace: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(folder.join("t.json")).unwrap()).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    for activity in ["read", "compute", "write"] {
+        let own = events.iter().filter(|event| event["name"] == activity);
+        assert!(own.count() >= 8, "{activity}");
+    }
+    folder.run(&["--trace", "t.svg", "project", SOURCE, TARGET, "--overwrite"]).done();
+    let svg = fs::read_to_string(folder.join("t.svg")).unwrap();
+    assert!(svg.starts_with("<svg") && svg.contains("exavox --trace t.svg project"), "{svg}");
+    let error = folder.run(&["--quiet", "--trace", "no/t.json", "info", "mosaic_TAG_z0.tif"]);
+    assert_eq!(error.status, Some(2), "{error:?}");
+}

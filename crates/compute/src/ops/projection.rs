@@ -1,12 +1,13 @@
-//! Projections of a stack along one axis: maximum, minimum, mean, sum, standard deviation, median,
-//! and the index of the maximum.
+//! Projections of a stack along one axis: maximum, minimum, mean, sum, standard deviation, variance,
+//! median, and the index of the maximum; besides, the sharpest plane of each pixel ([`focus`]) and colour
+//! by depth ([`depth_colour`]).
 //!
 //! | kind | type of the output | memory for `n` cells of the output |
 //! |---|---|---|
 //! | max, min | input's | `n` values |
 //! | argmax | u16, u32 for more than 65 536 planes; index of the first maximum | `n` values and indices |
 //! | sum | u64, i64, f64; 64-bit sums wrap | `n` sums |
-//! | mean, std | f32, from exact integer sums or from f64 | `n` sums |
+//! | mean, std, variance | f32, from exact integer sums or from f64 | `n` sums |
 //! | median | input's; the mean of the two middle values (toward zero) for an even count | all values |
 //!
 //! Values are equal to NumPy's (`ddof = 0`, NaN propagates, `argmax` gives the first NaN); where NumPy
@@ -22,19 +23,24 @@ use exavox_io::{Axis, DataType, Voxels};
 use crate::device::ComputeDevice;
 use crate::error::{Error, Result};
 
+pub mod depth_colour;
 mod deviation;
 #[cfg(feature = "cube")]
 pub mod device;
 mod extremum;
+pub mod focus;
 mod layout;
 mod median;
 mod projector;
 pub mod reference;
 mod sample;
 mod sums;
+mod tensor;
+mod whole;
 
 pub use layout::Layout;
 pub use projector::Projector;
+pub use tensor::maximum_by_burn;
 
 /// What is made of the values along the axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,14 +51,23 @@ pub enum ProjectionKind {
     Mean,
     Sum,
     Std,
+    Variance,
     Median,
     Argmax,
 }
 
 impl ProjectionKind {
     /// All kinds.
-    pub const ALL: [Self; 7] =
-        [Self::Max, Self::Min, Self::Mean, Self::Sum, Self::Std, Self::Median, Self::Argmax];
+    pub const ALL: [Self; 8] = [
+        Self::Max,
+        Self::Min,
+        Self::Mean,
+        Self::Sum,
+        Self::Std,
+        Self::Variance,
+        Self::Median,
+        Self::Argmax,
+    ];
 
     /// Name on the command line and in NumPy.
     pub const fn name(self) -> &'static str {
@@ -62,6 +77,7 @@ impl ProjectionKind {
             Self::Mean => "mean",
             Self::Sum => "sum",
             Self::Std => "std",
+            Self::Variance => "variance",
             Self::Median => "median",
             Self::Argmax => "argmax",
         }
@@ -71,7 +87,7 @@ impl ProjectionKind {
     pub fn output_dtype(self, dtype: DataType, planes: usize) -> DataType {
         match (self, dtype.kind()) {
             (Self::Max | Self::Min | Self::Median, _) => dtype,
-            (Self::Mean | Self::Std, _) => DataType::F32,
+            (Self::Mean | Self::Std | Self::Variance, _) => DataType::F32,
             (Self::Sum, 'u') => DataType::U64,
             (Self::Sum, 'i') => DataType::I64,
             (Self::Sum, _) => DataType::F64,
@@ -86,7 +102,7 @@ impl ProjectionKind {
             Self::Max | Self::Min => dtype.size(),
             Self::Argmax => dtype.size() + 4,
             Self::Mean | Self::Sum => 8,
-            Self::Std => 16,
+            Self::Std | Self::Variance => 16,
             Self::Median => dtype.size().saturating_mul(planes.saturating_add(1)),
         }
     }
@@ -181,7 +197,8 @@ pub fn engine_of(device: &ComputeDevice) -> Option<Arc<dyn ProjectionEngine>> {
     None
 }
 
-/// Projects a whole block `[z, y, x]` along an axis; the output has 1 voxel along it.
+/// Projects a whole block `[z, y, x]` along an axis; the output has 1 voxel along it. Runs on rayon's
+/// current pool; the result does not depend on the number of threads.
 ///
 /// ```
 /// use exavox_compute::ops::projection::{ProjectionKind, project};
@@ -195,7 +212,5 @@ pub fn engine_of(device: &ComputeDevice) -> Option<Arc<dyn ProjectionEngine>> {
 /// # Errors
 /// [`Error::Usage`] if the block is empty or the axis is not z, y or x.
 pub fn project(kind: ProjectionKind, axis: Axis, block: &Voxels) -> Result<Voxels> {
-    let mut projector = Projector::new(kind, block.dtype(), axis, block.shape())?;
-    projector.push(block)?;
-    Box::new(projector).finish()
+    projector::whole(kind, axis, block)
 }

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Place, Result};
 use crate::store::{ByteRange, Request};
+use crate::trace::{Activity, span};
 use crate::voxels::Voxels;
 
 use super::cache::ChunkCache;
@@ -114,6 +115,7 @@ impl<'a> RegionRead<'a> {
         let wrong = |message: String| {
             Error::format(self.source.chunk_place(&tile.index, &chunk_ref.key), message)
         };
+        let _span = span(Activity::Decode, tile.part.start);
         let size = self.source.grid().stored_bytes(&tile.index, self.source.dtype());
         let whole = self.is_whole(tile);
         let decode = |out: &mut [u8]| self.source.decode(&tile.index, encoded, out);

@@ -25,7 +25,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Reader>
     Ok(Box::new(PngReader::open(path, options)?))
 }
 
-/// Creates a PNG file: one plane of one channel, `uint8` or `uint16`.
+/// Creates a PNG file: one plane of one channel, `uint8` or `uint16`, or of red, green and blue, `uint8`.
 pub(crate) fn create(path: &Path, options: &WriteOptions) -> Result<Box<dyn Writer>> {
     let staged = Staged::new(path, options.mode)?;
     let sink = Mutex::new(PngSink::create(path, staged, options)?);
@@ -114,9 +114,9 @@ struct PngWriter {
 }
 
 impl Writer for PngWriter {
-    fn write(&self, _channel: usize, _start: [u64; 3], voxels: &Voxels) -> Result<()> {
+    fn write(&self, channel: usize, _start: [u64; 3], voxels: &Voxels) -> Result<()> {
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
-        sink.write_plane(voxels.dtype(), voxels.bytes())
+        sink.write_plane(channel, voxels.dtype(), voxels.bytes())
     }
 
     fn granule(&self) -> [u64; 3] {

@@ -9,6 +9,7 @@ use crate::format;
 use crate::location::{ArrayFormat, Location};
 use crate::staging::WriteMode;
 use crate::store::Directory;
+use crate::trace::{Activity, span};
 use crate::voxels::Voxels;
 
 use super::{Volume, WriteOptions, WriteOrder};
@@ -123,6 +124,7 @@ impl VolumeWriter {
         let region = BoundingBox::from_start_shape(start, voxels.shape().map(|v| v as u64));
         region.check_inside(self.options.shape, &self.name)?;
         self.check_block(channel, &region, voxels.dtype())?;
+        let _span = span(Activity::Write, start);
         self.writer.write(channel, start, voxels)
     }
 

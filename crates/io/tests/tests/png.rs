@@ -68,6 +68,37 @@ fn colours_are_channels_and_palettes_are_expanded() {
 }
 
 #[test]
+fn three_channels_become_a_picture_in_colour() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = folder.path().join("v.png").display().to_string();
+    let create = |dtype, channels: usize| {
+        let options = WriteOptions::new(dtype, [1, 2, 2])
+            .with_channels((0..channels).map(|c| format!("c{c}")).collect());
+        VolumeWriter::create(&name, &options)
+    };
+    let plane = |c: u8| Voxels::from_vec([1, 2, 2], vec![c, c + 3, c + 6, c + 9]).unwrap();
+    let writer = create(DataType::U8, 3).unwrap();
+    for channel in [2, 0, 1] {
+        writer.write(channel, [0; 3], &plane(channel as u8 + 1)).unwrap();
+    }
+    assert!(writer.write(1, [0; 3], &plane(1)).is_err());
+    writer.finish().unwrap();
+    let mut reader =
+        png::Decoder::new(std::io::BufReader::new(std::fs::File::open(&name).unwrap()))
+            .read_info()
+            .unwrap();
+    let mut pixels = [0; 12];
+    assert_eq!(reader.next_frame(&mut pixels).unwrap().color_type, png::ColorType::Rgb);
+    assert_eq!(pixels, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+    std::fs::remove_file(&name).unwrap();
+    let writer = create(DataType::U8, 3).unwrap();
+    writer.write(1, [0; 3], &plane(1)).unwrap();
+    assert!(writer.write(1, [0; 3], &plane(1)).is_err());
+    assert!(writer.finish().unwrap_err().to_string().contains("1 of 3"));
+    assert!(create(DataType::U16, 3).is_err() && create(DataType::U8, 2).is_err());
+}
+
+#[test]
 fn damage_and_limits_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("v.png");

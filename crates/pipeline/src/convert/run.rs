@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use exavox_compute::ops::downsample::DownsampleMethod;
+use exavox_io::trace::{Activity, span};
 use exavox_io::volume::{WriteMode, WriteOrder};
 use exavox_io::{BoundingBox, DataType, ReadAhead, Volume, VolumeWriter, Voxels, WriteOptions};
 
@@ -290,6 +291,7 @@ impl Moving<'_> {
         channel: usize,
         block: &BoundingBox,
     ) -> Result<Voxels> {
+        let _span = span(Activity::Compute, block.start);
         match cast(voxels, self.dtype, precision)? {
             Cast::Whole(voxels) => Ok(voxels),
             Cast::Loses { index, value } => {

@@ -2,6 +2,7 @@
 //! voxels, which need not be in memory at once.
 
 use exavox_compute::ops::downsample::{DownsampleMethod, downsample, downsampled_shape};
+use exavox_io::trace::{Activity, span};
 use exavox_io::{BoundingBox, Metadata, Volume, Voxels};
 
 use super::blocks::common_multiple;
@@ -46,12 +47,16 @@ impl Slabs {
         let factor = self.factor.map(|f| usize::try_from(f).unwrap_or(usize::MAX));
         let slab = self.shape(block.shape());
         if slab == block.shape() {
-            return Ok(downsample(&source.read(channel, block)?, factor, method)?);
+            let voxels = source.read(channel, block)?;
+            let _span = span(Activity::Compute, block.start);
+            return Ok(downsample(&voxels, factor, method)?);
         }
         let shape = downsampled_shape(block.shape(), self.factor).map(|v| v as usize);
         let mut out = Voxels::zeros(source.metadata().dtype, shape)?;
         for tile in block.tiles(slab) {
-            let part = downsample(&source.read(channel, &tile)?, factor, method)?;
+            let voxels = source.read(channel, &tile)?;
+            let _span = span(Activity::Compute, tile.start);
+            let part = downsample(&voxels, factor, method)?;
             let z = ((tile.start[0] - block.start[0]) / self.factor[0]) as usize;
             out.copy_box([z, 0, 0], &part, &BoundingBox::whole(part.shape().map(|v| v as u64)))?;
         }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use exavox_compute::Error as ComputeError;
 use exavox_compute::ops::projection::{CpuEngine, ProjectionEngine};
+use exavox_io::trace::{Activity, span};
 use exavox_io::{BoundingBox, DataType, Volume, VolumeWriter, Voxels, WriteOptions};
 
 use super::channel::Channel;
@@ -245,8 +246,10 @@ impl Job<'_> {
         for step in self.plan.steps(tile) {
             let block = block_of(buffer, dtype, step.shape().map(|v| v as usize))?;
             self.source.read_into(channel, &step, block)?;
+            let _span = span(Activity::Compute, step.start);
             projection.push(block)?;
         }
+        let _span = span(Activity::Compute, tile.start);
         Ok(Some(projection.finish()?))
     }
 
@@ -260,7 +263,7 @@ impl Job<'_> {
 }
 
 /// The buffer of a thread, made anew only where its shape changes: at the edges of the volume.
-fn block_of(
+pub(super) fn block_of(
     buffer: &mut Option<Voxels>,
     dtype: DataType,
     shape: [usize; 3],

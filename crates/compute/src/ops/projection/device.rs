@@ -3,11 +3,12 @@
 //! Done here: max, min and argmax of 8-, 16- and 32-bit types, and sum and mean of 8- and 16-bit
 //! integers as long as the sums fit into 32 bits. All of it is integer arithmetic, so that results are
 //! equal on every device: floats travel as integers in the same order (`ordered`), because shader
-//! compilers may take it that there is no NaN. The rest (std, median, 64-bit types, sums of floats)
+//! compilers may take it that there is no NaN. The rest (std, variance, median, 64-bit types, sums of floats)
 //! is left to the CPU.
 
 use cubecl::client::Client;
 use cubecl::server::Handle;
+use exavox_io::trace::{Activity, span};
 use exavox_io::{Axis, DataType, Voxels, match_dtype};
 
 use self::ordered::Ordered;
@@ -69,7 +70,7 @@ fn supported(kind: ProjectionKind, dtype: DataType, planes: usize) -> bool {
             // 65 536 values of 16 bits fit; more of 8 bits would, but nobody has such stacks.
             dtype.size() <= 2 && planes <= 1 << 16
         }
-        ProjectionKind::Std | ProjectionKind::Median => false,
+        ProjectionKind::Std | ProjectionKind::Variance | ProjectionKind::Median => false,
     }
 }
 
@@ -106,6 +107,9 @@ impl Projection for DeviceProjection {
     fn push(&mut self, block: &Voxels) -> Result<()> {
         let layout = self.check(block)?;
         let words = match_dtype!(self.dtype, T => encode(self.kind, block.as_slice::<T>()?));
+        let mut start = [0; 3];
+        start[self.axis.zyx_index().unwrap_or(0)] = self.planes_seen as u64;
+        let _span = span(Activity::Upload, start);
         let sent = guarded(|| {
             let values = self.client.create_from_slice(bytemuck::cast_slice(&words));
             match &self.state {
@@ -166,6 +170,7 @@ impl DeviceProjection {
     }
 
     fn read(&self, handle: &Handle, cells: usize) -> Result<Vec<u32>> {
+        let _span = span(Activity::Download, [0; 3]);
         let read = guarded(|| {
             let bytes = self.client.read_one(handle.clone()).map_err(|e| e.to_string())?;
             Ok::<_, String>(bytemuck::pod_collect_to_vec::<u8, u32>(&bytes))

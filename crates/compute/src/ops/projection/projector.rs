@@ -4,14 +4,19 @@ use std::marker::PhantomData;
 
 use exavox_io::{Axis, DataType, Element, Voxels, match_dtype};
 
+use super::deviation::{Deviation, Variance};
 use super::extremum::{Argmax, Extremum, Highest, Lowest};
 use super::layout::Layout;
 use super::median::Median;
 use super::sample::{FEW, Sample};
 use super::sums::{MeanOf, SumOf};
+use super::whole::project_whole;
 use super::{Projection, ProjectionKind};
 use crate::error::{Error, Result};
 use crate::simd::{Vectorised, dispatch};
+
+/// Cells whose state stays in the first-level cache while all planes of a block go by.
+const CACHED_CELLS: usize = 4096;
 
 /// State of a projection for each cell of the output. `index` counts the values that a cell has had.
 pub(super) trait Accumulator<T>: Send + Sized + 'static {
@@ -50,11 +55,7 @@ impl Projector {
         axis: Axis,
         shape: [usize; 3],
     ) -> Result<Self> {
-        let layout = Layout::new(shape, axis)?;
-        if u32::try_from(layout.depth).is_err() {
-            let message = format!("axis {axis}: {} planes; at most 2^32 - 1 work", layout.depth);
-            return Err(Error::Usage(message));
-        }
+        let layout = checked_layout(shape, axis)?;
         let state = match_dtype!(dtype, T => state::<T>(kind, layout.cells(), layout.depth))?;
         let axis_index = axis.zyx_index().unwrap_or(0);
         Ok(Self { dtype, axis, axis_index, shape, planes_seen: 0, state })
@@ -75,6 +76,45 @@ impl Projector {
             )));
         }
         Ok(())
+    }
+}
+
+/// How a stack lies, if it can be projected.
+fn checked_layout(shape: [usize; 3], axis: Axis) -> Result<Layout> {
+    let layout = Layout::new(shape, axis)?;
+    if u32::try_from(layout.depth).is_err() {
+        let message = format!("axis {axis}: {} planes; at most 2^32 - 1 work", layout.depth);
+        return Err(Error::Usage(message));
+    }
+    Ok(layout)
+}
+
+/// Projects a block that is in memory as a whole.
+pub(super) fn whole(kind: ProjectionKind, axis: Axis, block: &Voxels) -> Result<Voxels> {
+    let layout = checked_layout(block.shape(), axis)?;
+    let mut shape = block.shape();
+    shape[axis.zyx_index().unwrap_or(0)] = 1;
+    match_dtype!(block.dtype(), T => whole_of::<T>(kind, block.as_slice()?, layout, shape))
+}
+
+fn whole_of<T: Sample>(
+    kind: ProjectionKind,
+    values: &[T],
+    layout: Layout,
+    shape: [usize; 3],
+) -> Result<Voxels> {
+    match kind {
+        ProjectionKind::Max => project_whole::<T, Extremum<T, Highest>>(values, layout, shape),
+        ProjectionKind::Min => project_whole::<T, Extremum<T, Lowest>>(values, layout, shape),
+        ProjectionKind::Mean => project_whole::<T, MeanOf<T>>(values, layout, shape),
+        ProjectionKind::Sum => project_whole::<T, SumOf<T>>(values, layout, shape),
+        ProjectionKind::Std => project_whole::<T, T::Spread<Deviation>>(values, layout, shape),
+        ProjectionKind::Variance => project_whole::<T, T::Spread<Variance>>(values, layout, shape),
+        ProjectionKind::Median => project_whole::<T, Median<T>>(values, layout, shape),
+        ProjectionKind::Argmax if layout.depth <= 1 << 16 => {
+            project_whole::<T, Argmax<T, u16>>(values, layout, shape)
+        }
+        ProjectionKind::Argmax => project_whole::<T, Argmax<T, u32>>(values, layout, shape),
     }
 }
 
@@ -113,7 +153,8 @@ fn state<T: Sample>(kind: ProjectionKind, cells: usize, planes: usize) -> Result
         ProjectionKind::Min => boxed::<T, Extremum<T, Lowest>>(cells, planes),
         ProjectionKind::Mean => boxed::<T, MeanOf<T>>(cells, planes),
         ProjectionKind::Sum => boxed::<T, SumOf<T>>(cells, planes),
-        ProjectionKind::Std => boxed::<T, T::Deviation>(cells, planes),
+        ProjectionKind::Std => boxed::<T, T::Spread<Deviation>>(cells, planes),
+        ProjectionKind::Variance => boxed::<T, T::Spread<Variance>>(cells, planes),
         ProjectionKind::Median => boxed::<T, Median<T>>(cells, planes),
         ProjectionKind::Argmax if planes <= 1 << 16 => boxed::<T, Argmax<T, u16>>(cells, planes),
         ProjectionKind::Argmax => boxed::<T, Argmax<T, u32>>(cells, planes),
@@ -167,8 +208,12 @@ impl<T: Sample, A: Accumulator<T>> Vectorised for Push<'_, T, A> {
                     self.accumulator.along(o, rows, self.index + start);
                     continue;
                 }
-                for (k, row) in rows.chunks_exact(inner).enumerate() {
-                    self.accumulator.across(o * inner, row, self.index + start + k);
+                for cells in (0..inner).step_by(CACHED_CELLS) {
+                    let cells = cells..inner.min(cells + CACHED_CELLS);
+                    for (k, row) in rows.chunks_exact(inner).enumerate() {
+                        let at = o * inner + cells.start;
+                        self.accumulator.across(at, &row[cells.clone()], self.index + start + k);
+                    }
                 }
             }
         }

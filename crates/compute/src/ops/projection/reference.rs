@@ -20,7 +20,8 @@ pub fn project(kind: ProjectionKind, axis: Axis, block: &Voxels) -> Result<Voxel
             ProjectionKind::Max => voxels(shape, columns.map(|c| extremum(&c, |a, b| a > b))),
             ProjectionKind::Min => voxels(shape, columns.map(|c| extremum(&c, |a, b| a < b))),
             ProjectionKind::Mean => voxels(shape, columns.map(|c| mean(&c) as f32)),
-            ProjectionKind::Std => voxels(shape, columns.map(|c| deviation(&c) as f32)),
+            ProjectionKind::Std => voxels(shape, columns.map(|c| variance(&c).sqrt() as f32)),
+            ProjectionKind::Variance => voxels(shape, columns.map(|c| variance(&c) as f32)),
             ProjectionKind::Median => voxels(shape, columns.map(|c| median(&c))),
             ProjectionKind::Sum => match T::DTYPE.kind() {
                 'u' => voxels(shape, columns.map(|c| integer_sum(&c) as u64)),
@@ -82,10 +83,10 @@ fn mean<T: Element>(column: &[T]) -> f64 {
     }
 }
 
-fn deviation<T: Element>(column: &[T]) -> f64 {
+fn variance<T: Element>(column: &[T]) -> f64 {
     let mean = mean(column);
     let distance: f64 = column.iter().map(|v| (v.to_f64() - mean).powi(2)).sum();
-    (distance / column.len() as f64).sqrt()
+    distance / column.len() as f64
 }
 
 fn median<T: Element>(column: &[T]) -> T {

@@ -4,7 +4,7 @@ use std::ops::AddAssign;
 
 use exavox_io::Element;
 
-use super::deviation::{Moments, Welford};
+use super::deviation::{Moments, Spread, Welford};
 use super::projector::Accumulator;
 
 /// Values of one cell that can be added up before the sums must move to [`Sample::Total`]: 65 536
@@ -24,8 +24,8 @@ pub(super) trait Sample: Element {
     type Total: Sum;
     /// Type of a sum projection.
     type SumOutput: Element;
-    /// Standard deviation of this type.
-    type Deviation: Accumulator<Self>;
+    /// Standard deviation or variance of this type.
+    type Spread<S: Spread>: Accumulator<Self>;
 
     const LOWEST: Self;
     const HIGHEST: Self;
@@ -75,14 +75,14 @@ impl Sum for i128 {
     }
 }
 
-// Example: `u8: part u32, sum u64, wide i64, deviation Moments<u8>;`
+// Example: `u8: part u32, sum u64, wide i64, spread Moments;`
 macro_rules! integer {
-    ($($type:ty: part $part:ty, sum $sum:ty, wide $wide:ty, deviation $deviation:ty;)*) => {$(
+    ($($type:ty: part $part:ty, sum $sum:ty, wide $wide:ty, spread $spread:ident;)*) => {$(
         impl Sample for $type {
             type Part = $part;
             type Total = i128;
             type SumOutput = $sum;
-            type Deviation = $deviation;
+            type Spread<S: Spread> = $spread<$type, S>;
             const LOWEST: Self = <$type>::MIN;
             const HIGHEST: Self = <$type>::MAX;
 
@@ -123,14 +123,14 @@ macro_rules! integer {
 }
 
 integer! {
-    u8: part u32, sum u64, wide i32, deviation Moments<u8>;
-    u16: part u32, sum u64, wide i32, deviation Moments<u16>;
-    u32: part u64, sum u64, wide i64, deviation Moments<u32>;
-    u64: part i128, sum u64, wide i128, deviation Welford<u64>;
-    i8: part i32, sum i64, wide i32, deviation Moments<i8>;
-    i16: part i32, sum i64, wide i32, deviation Moments<i16>;
-    i32: part i64, sum i64, wide i64, deviation Moments<i32>;
-    i64: part i128, sum i64, wide i128, deviation Welford<i64>;
+    u8: part u32, sum u64, wide i32, spread Moments;
+    u16: part u32, sum u64, wide i32, spread Moments;
+    u32: part u64, sum u64, wide i64, spread Moments;
+    u64: part i128, sum u64, wide i128, spread Welford;
+    i8: part i32, sum i64, wide i32, spread Moments;
+    i16: part i32, sum i64, wide i32, spread Moments;
+    i32: part i64, sum i64, wide i64, spread Moments;
+    i64: part i128, sum i64, wide i128, spread Welford;
 }
 
 // Example: `u8: u32, u32;` squares u8 in u32 and adds the squares up in u32.
@@ -167,7 +167,7 @@ macro_rules! float {
             type Part = f64;
             type Total = f64;
             type SumOutput = f64;
-            type Deviation = Welford<$type>;
+            type Spread<S: Spread> = Welford<$type, S>;
             const LOWEST: Self = <$type>::NEG_INFINITY;
             const HIGHEST: Self = <$type>::INFINITY;
 

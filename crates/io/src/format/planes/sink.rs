@@ -97,7 +97,7 @@ fn put(path: &Path, state: State, index: u64, dtype: DataType, plane: &[u8]) -> 
             if sink.is_complete() { sink.close().map(State::Closed) } else { Ok(State::Tiff(sink)) }
         }
         State::Png(mut sink) => {
-            sink.write_plane(dtype, plane)?;
+            sink.write_plane(0, dtype, plane)?;
             sink.close().map(State::Closed)
         }
         State::Waiting(_) | State::Closed(_) => {
