@@ -32,7 +32,7 @@ pub fn chrome_trace(spans: &[Span]) -> Vec<u8> {
 
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 80.0;
-const RIGHT: f64 = 944.0;
+const RIGHT: f64 = 920.0;
 const TOP: f64 = 58.0;
 const LANE: f64 = 30.0;
 /// Spans narrower than this many pixels are drawn as wide as this.
@@ -63,12 +63,20 @@ pub fn timeline(title: &str, spans: &[Span]) -> String {
     let title = title.replace('&', "&amp;").replace('<', "&lt;");
     put_text(&mut svg, "", 16.0, 24.0, &title);
     picture.draw_lanes(&mut svg);
-    for span in spans {
-        picture.draw(&mut svg, span);
+    // What happens within something else comes on top of it.
+    for within in [false, true] {
+        for span in spans.iter().filter(|s| is_within(s.activity) == within) {
+            picture.draw(&mut svg, span);
+        }
     }
     picture.draw_legend(&mut svg, spans, height);
     svg.push_str("</svg>\n");
     svg
+}
+
+/// Whether a thread does this while it does something else: decoding is a part of reading.
+fn is_within(activity: Activity) -> bool {
+    activity == Activity::Decode
 }
 
 struct Picture {
@@ -115,7 +123,7 @@ impl Picture {
     fn draw(&self, svg: &mut String, span: &Span) {
         let Ok(lane) = self.threads.binary_search(&span.thread) else { return };
         let (from, to) = (self.x(span.begin_ns), self.x(span.begin_ns + span.length_ns));
-        let within = span.activity == Activity::Decode;
+        let within = is_within(span.activity);
         let (offset, height) =
             if within { (LANE / 2.0, LANE / 2.0 - 2.0) } else { (2.0, LANE - 4.0) };
         let _ = writeln!(

@@ -40,7 +40,11 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
     let time = Duration::try_from_secs_f64(args.seconds).context("--seconds")?;
     let budget = Budget { time, runs: args.runs };
     let ground = Ground { folder: &args.folder, threads: context.threads, device: context.device };
-    let outcome = measure(group, case, implementation, &ground, budget);
+    // This thread is one of the pool: waiting for another to wake up is no part of the work.
+    let pool =
+        rayon::ThreadPoolBuilder::new().num_threads(context.threads.get()).use_current_thread();
+    let pool = pool.build().context("threads could not be started")?;
+    let outcome = pool.install(|| measure(group, case, implementation, &ground, budget));
     context.printer.data(&serde_json::to_string(&outcome)?)?;
     Ok(ExitStatus::Done)
 }
