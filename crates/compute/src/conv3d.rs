@@ -47,8 +47,17 @@ pub struct Relu {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Operation {
     shape: Conv3dShape,
-    precision: Precision,
+    kernel: Kernel,
     relu: Relu,
+}
+
+/// What computes a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kernel {
+    /// The device's own kernel where there is one, else burn's.
+    Own(Precision),
+    /// burn's convolution, which our own are measured against.
+    Burn,
 }
 
 /// A convolution with trained weights, in the form that its device's kernel likes best.
@@ -57,7 +66,7 @@ pub(crate) struct Operation {
 #[derive(Debug, Clone)]
 pub struct Conv3d {
     shape: Conv3dShape,
-    precision: Precision,
+    kernel: Kernel,
     packed: Tensor<1>,
     bias: Tensor<1>,
 }
@@ -70,7 +79,7 @@ impl Conv3d {
     /// If the lengths do not fit the shape.
     pub fn new(
         shape: Conv3dShape,
-        precision: Precision,
+        kernel: Kernel,
         weights: &[f32],
         bias: &[f32],
         device: &Device,
@@ -78,10 +87,10 @@ impl Conv3d {
         let [kz, ky, kx] = shape.kernel_zyx;
         let data = TensorData::new(weights.to_vec(), [kz, ky, kx, shape.inputs, shape.outputs]);
         let weights = Tensor::<5>::from_data(data, device).into_dispatch();
-        let packed = <Dispatch as Conv3dOps>::conv3d_pack(weights, shape, precision);
+        let packed = <Dispatch as Conv3dOps>::conv3d_pack(weights, shape, kernel);
         let packed = Tensor::from_dispatch(packed);
         let bias = Tensor::from_data(TensorData::new(bias.to_vec(), [shape.outputs]), device);
-        Self { shape, precision, packed, bias }
+        Self { shape, kernel, packed, bias }
     }
 
     /// `relu(conv(relu(x)) + bias + residual)`, each ReLU and the residual if asked for.
@@ -97,7 +106,7 @@ impl Conv3d {
         assert_eq!(found, [z, y, width, shape.inputs], "input of the convolution");
         let (packed, bias) =
             (self.packed.clone().into_dispatch(), self.bias.clone().into_dispatch());
-        let operation = Operation { shape, precision: self.precision, relu };
+        let operation = Operation { shape, kernel: self.kernel, relu };
         let Some(residual) = residual else {
             let x = x.into_dispatch();
             return Tensor::from_dispatch(<Dispatch as Conv3dOps>::conv3d(
@@ -118,7 +127,7 @@ trait Conv3dOps: Backend {
     fn conv3d_pack(
         weights: FloatTensor<Self>,
         shape: Conv3dShape,
-        _precision: Precision,
+        _kernel: Kernel,
     ) -> FloatTensor<Self> {
         portable::pack::<Self>(weights, shape)
     }

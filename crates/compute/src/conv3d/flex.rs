@@ -10,18 +10,21 @@ use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{DType, Shape, TensorData};
 
 use super::winograd::{self, Around, PackedWeights, Plan, Sizes};
-use super::{Conv3dOps, Conv3dShape, Operation, pointwise, portable};
+use super::{Conv3dOps, Conv3dShape, Kernel, Operation, pointwise, portable};
 use crate::precision::Precision;
 use crate::simd::lanes::Isa;
 
 type Float = FloatTensor<Flex>;
 
 impl Conv3dOps for Flex {
-    fn conv3d_pack(weights: Float, shape: Conv3dShape, precision: Precision) -> Float {
+    fn conv3d_pack(weights: Float, shape: Conv3dShape, kernel: Kernel) -> Float {
         let weights = contiguous(weights);
-        let packed = weights.as_slice().and_then(|weights| match shape.kernel_zyx {
-            [3, 3, 3] => Some(plan(shape, precision).pack(weights)),
-            [1, 1, 1] => Some(pointwise::pack(weights, shape.inputs, shape.outputs)),
+        let packed = weights.as_slice().and_then(|weights| match (shape.kernel_zyx, kernel) {
+            (_, Kernel::Burn) => None,
+            ([3, 3, 3], Kernel::Own(precision)) => Some(plan(shape, precision).pack(weights)),
+            ([1, 1, 1], Kernel::Own(_)) => {
+                Some(pointwise::pack(weights, shape.inputs, shape.outputs))
+            }
             _ => None,
         });
         match packed {
@@ -56,9 +59,11 @@ fn convolve(
     residual: Option<Float>,
     operation: Operation,
 ) -> Float {
-    if ![[3, 3, 3], [1, 1, 1]].contains(&operation.shape.kernel_zyx) {
-        return portable::convolve::<Flex>(x, packed, bias, residual, operation);
-    }
+    let ours = [[3, 3, 3], [1, 1, 1]].contains(&operation.shape.kernel_zyx);
+    let precision = match operation.kernel {
+        Kernel::Own(precision) if ours => precision,
+        _ => return portable::convolve::<Flex>(x, packed, bias, residual, operation),
+    };
     let (x, packed, bias) = (contiguous(x), contiguous(packed), contiguous(bias));
     let [z, y, width] = operation.shape.volume_zyx;
     let shape = Shape::new([x.shape()[0], z, y, width, operation.shape.outputs]);
@@ -69,14 +74,15 @@ fn convolve(
     };
     let slices = (x.as_slice::<f32>(), packed.as_slice::<f32>(), bias.as_slice::<f32>());
     if let (Some(input), Some(packed), Some(bias)) = slices {
-        run(operation, accumulate, input, packed, bias, values_mut(&mut output));
+        run(operation, precision, accumulate, input, packed, bias, values_mut(&mut output));
     }
     keep_spare(x);
     output
 }
 
 fn run(
-    Operation { shape, precision, relu }: Operation,
+    Operation { shape, relu, .. }: Operation,
+    precision: Precision,
     accumulate: bool,
     input: &[f32],
     packed: &[f32],

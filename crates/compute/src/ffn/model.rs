@@ -3,8 +3,7 @@
 use burn::tensor::{Device, Tensor};
 
 use super::weights::{Layer, Weights};
-use crate::conv3d::{Conv3d, Conv3dShape, Relu};
-use crate::precision::Precision;
+use crate::conv3d::{Conv3d, Conv3dShape, Kernel, Relu};
 
 /// The network on a device, for one size of FOV: two convolutions, then residual modules of two each,
 /// then one 1x1x1 convolution whose output is the change of the seed.
@@ -17,17 +16,12 @@ pub struct ConvStack3d {
 
 impl ConvStack3d {
     /// The network with trained weights on a device.
-    pub fn new(
-        weights: &Weights,
-        fov_zyx: [usize; 3],
-        precision: Precision,
-        device: &Device,
-    ) -> Self {
+    pub fn new(weights: &Weights, fov_zyx: [usize; 3], kernel: Kernel, device: &Device) -> Self {
         let convolution = |layer: &Layer| {
             let [kz, ky, kx, inputs, outputs] = layer.shape;
             let kernel_zyx = [kz, ky, kx];
             let shape = Conv3dShape { volume_zyx: fov_zyx, kernel_zyx, inputs, outputs };
-            Conv3d::new(shape, precision, &layer.weights, &layer.biases, device)
+            Conv3d::new(shape, kernel, &layer.weights, &layer.biases, device)
         };
         let pair = |(a, b): &(Layer, Layer)| (convolution(a), convolution(b));
         Self {

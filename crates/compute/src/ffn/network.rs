@@ -5,6 +5,7 @@ use burn::tensor::{Tensor, TensorData};
 use super::config::ModelConfig;
 use super::model::ConvStack3d;
 use super::weights::Weights;
+use crate::conv3d::Kernel;
 use crate::device::{ComputeDevice, guarded};
 use crate::error::{Error, Result};
 use crate::precision::Precision;
@@ -51,7 +52,28 @@ impl BurnNetwork {
         device: &ComputeDevice,
         precision: Precision,
     ) -> Result<Self> {
-        let model = guarded(|| ConvStack3d::new(weights, config.fov_zyx, precision, device.burn()))
+        Self::with_kernel(weights, config, device, Kernel::Own(precision))
+    }
+
+    /// The same network by burn's own convolution, which ours is measured against.
+    ///
+    /// # Errors
+    /// [`Error::DeviceFailed`] if the device has no room for the weights.
+    pub fn by_burn_alone(
+        weights: &Weights,
+        config: &ModelConfig,
+        device: &ComputeDevice,
+    ) -> Result<Self> {
+        Self::with_kernel(weights, config, device, Kernel::Burn)
+    }
+
+    fn with_kernel(
+        weights: &Weights,
+        config: &ModelConfig,
+        device: &ComputeDevice,
+        kernel: Kernel,
+    ) -> Result<Self> {
+        let model = guarded(|| ConvStack3d::new(weights, config.fov_zyx, kernel, device.burn()))
             .map_err(|reason| failed(device, reason))?;
         Ok(Self { model, device: device.clone(), fov_zyx: config.fov_zyx })
     }

@@ -118,7 +118,8 @@ fn class(row: &Row) -> &'static str {
     match row.outcome.implementation.as_str() {
         "scalar" | "ndarray" | "burn flex" => "base",
         "pure read" => "read",
-        "cpu" | "cpu-jit" | "wgpu" | "cuda" | OVERLAPPED => "ours",
+        "cpu" | "cpu fast" | "cpu avx2" | "cpu portable" | "cpu-jit" | "wgpu" | "cuda"
+        | OVERLAPPED => "ours",
         _ => "peer",
     }
 }
@@ -128,7 +129,7 @@ fn legend(svg: &mut String, y: f64) {
         ("ours", "exavox"),
         ("base", "naive loop, ndarray, burn"),
         ("peer", "other programs"),
-        ("limits", "limit of the machine (dashed: 1 thread)"),
+        ("limits", "limit (dashed: 1 thread)"),
     ];
     let mut x = 16.0;
     for (class, label) in entries {

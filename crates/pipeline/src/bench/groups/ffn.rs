@@ -1,12 +1,13 @@
 //! One step of the depth-12 flood-filling network of the published shape, with weights that look
 //! random: speed does not depend on them.
 
-use exavox_compute::ffn::{BurnNetwork, Layer, ModelConfig, Network, Weights};
+use exavox_compute::ffn::{self, BurnNetwork, Layer, ModelConfig, Network, Weights};
+use exavox_compute::{ComputeDevice, DeviceSpec, Instructions, Precision};
 use exavox_io::Voxels;
 use ndarray::{Array2, ArrayView2, s};
 
 use crate::bench::random::{hash, values};
-use crate::bench::{Case, Group, Implementation, Setting, Task, Work};
+use crate::bench::{Case, Cores, Group, Implementation, Setting, Task, Work};
 use crate::error::{Error, Result};
 
 pub(super) struct FfnStep;
@@ -52,22 +53,22 @@ impl Group for FfnStep {
     }
 
     fn implementations(&self) -> Vec<Implementation> {
+        let on_cpu = |name, cores, prepare| Implementation {
+            name,
+            cores,
+            device: Some(DeviceSpec::Cpu),
+            prepare,
+        };
         let mut all = vec![
             Implementation::on_one_core("scalar", |s| by_hand(s, convolve_scalar)),
             Implementation::on_one_core("ndarray", |s| by_hand(s, convolve_ndarray)),
-            Implementation {
-                device: Some(exavox_compute::DeviceSpec::Cpu),
-                ..Implementation::on_one_core("cpu", by_network)
-            },
-            Implementation {
-                device: Some(exavox_compute::DeviceSpec::Cpu),
-                ..Implementation::on_all_cores("cpu", by_network)
-            },
+            on_cpu("cpu", Cores::One, by_network),
+            on_cpu("cpu", Cores::All, by_network),
+            on_cpu("cpu fast", Cores::All, by_fast_network),
+            on_cpu("cpu avx2", Cores::All, |s| limited(s, Instructions::Avx2)),
+            on_cpu("cpu portable", Cores::All, |s| limited(s, Instructions::Portable)),
         ];
-        all.extend(Implementation::on_devices(
-            |_| Err(Error::settings("burn flex", "takes our convolution: see cpu")),
-            by_network,
-        ));
+        all.extend(Implementation::on_devices(by_burn_alone, by_network));
         all
     }
 }
@@ -112,11 +113,33 @@ fn weights() -> Result<Weights> {
 }
 
 fn by_network(setting: Setting) -> Result<Task> {
+    steps(setting, |w, c, device| ffn::network_on(w, c, device, Precision::Exact))
+}
+
+/// With products of 16-bit integers.
+fn by_fast_network(setting: Setting) -> Result<Task> {
+    steps(setting, |w, c, device| ffn::network_on(w, c, device, Precision::Fast))
+}
+
+fn by_burn_alone(setting: Setting) -> Result<Task> {
+    steps(setting, |w, c, device| Ok(Box::new(BurnNetwork::by_burn_alone(w, c, device)?)))
+}
+
+/// On narrower vectors than the CPU has. A row has a process of its own, so no other is slowed down.
+fn limited(setting: Setting, most: Instructions) -> Result<Task> {
+    exavox_compute::limit_instructions(most);
+    by_network(setting)
+}
+
+type MakeNetwork =
+    fn(&Weights, &ModelConfig, &ComputeDevice) -> exavox_compute::Result<Box<dyn Network>>;
+
+fn steps(setting: Setting, make: MakeNetwork) -> Result<Task> {
     let (image, seed) = (setting.input("image")?, setting.input("seed")?);
     let shape = image.shape();
     let missing = || Error::settings("bench", "a device was expected");
     let device = setting.device.ok_or_else(missing)?;
-    let mut network = BurnNetwork::new(&weights()?, &config(shape)?, &device)?;
+    let mut network = make(&weights()?, &config(shape)?, &device)?;
     Ok(Box::new(move || {
         let mut logits = vec![0.0; image.len()];
         network.step(image.as_slice()?, seed.as_slice()?, &mut logits)?;
