@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use exavox_compute::DeviceSpec;
 
 use crate::commands::{
-    completions, convert, demo, devices, downsample, evaluate, info, project, segment,
+    completions, convert, demo, devices, downsample, evaluate, filter, info, project, segment,
 };
 use crate::context::{all_cores, all_cores_but_one};
 use crate::env_vars;
@@ -31,7 +31,7 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, value_name = "DEVICE", default_value = "auto")]
     #[arg(env = env_vars::DEVICE, hide_env_values = true)]
     pub(crate) device: DeviceSpec,
-    /// CPU threads [default: all cores but one; all cores for segment and demo].
+    /// CPU threads [default: all cores but one; all cores for filter, segment and demo].
     #[arg(long, global = true, value_name = "N")]
     #[arg(env = env_vars::THREADS, hide_env_values = true)]
     pub(crate) threads: Option<NonZeroUsize>,
@@ -59,6 +59,7 @@ pub(crate) enum Command {
     Convert(convert::Args),
     Downsample(downsample::Args),
     Project(project::Args),
+    Filter(filter::Args),
     Segment(segment::Args),
     Evaluate(evaluate::Args),
     Devices(devices::Args),
@@ -71,7 +72,7 @@ impl Command {
     /// core; the others leave one free.
     pub(crate) fn default_threads(&self) -> NonZeroUsize {
         match self {
-            Self::Segment(_) | Self::Demo(_) => all_cores(),
+            Self::Segment(_) | Self::Demo(_) | Self::Filter(_) => all_cores(),
             _ => all_cores_but_one(),
         }
     }

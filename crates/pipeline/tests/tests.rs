@@ -5,6 +5,8 @@
 mod convert;
 #[path = "tests/downsample.rs"]
 mod downsample;
+#[path = "tests/filter.rs"]
+mod filter;
 #[path = "tests/project.rs"]
 mod project;
 #[path = "tests/resume.rs"]
