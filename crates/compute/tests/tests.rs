@@ -6,6 +6,8 @@
 mod checkpoint;
 #[path = "tests/downsample.rs"]
 mod downsample;
+#[path = "tests/filters.rs"]
+mod filters;
 #[path = "tests/golden.rs"]
 mod golden;
 #[path = "tests/metrics.rs"]
