@@ -9,6 +9,7 @@ pub(crate) mod demo;
 pub(crate) mod devices;
 pub(crate) mod downsample;
 pub(crate) mod evaluate;
+pub(crate) mod filter;
 pub(crate) mod flood;
 pub(crate) mod info;
 pub(crate) mod project;
@@ -25,6 +26,7 @@ pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<ExitSta
         Command::Convert(args) => convert::run(args, context),
         Command::Downsample(args) => downsample::run(args, context),
         Command::Project(args) => project::run(args, context),
+        Command::Filter(args) => filter::run(args, context),
         Command::Components(args) => components::run(args, context),
         Command::Flood(args) => flood::run(args, context),
         Command::Segment(args) => segment::run(args, context),

@@ -11,6 +11,8 @@ mod connected_components;
 mod device_network;
 #[path = "tests/downsample.rs"]
 mod downsample;
+#[path = "tests/filters.rs"]
+mod filters;
 #[path = "tests/flood_fill.rs"]
 mod flood_fill;
 #[path = "tests/focus.rs"]

@@ -20,7 +20,7 @@ pub use boundary::Boundary;
 pub use clahe::{ClaheOptions, Dimensions, clahe};
 pub use gaussian::gaussian;
 pub use median::median;
-pub use normalize::{Normalization, Statistics, normalize, quantile, statistics};
+pub use normalize::{Normalization, normalize};
 pub use sobel::{Gradient, sobel};
 
 /// A filter with its settings.

@@ -10,8 +10,8 @@ use super::sample::Sample;
 use crate::error::{Error, Result};
 use crate::simd::{Vectorised, dispatch};
 
-pub use quantile::quantile;
-pub use statistics::{Statistics, statistics};
+use quantile::quantile;
+pub(super) use statistics::statistics;
 
 /// What becomes of intensities.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -3,7 +3,7 @@
 use exavox_io::Element;
 
 /// A type of voxels that filters take.
-pub(crate) trait Sample: Element {
+pub(super) trait Sample: Element {
     /// The nearest f32.
     fn to_f32(self) -> f32;
     /// An integer, with as many bits as the type, that is in the order of the values.

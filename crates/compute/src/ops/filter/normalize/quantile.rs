@@ -10,8 +10,7 @@ const DIGIT: u32 = 16;
 
 /// The quantile `q` (0 to 1) of the finite values, linear between two of them as in `numpy.quantile`; 0 if
 /// there is none.
-#[allow(private_bounds)]
-pub fn quantile<T: Sample>(values: &[T], q: f64) -> f64 {
+pub(super) fn quantile<T: Sample>(values: &[T], q: f64) -> f64 {
     let count = values.par_iter().filter(|v| v.to_f64().is_finite()).count();
     if count == 0 {
         return 0.0;

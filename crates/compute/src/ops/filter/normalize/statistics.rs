@@ -7,23 +7,22 @@ use crate::ops::filter::sample::Sample;
 
 /// What is known of the finite values of a volume. Without any all is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Statistics {
+pub(in crate::ops::filter) struct Statistics {
     /// How many there are.
-    pub count: u64,
+    pub(in crate::ops::filter) count: u64,
     /// Their mean.
-    pub mean: f64,
+    pub(in crate::ops::filter) mean: f64,
     /// Their standard deviation, divided by the count.
-    pub std: f64,
+    pub(in crate::ops::filter) std: f64,
     /// The lowest.
-    pub min: f64,
+    pub(in crate::ops::filter) min: f64,
     /// The highest.
-    pub max: f64,
+    pub(in crate::ops::filter) max: f64,
 }
 
 /// Statistics of the finite values, in f64. Sums are made chunk by chunk and added in order: they do not
 /// depend on the number of threads.
-#[allow(private_bounds)]
-pub fn statistics<T: Sample>(values: &[T]) -> Statistics {
+pub(in crate::ops::filter) fn statistics<T: Sample>(values: &[T]) -> Statistics {
     let chunks = || values.par_chunks(CHUNK);
     let parts: Vec<Statistics> = chunks().map(|chunk| of_chunk(chunk)).collect();
     let all = parts.into_iter().filter(|part| part.count > 0);
