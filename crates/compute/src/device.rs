@@ -170,6 +170,18 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> std::result::Result<T, Str
     })
 }
 
+/// What a runtime said, in one line: some of its errors are headings with the causes below.
+#[cfg(feature = "cube")]
+pub(crate) fn one_line(reason: &str) -> String {
+    const MOST: usize = 300;
+    let lines: Vec<&str> = reason.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let line = lines.join(" ");
+    match line.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line,
+    }
+}
+
 fn unavailable(spec: DeviceSpec, reason: impl Into<String>) -> Error {
     Error::DeviceUnavailable { device: spec.to_string(), reason: reason.into() }
 }

@@ -3,5 +3,9 @@
 //! Rule: a kernel and its launch know a [`cubecl::client::Client`] and buffers, but neither burn nor
 //! any one runtime. What a kernel is for, and which inputs go to it, is decided in [`crate::ops`].
 
+pub(crate) mod components;
 pub(crate) mod conv3d;
+pub(crate) mod downsample;
+pub(crate) mod filters;
 pub(crate) mod project;
+mod words;

@@ -3,6 +3,8 @@
 pub(crate) mod columns;
 pub mod connected_components;
 pub mod connectivity;
+#[cfg(feature = "cube")]
+pub mod device_volume;
 pub mod distance_transform;
 pub mod downsample;
 pub mod filter;

@@ -9,6 +9,9 @@ mod connected_components;
 #[cfg(feature = "cube")]
 #[path = "tests/device_network.rs"]
 mod device_network;
+#[cfg(feature = "cube")]
+#[path = "tests/device_volume.rs"]
+mod device_volume;
 #[path = "tests/downsample.rs"]
 mod downsample;
 #[path = "tests/filters.rs"]

@@ -9,7 +9,7 @@ use cubecl::server::Handle;
 use super::config::ModelConfig;
 use super::network::Network;
 use super::weights::{Layer, Weights};
-use crate::device::{ComputeDevice, guarded};
+use crate::device::{ComputeDevice, guarded, one_line};
 use crate::error::{Error, Result};
 use crate::kernels::conv3d::{self, Buffers, ConvShape, Fusions};
 use crate::precision::Precision;
@@ -259,8 +259,7 @@ fn in_parts(
 }
 
 fn failed(device: &ComputeDevice, reason: &str) -> Error {
-    let reason = reason.lines().next().unwrap_or_default().to_owned();
-    Error::DeviceFailed { device: device.name().to_owned(), reason }
+    Error::DeviceFailed { device: device.name().to_owned(), reason: one_line(reason) }
 }
 
 #[cfg(test)]
