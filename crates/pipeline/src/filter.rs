@@ -15,6 +15,9 @@ use crate::error::{Error, Result};
 use crate::peak_memory::peak_memory_bytes;
 use crate::progress::{Event, Observer, Unit};
 
+/// What the program itself takes: code, threads, a chunk that is being decoded.
+const PROGRAM_BYTES: u64 = 32 << 20;
+
 /// What to filter, and how.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -120,8 +123,8 @@ pub fn filter(
     })
 }
 
-/// Bytes that filtering one channel of `source` takes: the voxels as read, as filtered, and as cast, and a
-/// tenth more.
+/// Bytes that filtering one channel of `source` takes: the voxels as read, as filtered, and as cast, a tenth
+/// more, and 32 MiB for the program itself.
 ///
 /// # Errors
 /// If the region does not lie in the volume.
@@ -132,7 +135,7 @@ pub fn memory_bytes(source: &Volume, options: &FilterOptions) -> Result<u64> {
     let cast = if filtered == result { 0 } else { result.size() };
     let per_voxel = (input.size() + filtered.size() + cast) as u64;
     let needed = region.num_voxels().saturating_mul(per_voxel);
-    Ok(needed.saturating_add(needed / 10))
+    Ok(needed.saturating_add(needed / 10).saturating_add(PROGRAM_BYTES))
 }
 
 fn result_dtype(source: &Volume, options: &FilterOptions) -> DataType {

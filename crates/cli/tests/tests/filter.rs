@@ -81,12 +81,12 @@ fn memory_is_told_before_and_refused() {
     let folder = Folder::new();
     folder.write_ramp("v.npy", [10, 100, 100], DataType::U8);
     let run = folder.run(&["filter", "v.npy", "o.npy", "sobel"]).done();
-    assert!(run.stderr.contains("takes about 550.00 kB of memory"), "{run:?}");
-    let args = ["--memory", "100kB", "filter", "v.npy", "p.npy", "sobel"];
+    assert!(run.stderr.contains("takes about 34.10 MB of memory"), "{run:?}");
+    let args = ["--memory", "34MB", "filter", "v.npy", "p.npy", "sobel"];
     let run = folder.run(&args);
     assert!(run.stderr.contains("hint: --roi chooses a part"), "{run:?}");
     let error = run.error();
-    assert!(error.contains("takes 550000 bytes of memory, 100000 are allowed"), "{error}");
+    assert!(error.contains("takes 34104432 bytes of memory, 34000000 are allowed"), "{error}");
     folder.run(&[&args[..], &["--roi", ":1,:,:"]].concat()).done();
 }
 
