@@ -1,1 +1,3 @@
 //! Benchmarks only: see `benches/`.
+
+pub mod noise;

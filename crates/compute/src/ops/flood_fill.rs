@@ -233,3 +233,29 @@ struct Taken {
     out_of_range: u64,
     by_others: u64,
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Every instruction set and both types of run numbers give the same.
+    #[test]
+    fn all_ways_are_one() {
+        let shape = [5, 9, 200];
+        let values: Vec<u16> =
+            (0..9000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 30) as u16).collect();
+        let rule = MaskRuns { values: &values, test: Test::Within(1, 2) };
+        for (connectivity, label) in Connectivity::ALL.into_iter().zip([1, 9, 999]) {
+            let options = FloodOptions { connectivity, ..FloodOptions::default() };
+            let seeds = [Seed { position_zyx: [2, 4, 70], label }, Seed::new([4, 8, 199])];
+            let best = Runs::find(Level::best(), shape, &rule).unwrap();
+            let best = best.flood::<u32>(&seeds, &options).unwrap();
+            for level in Level::all() {
+                let runs = || Runs::find(level, shape, &rule).unwrap();
+                assert_eq!(runs().flood::<u32>(&seeds, &options).unwrap(), best, "{level:?}");
+                assert_eq!(runs().flood::<u64>(&seeds, &options).unwrap(), best, "{level:?}");
+            }
+        }
+    }
+}

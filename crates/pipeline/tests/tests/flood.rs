@@ -81,7 +81,7 @@ fn seeds_are_read_from_tables() {
     let path = folder.path().join("seeds.csv");
     let read = |text: &str| {
         std::fs::write(&path, text).unwrap();
-        seeds_from_csv(&path)
+        seeds_from_csv(&path).map_err(|error| error.to_string())
     };
     let expected = vec![seed([1, 2, 3], 1), seed([4, 5, 6], 7)];
     for text in ["1,2,3\n4,5,6,7\n", "z,y,x,label\n1, 2, 3\n\n4,5,6,7", "1,2,3\r\n4,5,6,7\r\n"] {
@@ -96,7 +96,7 @@ fn seeds_are_read_from_tables() {
         ("1,2,3,4,5\n", "seeds.csv:1: expected"),
         ("1.5,2,3\n", "seeds.csv:1: expected"),
     ] {
-        let error = read(text).unwrap_err().to_string();
+        let error = read(text).unwrap_err();
         assert!(error.contains(expected), "{text:?}: {error}");
     }
     let missing = seeds_from_csv(&folder.path().join("none.csv")).unwrap_err().to_string();

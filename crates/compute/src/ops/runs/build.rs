@@ -51,7 +51,8 @@ impl<T: Element> RowBits for MaskRuns<'_, T> {
     ) {
         let row = &self.values[first..first + length];
         match self.test {
-            Test::NonZero => bits(isa, row, mask, |v| (v != T::default()) & (v == v)),
+            // NaN is neither below nor above.
+            Test::NonZero => bits(isa, row, mask, |v| (v < T::default()) | (v > T::default())),
             Test::Within(low, high) => bits(isa, row, mask, |v| (low <= v) & (v <= high)),
         }
         let mut before = 0;

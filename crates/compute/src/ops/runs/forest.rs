@@ -34,15 +34,15 @@ impl Id for u64 {
     }
 }
 
-/// The root of a run. Halves the paths it walks.
+/// The root of a run. Halves the paths it walks; most runs are roots, or point at one.
 #[inline(always)]
 pub(super) fn find<I: Id>(parents: &mut [I], mut run: usize) -> usize {
     loop {
-        let parent = parents[run].index();
-        if parent == run {
-            return run;
+        let parent = parents[run];
+        let next = parents[parent.index()];
+        if parent == next {
+            return parent.index();
         }
-        let next = parents[parent];
         parents[run] = next;
         run = next.index();
     }

@@ -15,8 +15,57 @@ pub(in crate::ops) trait Isa: Copy + Send + Sync {
     /// the label of the run that goes on from the word before, and holds at least [`NEAR`] values.
     fn paint(self, mask: u64, starts: u64, labels: &[u32], out: &mut [u32; 64]);
 
+    /// Adds a pair of runs for each mark: those that begin last up to it in two rows.
+    fn pairs(self, marks: u64, later: Row, earlier: Row, pairs: &mut PairList);
+
     /// Gives 64 voxels a value where a bit is set, 0 elsewhere.
     fn spread(self, bits: u64, value: u8, out: &mut [u8; 64]);
+}
+
+/// A word of a row: where runs begin, and how many begin before.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::ops) struct Row {
+    pub(super) starts: u64,
+    pub(super) before: u32,
+}
+
+/// Pairs of runs on their way to the forest: found many at a time, joined one by one.
+pub(in crate::ops) struct PairList {
+    later: [u32; PAIRS],
+    earlier: [u32; PAIRS],
+    count: usize,
+}
+
+/// Pairs that a list holds: two arrays that stay in the first cache.
+const PAIRS: usize = 2048;
+
+impl PairList {
+    pub(super) fn new() -> Self {
+        Self { later: [0; PAIRS], earlier: [0; PAIRS], count: 0 }
+    }
+
+    /// Whether the pairs of another word may not fit: 64, and some more that are written but not kept.
+    #[inline(always)]
+    pub(super) fn is_full(&self) -> bool {
+        self.count > PAIRS - 80
+    }
+
+    /// Calls `join` with all pairs and forgets them.
+    #[inline(always)]
+    pub(super) fn drain(&mut self, mut join: impl FnMut(usize, usize)) {
+        let pairs = self.later.iter().zip(&self.earlier);
+        pairs
+            .take(self.count)
+            .for_each(|(later, earlier)| join(*later as usize, *earlier as usize));
+        self.count = 0;
+    }
+
+    #[inline(always)]
+    fn push(&mut self, later: u32, earlier: u32) {
+        self.later[self.count] = later;
+        self.earlier[self.count] = earlier;
+        self.count += 1;
+    }
 }
 
 /// A computation to be compiled for each instruction set. Implementations mark `run`, and what it calls
@@ -89,8 +138,27 @@ impl Isa for Portable {
     }
 
     #[inline(always)]
+    fn pairs(self, marks: u64, later: Row, earlier: Row, pairs: &mut PairList) {
+        pairs_plain(marks, later, earlier, pairs);
+    }
+
+    #[inline(always)]
     fn spread(self, bits: u64, value: u8, out: &mut [u8; 64]) {
         spread_plain(bits, value, out);
+    }
+}
+
+/// Mark by mark.
+#[inline(always)]
+fn pairs_plain(marks: u64, later: Row, earlier: Row, pairs: &mut PairList) {
+    let mut left = marks;
+    while left != 0 {
+        let upto = left ^ (left - 1);
+        left &= left - 1;
+        // A run begins there or before: the count is at least 1.
+        let rank =
+            |row: Row| row.before.wrapping_add((row.starts & upto).count_ones()).wrapping_sub(1);
+        pairs.push(rank(later), rank(earlier));
     }
 }
 
@@ -134,7 +202,7 @@ pub(in crate::ops) fn paint_plain<T: Copy + Default>(
 fn spread_plain(bits: u64, value: u8, out: &mut [u8; 64]) {
     const ONES: u64 = 0x0101_0101_0101_0101;
     for (eight, out) in bits.to_le_bytes().into_iter().zip(out.as_chunks_mut::<8>().0) {
-        let own = u64::from(eight) * ONES & 0x8040_2010_0804_0201;
+        let own = (u64::from(eight) * ONES) & 0x8040_2010_0804_0201;
         let flags = (own + 0x7f * ONES) >> 7 & ONES;
         *out = (flags * u64::from(value)).to_le_bytes();
     }

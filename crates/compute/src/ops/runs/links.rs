@@ -6,7 +6,7 @@ mod mask;
 pub(in crate::ops) use equal::EqualLinks;
 pub(in crate::ops) use mask::MaskLinks;
 
-use super::isa::Isa;
+use super::isa::{Isa, PairList};
 use super::layout::Layout;
 use super::slab::{Slab, Words};
 use crate::ops::Connectivity;
@@ -60,13 +60,19 @@ impl Scope<'_> {
 
 /// Calls `join` for each marked voxel with the runs that begin last up to it in both rows.
 #[inline(always)]
-fn each_pair(own: &Words<'_>, near: &Words<'_>, marks: &[u64], mut join: impl FnMut(usize, usize)) {
-    for (word, marks) in marks.iter().enumerate() {
-        let mut left = *marks;
-        while left != 0 {
-            let upto = left ^ (left - 1);
-            left &= left - 1;
-            join(own.rank(word, upto), near.rank(word, upto));
+fn each_pair<I: Isa>(
+    isa: I,
+    own: &Words<'_>,
+    near: &Words<'_>,
+    marks: &[u64],
+    list: &mut PairList,
+    mut join: impl FnMut(usize, usize),
+) {
+    for (word, marks) in marks.iter().enumerate().filter(|(_, marks)| **marks != 0) {
+        isa.pairs(*marks, own.row(word), near.row(word), list);
+        if list.is_full() {
+            list.drain(&mut join);
         }
     }
+    list.drain(join);
 }

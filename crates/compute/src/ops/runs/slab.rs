@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::build::RowBits;
-use super::isa::{Isa, Level, Work, dispatch};
+use super::isa::{Isa, Level, Row, Work, dispatch};
 use super::layout::Layout;
 use crate::error::{Error, Result};
 
@@ -104,6 +104,12 @@ impl Words<'_> {
     pub(super) fn rank(&self, word: usize, upto: u64) -> usize {
         let starts = self.starts[word + 1] & upto;
         (self.before[word] as usize + starts.count_ones() as usize).wrapping_sub(1)
+    }
+
+    /// Where runs begin in a word, and how many begin before.
+    #[inline(always)]
+    pub(super) fn row(&self, word: usize) -> Row {
+        Row { starts: self.starts[word + 1], before: self.before[word] }
     }
 
     /// Which voxels belong to runs.

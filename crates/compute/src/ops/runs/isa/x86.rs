@@ -1,17 +1,20 @@
 //! AVX-512 and AVX2 with the bit instructions of their generation.
 
 use std::arch::x86_64::{
-    _mm_cvtsi64_si128, _mm256_and_si256, _mm256_cmpeq_epi32, _mm256_cvtepu8_epi32,
-    _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_permutevar8x32_epi32, _mm256_set_epi32,
-    _mm256_set1_epi32, _mm256_slli_epi64, _mm256_storeu_si256, _mm256_sub_epi32, _mm512_and_si512,
-    _mm512_loadu_si512, _mm512_maskz_permutexvar_epi32, _mm512_maskz_set1_epi8,
-    _mm512_popcnt_epi32, _mm512_set_epi32, _mm512_set1_epi32, _mm512_storeu_si512,
-    _mm512_sub_epi32, _mm512_test_epi8_mask,
+    _mm_cvtsi64_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_cmpeq_epi32,
+    _mm256_cvtepu8_epi32, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_permutevar8x32_epi32,
+    _mm256_set_epi32, _mm256_set1_epi32, _mm256_slli_epi64, _mm256_storeu_si256, _mm256_sub_epi32,
+    _mm512_and_si512, _mm512_andnot_si512, _mm512_castsi512_si128, _mm512_cvtepi64_epi32,
+    _mm512_cvtepu8_epi64, _mm512_loadu_si512, _mm512_maskz_compress_epi8,
+    _mm512_maskz_compress_epi64, _mm512_maskz_permutexvar_epi32, _mm512_maskz_set1_epi8,
+    _mm512_popcnt_epi32, _mm512_popcnt_epi64, _mm512_set_epi32, _mm512_set1_epi32,
+    _mm512_set1_epi64, _mm512_sllv_epi64, _mm512_storeu_si512, _mm512_sub_epi32,
+    _mm512_test_epi8_mask,
 };
 
-use super::{Isa, RANKS, Work};
+use super::{Isa, PairList, RANKS, Row, Work};
 
-/// A value of it means that this CPU has AVX-512 F, BW, DQ, VL and VPOPCNTDQ, and the bit instructions.
+/// A value of it means that this CPU has AVX-512 F, BW, DQ, VL, VBMI2 and VPOPCNTDQ, and the bit instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Avx512(());
 
@@ -43,6 +46,7 @@ impl Avx512 {
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vbmi2")
             && is_x86_feature_detected!("avx512vpopcntdq");
         found.then_some(Self(()))
     }
@@ -60,7 +64,7 @@ fn avx2<W: Work>(isa: Avx2, work: W) -> W::Output {
 }
 
 #[target_feature(
-    enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq,avx2,bmi1,bmi2,lzcnt,popcnt"
+    enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi2,avx512vpopcntdq,avx2,bmi1,bmi2,lzcnt,popcnt"
 )]
 fn avx512<W: Work>(isa: Avx512, work: W) -> W::Output {
     work.run(isa)
@@ -82,6 +86,11 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
+    fn pairs(self, marks: u64, later: Row, earlier: Row, pairs: &mut PairList) {
+        super::pairs_plain(marks, later, earlier, pairs);
+    }
+
+    #[inline(always)]
     fn spread(self, bits: u64, value: u8, out: &mut [u8; 64]) {
         super::spread_plain(bits, value, out);
     }
@@ -100,6 +109,13 @@ impl Isa for Avx512 {
     fn paint(self, mask: u64, starts: u64, labels: &[u32], out: &mut [u32; 64]) {
         // SAFETY: a value of this type means that the CPU has AVX-512 F and VPOPCNTDQ.
         unsafe { paint_avx512(mask, starts, labels, out) }
+    }
+
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn pairs(self, marks: u64, later: Row, earlier: Row, pairs: &mut PairList) {
+        // SAFETY: a value of this type means that the CPU has what the function enables.
+        unsafe { pairs_avx512(marks, later, earlier, pairs) }
     }
 
     #[inline(always)]
@@ -190,3 +206,50 @@ fn spread_avx512(bits: u64, value: u8, out: &mut [u8; 64]) {
     // SAFETY: the write takes exactly the 64 bytes.
     unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), spread) }
 }
+
+/// Eight marks at a time: their places, which starts come up to them, how many these are.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx512vpopcntdq,popcnt")]
+#[allow(unsafe_code)]
+fn pairs_avx512(marks: u64, later: Row, earlier: Row, pairs: &mut PairList) {
+    // SAFETY: the read takes the 64 bytes of the table.
+    let places = unsafe { _mm512_loadu_si512(PLACES.as_ptr().cast()) };
+    let mut places = _mm512_maskz_compress_epi8(marks, places);
+    let marks = marks.count_ones() as usize;
+    let [later_starts, earlier_starts] =
+        [later, earlier].map(|row| _mm512_set1_epi64(row.starts.cast_signed()));
+    // Each count is at least 1: ranks begin with 0.
+    let [later_before, earlier_before] =
+        [later, earlier].map(|row| _mm256_set1_epi32(row.before.wrapping_sub(1).cast_signed()));
+    for first in (0..marks).step_by(8) {
+        let at = pairs.count + first;
+        let (later, earlier) = (&mut pairs.later[at..][..8], &mut pairs.earlier[at..][..8]);
+        let eight = _mm512_cvtepu8_epi64(_mm512_castsi512_si128(places));
+        // All bits up to the place: -2 shifted leaves those above.
+        let above = _mm512_sllv_epi64(_mm512_set1_epi64(-2), eight);
+        let rank = |starts, before| {
+            let count = _mm512_popcnt_epi64(_mm512_andnot_si512(above, starts));
+            _mm256_add_epi32(_mm512_cvtepi64_epi32(count), before)
+        };
+        let ranks = (rank(later_starts, later_before), rank(earlier_starts, earlier_before));
+        // SAFETY: each write takes the 8 values of its slice.
+        unsafe {
+            _mm256_storeu_si256(later.as_mut_ptr().cast(), ranks.0);
+            _mm256_storeu_si256(earlier.as_mut_ptr().cast(), ranks.1);
+        }
+        // The next eight places move to the front.
+        places = _mm512_maskz_compress_epi64(0xfe, places);
+    }
+    pairs.count += marks;
+}
+
+/// The numbers of the bits of a word.
+static PLACES: [u8; 64] = {
+    let mut places = [0; 64];
+    let mut bit = 0;
+    while bit < 64 {
+        places[bit] = bit as u8;
+        bit += 1;
+    }
+    places
+};

@@ -8,7 +8,7 @@ use exavox_io::Element;
 use super::super::build::pair_word;
 use super::super::isa::Isa;
 use super::super::slab::Words;
-use super::{DIAGONAL_BEFORE, Links, PLANE_BEFORE, ROW_BEFORE, Scope};
+use super::{DIAGONAL_AFTER, DIAGONAL_BEFORE, Links, PLANE_BEFORE, ROW_BEFORE, Scope};
 use crate::ops::Connectivity;
 
 /// Runs touch where neighbouring voxels have the same value.
@@ -30,13 +30,8 @@ struct Row<'a, T> {
 impl<T: Element> Links for EqualLinks<'_, T> {
     #[inline(always)]
     fn each<I: Isa>(&self, isa: I, scope: &Scope<'_>, mut join: impl FnMut(usize, usize)) {
-        let rows = scope.slab.rows.clone();
-        for row in rows.clone().take(scope.num_rows()) {
-            if scope.layout.is_empty_row(row) {
-                continue;
-            }
-            let own = self.row(scope, row, 0);
-            let Some(own) = own else { continue };
+        for row in scope.slab.rows.clone().take(scope.num_rows()) {
+            let Some(own) = self.row(scope, row, 0) else { continue };
             let mut near = [None; 4];
             for (near, distance) in near.iter_mut().zip(scope.distances()).take(scope.num_kinds()) {
                 *near = self.row(scope, row, distance);
@@ -65,6 +60,9 @@ impl<T> EqualLinks<'_, T> {
     }
 }
 
+/// The order in which rows are compared: each rule of [`joined`] leans on rows before it.
+const ORDER: [usize; 4] = [PLANE_BEFORE, ROW_BEFORE, DIAGONAL_BEFORE, DIAGONAL_AFTER];
+
 /// The pairs of one word of a row.
 #[inline(always)]
 fn pairs<T: Element, I: Isa>(
@@ -81,53 +79,53 @@ fn pairs<T: Element, I: Isa>(
     if mask | early == 0 {
         return;
     }
-    // Where a voxel has the label of the one in the plane before, and of the one in the row before.
-    let mut plane = 0;
-    let mut row = 0;
-    for kind in [PLANE_BEFORE, ROW_BEFORE, DIAGONAL_BEFORE, super::DIAGONAL_AFTER] {
+    // Where a voxel has the label of its straight neighbour in each of the rows.
+    let mut same = [0; 4];
+    for kind in ORDER {
         let Some(near) = &near[kind] else { continue };
-        // Joined through the row of the plane before, which touches both, or through the row before.
-        let known = match kind {
-            PLANE_BEFORE => 0,
-            DIAGONAL_BEFORE => plane | row,
-            _ => plane,
-        };
-        let asked = match kind {
-            // These two are needed to know what is joined already.
-            PLANE_BEFORE | ROW_BEFORE => mask,
-            _ => mask & !known,
-        };
-        let mut same = 0;
+        let joined = joined(connectivity, kind, &same);
+        let asked = if kind == ROW_BEFORE { mask } else { mask & !joined };
         if asked & near.words.mask()[word] != 0 {
-            same = same_values(isa, word, own, near) & mask;
+            same[kind] = same_values(isa, word, own, near) & mask;
         }
-        match kind {
-            PLANE_BEFORE => plane = same,
-            ROW_BEFORE => row = same,
-            _ => {}
+        if near.wanted {
+            straight(word, own, near, same[kind] & !joined, join);
+            match connectivity {
+                Connectivity::TwentySix => diagonals(word, own, near, joined, join),
+                Connectivity::Eighteen if kind == PLANE_BEFORE || kind == ROW_BEFORE => {
+                    diagonals(word, own, near, 0, join);
+                }
+                _ => {}
+            }
         }
-        if !near.wanted {
-            continue;
-        }
-        // With faces alone, neither of the other rows touches both.
-        let known = if connectivity == Connectivity::Six { 0 } else { known };
-        let starts = own.words.starts()[word] | near.words.starts()[word];
-        let mut left = same & starts & !known;
-        while left != 0 {
-            let upto = left ^ (left - 1);
-            left &= left - 1;
-            join(own.words.rank(word, upto), near.words.rank(word, upto));
-        }
-        let diagonal = match connectivity {
-            Connectivity::Six => false,
-            Connectivity::Eighteen => kind == PLANE_BEFORE || kind == ROW_BEFORE,
-            Connectivity::TwentySix => true,
-        };
-        if diagonal {
-            // Only where corners touch does a voxel of the plane before touch both.
-            let known = if connectivity == Connectivity::TwentySix { known } else { 0 };
-            diagonals(word, own, near, known, join);
-        }
+    }
+}
+
+/// Where a voxel is joined with its neighbours in a row already: through the row of the plane before, which
+/// touches all others, or for the row before that also through the row before.
+#[inline(always)]
+fn joined(connectivity: Connectivity, kind: usize, same: &[u64; 4]) -> u64 {
+    match (connectivity, kind) {
+        (Connectivity::Six, _) | (_, PLANE_BEFORE) => 0,
+        (_, DIAGONAL_BEFORE) => same[PLANE_BEFORE] | same[ROW_BEFORE],
+        _ => same[PLANE_BEFORE],
+    }
+}
+
+/// Pairs of runs with straight neighbours in `same`: one for each pair, where the later of them begins.
+#[inline(always)]
+fn straight<T>(
+    word: usize,
+    own: &Row<'_, T>,
+    near: &Row<'_, T>,
+    same: u64,
+    join: &mut impl FnMut(usize, usize),
+) {
+    let mut left = same & (own.words.starts()[word] | near.words.starts()[word]);
+    while left != 0 {
+        let upto = left ^ (left - 1);
+        left &= left - 1;
+        join(own.words.rank(word, upto), near.words.rank(word, upto));
     }
 }
 

@@ -5,7 +5,7 @@
 //! there; each rule below leans on pairs that come earlier in the order: plane before, row before,
 //! diagonals.
 
-use super::super::isa::Isa;
+use super::super::isa::{Isa, PairList};
 use super::super::slab::Words;
 use super::{DIAGONAL_AFTER, DIAGONAL_BEFORE, Links, PLANE_BEFORE, ROW_BEFORE, Scope, each_pair};
 use crate::ops::Connectivity;
@@ -26,10 +26,11 @@ type Marks = [[u64; BLOCK]; 4];
 
 impl Links for MaskLinks {
     #[inline(always)]
-    fn each<I: Isa>(&self, _: I, scope: &Scope<'_>, mut join: impl FnMut(usize, usize)) {
+    fn each<I: Isa>(&self, isa: I, scope: &Scope<'_>, mut join: impl FnMut(usize, usize)) {
         let distances = scope.distances().map(|rows| rows * scope.layout.words);
         let end = scope.num_rows() * scope.layout.words;
         let mut marks: Marks = [[0; BLOCK]; 4];
+        let mut list = PairList::new();
         let mut first = 0;
         while first < end {
             let stop = distances.into_iter().filter(|d| *d > first).min().unwrap_or(end);
@@ -43,7 +44,8 @@ impl Links for MaskLinks {
             }
             for kind in 0..scope.num_kinds() {
                 if scope.previous.is_none() || first < distances[kind] {
-                    each_pair(&own, &near[kind], &marks[kind][..count], &mut join);
+                    let marks = &marks[kind][..count];
+                    each_pair(isa, &own, &near[kind], marks, &mut list, &mut join);
                 }
             }
             first += count;
