@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use exavox_compute::DeviceSpec;
 
 use crate::commands::{
-    bench, bench_row, completions, components, convert, demo, devices, downsample, evaluate, flood,
-    info, project, segment,
+    bench, bench_row, completions, components, convert, demo, devices, downsample, evaluate,
+    filter, flood, info, project, segment,
 };
 use crate::context::{all_cores, all_cores_but_one};
 use crate::env_vars;
@@ -33,7 +33,7 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, value_name = "DEVICE", default_value = "auto")]
     #[arg(env = env_vars::DEVICE, hide_env_values = true)]
     pub(crate) device: DeviceSpec,
-    /// CPU threads [default: all cores but one; all cores for segment, demo and bench].
+    /// CPU threads [default: all cores but one; all cores for filter, segment, demo and bench].
     #[arg(long, global = true, value_name = "N")]
     #[arg(env = env_vars::THREADS, hide_env_values = true)]
     pub(crate) threads: Option<NonZeroUsize>,
@@ -66,6 +66,7 @@ pub(crate) enum Command {
     Project(project::Args),
     Components(components::Args),
     Flood(flood::Args),
+    Filter(filter::Args),
     Segment(segment::Args),
     Evaluate(evaluate::Args),
     Devices(devices::Args),
@@ -81,7 +82,7 @@ impl Command {
     /// core; the others leave one free.
     pub(crate) fn default_threads(&self) -> NonZeroUsize {
         match self {
-            Self::Segment(_) | Self::Demo(_) | Self::Bench(_) => all_cores(),
+            Self::Segment(_) | Self::Demo(_) | Self::Filter(_) | Self::Bench(_) => all_cores(),
             _ => all_cores_but_one(),
         }
     }

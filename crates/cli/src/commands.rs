@@ -9,6 +9,7 @@ pub(crate) mod demo;
 pub(crate) mod devices;
 pub(crate) mod downsample;
 pub(crate) mod evaluate;
+pub(crate) mod filter;
 pub(crate) mod flood;
 pub(crate) mod info;
 pub(crate) mod project;
@@ -27,6 +28,7 @@ pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<ExitSta
         Command::Project(args) => project::run(args, context),
         Command::Components(args) => components::run(args, context),
         Command::Flood(args) => flood::run(args, context),
+        Command::Filter(args) => filter::run(args, context),
         Command::Segment(args) => segment::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),
         Command::Devices(args) => devices::run(args, context),

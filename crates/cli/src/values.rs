@@ -27,6 +27,22 @@ pub(crate) fn voxel_size(text: &str) -> Result<VoxelSize, String> {
         .ok_or_else(|| "a voxel size must be finite and above 0".to_owned())
 }
 
+/// `1,2.5,2.5`: standard deviations in voxels along z, y and x; may be 0.
+pub(crate) fn sigma_zyx(text: &str) -> Result<[f64; 3], String> {
+    let sigma: [f64; 3] = triple(text)?;
+    let good = sigma.iter().all(|s| s.is_finite() && *s >= 0.0);
+    if good { Ok(sigma) } else { Err("a sigma must be finite and at least 0".to_owned()) }
+}
+
+/// `1,99`: two numbers, the first below the second.
+pub(crate) fn pair(text: &str) -> Result<[f64; 2], String> {
+    let wrong = || format!("expected LOW,HIGH with LOW below HIGH, found '{text}'");
+    let (low, high) = text.split_once(',').ok_or_else(wrong)?;
+    let number = |text: &str| text.trim().parse::<f64>().ok().filter(|v| v.is_finite());
+    let (low, high) = number(low).zip(number(high)).ok_or_else(wrong)?;
+    if low < high { Ok([low, high]) } else { Err(wrong()) }
+}
+
 /// `2,2,2`: how many voxels along z, y and x become one; each at least 1, not all 1.
 pub(crate) fn factor_zyx(text: &str) -> Result<[u64; 3], String> {
     let factor = shape_zyx(text).map_err(|e| e.replace("a size of 0 voxels", "a factor of 0"))?;
@@ -145,6 +161,18 @@ mod tests {
         assert_eq!(factor_zyx("1,2,2"), Ok([1, 2, 2]));
         for text in ["1,1,1", "0,2,2", "2", "2,2,-2"] {
             assert!(factor_zyx(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn pairs_go_up_and_sigmas_are_not_negative() {
+        assert_eq!(pair("-1, 2.5"), Ok([-1.0, 2.5]));
+        for text in ["", "1", "2,1", "1,1", "1,2,3", "nan,1", "0,inf"] {
+            assert!(pair(text).is_err(), "{text}");
+        }
+        assert_eq!(sigma_zyx("0,1.5,2"), Ok([0.0, 1.5, 2.0]));
+        for text in ["1", "-1,0,0", "nan,0,0", "inf,0,0"] {
+            assert!(sigma_zyx(text).is_err(), "{text}");
         }
     }
 

@@ -1,9 +1,11 @@
 //! Classic operations on volumes.
 
+pub(crate) mod columns;
 pub mod connected_components;
 pub mod connectivity;
 pub mod distance_transform;
 pub mod downsample;
+pub mod filter;
 pub mod flood_fill;
 pub mod labels;
 pub mod projection;

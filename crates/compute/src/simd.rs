@@ -1,8 +1,11 @@
 //! Run-time choice of vector instructions: one source, compiled once per instruction set.
 //!
 //! Loops are written so that the compiler vectorises them; this module only makes it do so for the
-//! widest vectors of the CPU that the program runs on. The one place of this crate's CPU code with
-//! `unsafe`.
+//! widest vectors of the CPU that the program runs on. Here and in [`lanes`] is the `unsafe` of that.
+
+mod lanes;
+
+pub(crate) use lanes::{LANES, Lanes, OnLanes, dispatch_lanes};
 
 /// A computation to be compiled for each instruction set. Implementations mark `run`, and what it
 /// calls in its inner loops, `#[inline(always)]`: only inlined code takes over the instruction set.
@@ -20,11 +23,13 @@ pub(crate) trait Vectorised {
 pub(crate) fn dispatch<W: Vectorised>(work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
     {
-        if has_avx512() {
+        let best = best();
+        if best >= Best::Avx512 && has_avx512() {
             // SAFETY: the features that `avx512` enables were found on this CPU.
             return unsafe { avx512(work) };
         }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2") {
+        let avx2_found = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2");
+        if best >= Best::Avx2 && avx2_found {
             // SAFETY: the features that `avx2` enables were found on this CPU.
             return unsafe { avx2(work) };
         }
@@ -51,4 +56,40 @@ fn avx512<W: Vectorised>(work: W) -> W::Output {
 #[target_feature(enable = "avx2,bmi2")]
 fn avx2<W: Vectorised>(work: W) -> W::Output {
     work.run()
+}
+
+/// The best instruction set that may be used, where the CPU has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(not(test), allow(dead_code))]
+enum Best {
+    Portable,
+    Avx2,
+    Avx512,
+}
+
+#[cfg(not(test))]
+#[inline(always)]
+const fn best() -> Best {
+    Best::Avx512
+}
+
+#[cfg(test)]
+thread_local! {
+    static BEST: std::cell::Cell<Best> = const { std::cell::Cell::new(Best::Avx512) };
+}
+
+#[cfg(test)]
+fn best() -> Best {
+    BEST.get()
+}
+
+/// Runs a test on every instruction set that this CPU has, each time on two threads.
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) fn on_each_set(test: impl Fn() + Sync + Send) {
+    for best in [Best::Avx512, Best::Avx2, Best::Portable] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2);
+        let pool = pool.start_handler(move |_| BEST.set(best)).build().unwrap();
+        pool.install(&test);
+    }
 }

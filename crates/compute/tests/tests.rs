@@ -8,6 +8,8 @@ mod checkpoint;
 mod connected_components;
 #[path = "tests/downsample.rs"]
 mod downsample;
+#[path = "tests/filters.rs"]
+mod filters;
 #[path = "tests/flood_fill.rs"]
 mod flood_fill;
 #[path = "tests/focus.rs"]

@@ -15,7 +15,7 @@ use crate::progress::{Event, Observer};
 use run::{Job, Make};
 
 mod blocks;
-mod cast;
+pub(crate) mod cast;
 mod cost;
 mod queue;
 pub(crate) mod resume;
@@ -172,7 +172,7 @@ pub fn convert(
 }
 
 /// The region with open ends closed at the volume's.
-fn clip(region: Option<BoundingBox>, source: &Volume) -> Result<BoundingBox> {
+pub(crate) fn clip(region: Option<BoundingBox>, source: &Volume) -> Result<BoundingBox> {
     let shape = source.shape();
     let mut region = region.unwrap_or(BoundingBox::whole(shape));
     for (end, size) in region.end.iter_mut().zip(shape) {

@@ -7,7 +7,7 @@ use crate::error::Result;
 
 /// What became of a block.
 #[derive(Debug, PartialEq)]
-pub(super) enum Cast {
+pub(crate) enum Cast {
     /// All values are there.
     Whole(Voxels),
     /// The first value, in C order, that the type does not have.
@@ -20,7 +20,7 @@ pub(super) enum Cast {
 }
 
 /// Casts a block to `to`; the same type costs nothing.
-pub(super) fn cast(voxels: Voxels, to: DataType, precision: Precision) -> Result<Cast> {
+pub(crate) fn cast(voxels: Voxels, to: DataType, precision: Precision) -> Result<Cast> {
     if voxels.dtype() == to {
         return Ok(Cast::Whole(voxels));
     }
