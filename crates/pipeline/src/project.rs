@@ -8,6 +8,7 @@
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -43,7 +44,8 @@ pub struct ProjectOptions {
     pub axis: Axis,
     /// Planes that take part, half open; an end of `u64::MAX` is the volume's end. Default: all.
     pub z_range: Option<Range<u64>>,
-    /// Compression of the output. Default: the format's.
+    /// Compression of the output. Default: none for TIFF, which more programs can read then, and which
+    /// takes less time than the projection itself; else the format's.
     pub codec: Option<Codec>,
     /// What to do with an output that is there already.
     pub mode: WriteMode,
@@ -161,7 +163,12 @@ fn region(source: &Volume, options: &ProjectOptions) -> Result<BoundingBox> {
 }
 
 /// Description of the output; a voxel of it is as long along the axis as the stack.
-fn write_options(source: &Volume, options: &ProjectOptions, region: &BoundingBox) -> WriteOptions {
+fn write_options(
+    source: &Volume,
+    target: &str,
+    options: &ProjectOptions,
+    region: &BoundingBox,
+) -> WriteOptions {
     let metadata = source.metadata();
     let a = options.axis.zyx_index().unwrap_or(0);
     let planes = region.shape()[a];
@@ -177,6 +184,12 @@ fn write_options(source: &Volume, options: &ProjectOptions, region: &BoundingBox
         .with_channels(metadata.channels.clone())
         .with_voxel_size(voxel_size)
         .with_mode(options.mode);
-    write.codec = options.codec.unwrap_or(write.codec);
+    let default = if is_tiff(target) { Codec::Raw } else { write.codec };
+    write.codec = options.codec.unwrap_or(default);
     write
+}
+
+fn is_tiff(target: &str) -> bool {
+    let extension = Path::new(target).extension().and_then(|e| e.to_str()).unwrap_or_default();
+    ["tif", "tiff"].iter().any(|tiff| extension.eq_ignore_ascii_case(tiff))
 }

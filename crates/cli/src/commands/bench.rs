@@ -20,8 +20,8 @@ mod children;
 /// Measure implementations of the same work side by side: naive loop, ndarray, SIMD on one core and on
 /// all, burn, devices, and the limit of this machine.
 ///
-/// Groups are projection, flood, components and ffn; without GROUP all are measured. Inputs are made
-/// by the program and the same each time. Each row runs in a process of its own, whose peak of memory
+/// Groups are projection, flood, components, distance, gaussian and ffn; without GROUP all are measured.
+/// Inputs are made by the program and the same each time. Each row runs in a process of its own, whose peak of memory
 /// counts from the moment when its inputs are read; one run comes before those that count. The limit
 /// is what reading the input, writing the output and multiply-adds take at least, measured just before
 /// on one core and on all. Rows that cannot run here are listed with the reason.

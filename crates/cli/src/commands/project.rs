@@ -69,7 +69,8 @@ pub(crate) struct Args {
     height_map: Option<String>,
     #[command(flatten)]
     from: SourceArgs,
-    /// Compression: raw, zstd[:LEVEL], blosc[:LEVEL] or gzip[:LEVEL].
+    /// Compression: raw, zstd[:LEVEL], blosc[:LEVEL] or gzip[:LEVEL] [default: raw for TIFF, else zstd
+    /// where the format has it].
     #[arg(long, value_parser = values::codec)]
     codec: Option<Codec>,
     /// Replace a target that exists, once the new one is whole.

@@ -7,11 +7,11 @@ use crate::harness::Folder;
 #[test]
 fn every_row_is_measured_or_has_a_reason_and_all_agree() {
     let folder = Folder::new();
-    let args = ["--json", "--threads", "2", "bench", "projection", "flood", "components", "ffn"];
+    let args = ["--json", "--threads", "2", "bench"];
     let more = ["--quick", "--size", "5,5,7", "--csv", "t.csv", "--svg", "t.svg"];
     let table = folder.run(&[&args[..], &more].concat()).json();
     let sections = table["sections"].as_array().unwrap();
-    assert_eq!(sections.len(), 1 + 2 + 3 + 1);
+    assert_eq!(sections.len(), 1 + 2 + 3 + 2 + 1 + 1);
     let mut rows = 0;
     for section in sections {
         assert!(section["machine"]["read_bytes_per_second_1"].as_f64().unwrap() > 0.0);

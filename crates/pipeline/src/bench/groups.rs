@@ -4,13 +4,22 @@ use super::Group;
 use crate::error::{Error, Result};
 
 mod components;
+mod distance;
 mod ffn;
 mod flood;
+mod gaussian;
 mod projection;
 
 /// All groups, in the order of the table.
-pub fn all_groups() -> [&'static dyn Group; 4] {
-    [&projection::Projection, &flood::Flood, &components::Components, &ffn::FfnStep]
+pub fn all_groups() -> [&'static dyn Group; 6] {
+    [
+        &projection::Projection,
+        &flood::Flood,
+        &components::Components,
+        &distance::Distance,
+        &gaussian::Gaussian,
+        &ffn::FfnStep,
+    ]
 }
 
 /// The group of a name.

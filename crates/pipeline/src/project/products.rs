@@ -177,7 +177,7 @@ impl Job<'_> {
     }
 
     fn write_options(&self, product: &Product) -> WriteOptions {
-        let mut write = write_options(self.source, self.options, &self.region);
+        let mut write = write_options(self.source, &product.target, self.options, &self.region);
         write.dtype = product.dtype;
         write
     }

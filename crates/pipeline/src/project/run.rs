@@ -25,7 +25,7 @@ pub(super) fn run(
     region: BoundingBox,
     observer: &dyn Observer,
 ) -> Result<(Vec<ChannelReport>, String)> {
-    let write = write_options(source, options, &region);
+    let write = write_options(source, target, options, &region);
     let device = usable_device(source, options, &region, observer);
     let engine = device.unwrap_or(&CpuEngine);
     let plan = plan(source, options, region, engine);
