@@ -230,7 +230,7 @@ fn network<'a>(
 ) -> Result<Box<dyn Network + 'a>> {
     let on_cpu = move || -> Result<Box<dyn Network + 'a>, ComputeError> {
         let cpu = ComputeDevice::cpu()?;
-        Ok(ffn::network_on(weights, &settings.model, &cpu, settings.precision)?)
+        ffn::network_on(weights, &settings.model, &cpu, settings.precision)
     };
     if run.device.is_cpu() {
         return Ok(on_cpu()?);

@@ -68,7 +68,7 @@ pub(crate) trait Integers: Simd {
     /// In each lane: the sum plus both products of a pair of 16-bit integers.
     fn dot_pairs(self, a: Self::Vector, b: Self::Vector, sum: Self::Vector) -> Self::Vector;
     /// 32-bit integers to f32.
-    fn from_integers(self, a: Self::Vector) -> Self::Vector;
+    fn integers_to_floats(self, a: Self::Vector) -> Self::Vector;
     /// Rounds to 16-bit integers, the largest and smallest where there is no nearer one.
     fn store_rounded(self, value: Self::Vector, to: &mut HalfLine);
 }

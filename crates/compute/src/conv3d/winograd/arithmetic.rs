@@ -122,6 +122,6 @@ impl<S: Integers> Arithmetic<S> for Shorts {
 
     #[inline(always)]
     fn value(simd: S, sum: S::Vector, scale: S::Vector) -> S::Vector {
-        simd.mul_add(simd.from_integers(sum), scale, simd.splat(0.0))
+        simd.mul_add(simd.integers_to_floats(sum), scale, simd.splat(0.0))
     }
 }

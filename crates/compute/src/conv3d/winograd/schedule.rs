@@ -122,7 +122,7 @@ impl<'o> Iterator for Worker<'_, 'o> {
         let runs = &self.schedule.runs;
         while self.tried < runs.len() {
             let run = &runs[(self.number / 2 + self.tried) % runs.len()];
-            if let Some(strip) = run.take(self.number % 2 == 0) {
+            if let Some(strip) = run.take(self.number.is_multiple_of(2)) {
                 let rows = std::mem::take(&mut *self.schedule.strips[strip].lock().ok()?);
                 return Some(Taken { place: self.schedule.place(strip), rows });
             }

@@ -67,7 +67,7 @@ impl Integers for Avx512Vnni {
     }
 
     #[inline(always)]
-    fn from_integers(self, a: __m512) -> __m512 {
+    fn integers_to_floats(self, a: __m512) -> __m512 {
         // SAFETY: see below.
         unsafe { _mm512_cvtepi32_ps(_mm512_castps_si512(a)) }
     }
