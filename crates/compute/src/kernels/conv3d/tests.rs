@@ -182,12 +182,12 @@ fn candidates_give_the_definition() {
 }
 
 /// Far more shared memory than any device has.
-const REFUSED: Tiling = Tiling { units: [16, 8], positions: 64, vectors: 8 };
+const REFUSED: Tiling = Tiling { units: [1, 256], positions: 1, vectors: 4 };
 
 #[test]
 fn a_refused_kernel_is_an_error_and_the_device_goes_on() {
     let Some(client) = client("wgpu") else { return };
-    let shape = ConvShape { batch: 1, zyx: [2, 3, 4], inputs: 3, outputs: 5, kernel: [3; 3] };
+    let shape = ConvShape { batch: 1, zyx: [2, 3, 4], inputs: 16, outputs: 5, kernel: [3; 3] };
     let case = Case::new(shape, Fusions::default(), false);
     let error = case.run_method(&client, Method::Tiles(REFUSED)).unwrap_err();
     assert!(!error.is_empty());
@@ -197,7 +197,7 @@ fn a_refused_kernel_is_an_error_and_the_device_goes_on() {
 #[test]
 fn the_fastest_is_one_that_runs() {
     let Some(client) = client("wgpu") else { return };
-    let shape = ConvShape { batch: 1, zyx: [2, 3, 40], inputs: 8, outputs: 8, kernel: [3; 3] };
+    let shape = ConvShape { batch: 1, zyx: [2, 3, 40], inputs: 16, outputs: 8, kernel: [3; 3] };
     let case = Case::new(shape, Fusions::default(), false);
     let rows = Method::Rows(Run { sums: 8 });
     case.run(&client, |buffers| {
