@@ -69,7 +69,7 @@ impl ProjectionKind {
         Self::Argmax,
     ];
 
-    /// Name on the command line and in NumPy.
+    /// Name on the command line; all but `variance` are NumPy's.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Max => "max",
