@@ -13,7 +13,7 @@ use super::runs::isa::Level;
 use super::runs::layout::Layout;
 use super::runs::links::{EqualLinks, Links, MaskLinks};
 use super::runs::seams::{Joining, Unnamed, named_within, resolve};
-use super::runs::slab::{Slab, parts};
+use super::runs::slab::{Memory, Slab, parts};
 use super::{Connectivity, ValueRange};
 use crate::error::{Error, Result};
 use paint::{Paint, paint};
@@ -129,11 +129,12 @@ fn label_as<I: Paint>(
     let out = labels.as_mut_slice::<I>()?;
     let ranges = layout.slabs(slabs_wanted(&layout));
     let offsets: Vec<usize> = ranges.iter().map(|rows| layout.voxels_before(rows.start)).collect();
-    let slabs: Vec<Slab> = parts(out, &offsets)
+    let mut memory = Memory::new(&layout, ranges)?;
+    let slabs: Vec<Slab<'_>> = parts(out, &offsets)
         .into_par_iter()
-        .zip(ranges)
-        .map(|((offset, part), rows)| {
-            let slab = Slab::new(level, &layout, rows, rule)?;
+        .zip(memory.pieces()?)
+        .map(|((offset, part), piece)| {
+            let slab = Slab::new(level, &layout, piece, rule)?;
             joining.within(&slab, offset, &mut part[..slab.runs]);
             Ok(slab)
         })

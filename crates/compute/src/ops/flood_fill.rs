@@ -15,7 +15,7 @@ use super::runs::isa::Level;
 use super::runs::layout::Layout;
 use super::runs::links::MaskLinks;
 use super::runs::seams::{Joining, Unnamed, named_within, resolve};
-use super::runs::slab::{Slab, parts, zeroed};
+use super::runs::slab::{Memory, Slab, parts, zeroed};
 use super::{Connectivity, ValueRange};
 use crate::error::{Error, Result};
 
@@ -79,11 +79,12 @@ pub fn flood_fill(
     options: &FloodOptions,
 ) -> Result<Flood> {
     check_seeds(seeds, voxels.shape())?;
+    let mut memory = Runs::memory(voxels.shape())?;
     let found = match_dtype!(voxels.dtype(), T => {
         let (low, high) = range.ends::<T>()?;
         let values = voxels.as_slice::<T>()?;
         let rule = MaskRuns { values, test: Test::Within(low, high) };
-        Runs::find(Level::best(), voxels.shape(), &rule)?
+        Runs::find(Level::best(), voxels.shape(), &rule, &mut memory)?
     });
     if u32::try_from(found.count()).is_ok() {
         found.flood::<u32>(seeds, options)
@@ -119,21 +120,32 @@ fn check_seeds(seeds: &[Seed], shape: [usize; 3]) -> Result<()> {
 }
 
 /// All runs of a block.
-struct Runs {
+struct Runs<'m> {
     level: Level,
     shape: [usize; 3],
     layout: Layout,
-    slabs: Vec<Slab>,
+    slabs: Vec<Slab<'m>>,
     /// Runs before each slab.
     offsets: Vec<usize>,
 }
 
-impl Runs {
-    fn find(level: Level, shape: [usize; 3], rule: &impl RowBits) -> Result<Self> {
+impl<'m> Runs<'m> {
+    /// Memory for the runs of a block.
+    fn memory(shape: [usize; 3]) -> Result<Memory> {
         let layout = Layout::new(shape);
-        let ranges = layout.slabs(slabs_wanted(&layout)).into_par_iter();
-        let slabs: Vec<Slab> =
-            ranges.map(|rows| Slab::new(level, &layout, rows, rule)).collect::<Result<_>>()?;
+        Memory::new(&layout, layout.slabs(slabs_wanted(&layout)))
+    }
+
+    fn find(
+        level: Level,
+        shape: [usize; 3],
+        rule: &impl RowBits,
+        memory: &'m mut Memory,
+    ) -> Result<Self> {
+        let layout = Layout::new(shape);
+        let pieces = memory.pieces()?.into_par_iter();
+        let slabs: Vec<Slab<'_>> =
+            pieces.map(|piece| Slab::new(level, &layout, piece, rule)).collect::<Result<_>>()?;
         let mut offsets = vec![0];
         for slab in &slabs[..slabs.len() - 1] {
             offsets.push(offsets[offsets.len() - 1] + slab.runs);
@@ -208,7 +220,7 @@ impl Runs {
 
     fn paint<I: Id, T: Element>(&self, labels: &[I], seeds: &[Seed]) -> Result<Voxels> {
         let mut out = Voxels::zeros(T::DTYPE, self.shape)?;
-        let first = |slab: &Slab| self.layout.voxels_before(slab.rows.start);
+        let first = |slab: &Slab<'_>| self.layout.voxels_before(slab.rows.start);
         let begins: Vec<usize> = self.slabs.iter().map(first).collect();
         let one = seeds.iter().all(|seed| seed.label == seeds[0].label);
         parts(out.as_mut_slice::<T>()?, &begins)
@@ -249,12 +261,17 @@ mod tests {
         for (connectivity, label) in Connectivity::ALL.into_iter().zip([1, 9, 999]) {
             let options = FloodOptions { connectivity, ..FloodOptions::default() };
             let seeds = [Seed { position_zyx: [2, 4, 70], label }, Seed::new([4, 8, 199])];
-            let best = Runs::find(Level::best(), shape, &rule).unwrap();
+            let memory = || Runs::memory(shape).unwrap();
+            let mut first = memory();
+            let best = Runs::find(Level::best(), shape, &rule, &mut first).unwrap();
             let best = best.flood::<u32>(&seeds, &options).unwrap();
             for level in Level::all() {
-                let runs = || Runs::find(level, shape, &rule).unwrap();
-                assert_eq!(runs().flood::<u32>(&seeds, &options).unwrap(), best, "{level:?}");
-                assert_eq!(runs().flood::<u64>(&seeds, &options).unwrap(), best, "{level:?}");
+                let mut memories = [memory(), memory()];
+                let [narrow, wide] = memories
+                    .each_mut()
+                    .map(|memory| Runs::find(level, shape, &rule, memory).unwrap());
+                assert_eq!(narrow.flood::<u32>(&seeds, &options).unwrap(), best, "{level:?}");
+                assert_eq!(wide.flood::<u64>(&seeds, &options).unwrap(), best, "{level:?}");
             }
         }
     }

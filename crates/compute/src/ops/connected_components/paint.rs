@@ -28,13 +28,13 @@ impl Paint for u64 {
 
 /// Paints the rows of a slab. The labels of its runs lie at the beginning of `out`: rows are painted from
 /// the last to the first, and no row reaches the labels of those before it.
-pub(super) fn paint<T: Paint>(level: Level, layout: &Layout, slab: &Slab, out: &mut [T]) {
+pub(super) fn paint<T: Paint>(level: Level, layout: &Layout, slab: &Slab<'_>, out: &mut [T]) {
     dispatch(level, Painting { layout, slab, out });
 }
 
 struct Painting<'a, T> {
     layout: &'a Layout,
-    slab: &'a Slab,
+    slab: &'a Slab<'a>,
     out: &'a mut [T],
 }
 

@@ -8,16 +8,16 @@ use super::super::runs::layout::Layout;
 use super::super::runs::slab::Slab;
 
 /// Takes runs without a label out of the mask; gives the number of voxels that are left.
-pub(super) fn keep_labelled<I: Id>(level: Level, slab: &mut Slab, labels: &[I]) -> u64 {
+pub(super) fn keep_labelled<I: Id>(level: Level, slab: &mut Slab<'_>, labels: &[I]) -> u64 {
     dispatch(level, Keep { slab, labels })
 }
 
-struct Keep<'a, I> {
-    slab: &'a mut Slab,
+struct Keep<'a, 'm, I> {
+    slab: &'a mut Slab<'m>,
     labels: &'a [I],
 }
 
-impl<I: Id> Work for Keep<'_, I> {
+impl<I: Id> Work for Keep<'_, '_, I> {
     type Output = u64;
 
     #[inline(always)]
@@ -70,7 +70,7 @@ pub(super) enum Labels<'a, I, T> {
 pub(super) fn paint<I: Id, T: Element>(
     level: Level,
     layout: &Layout,
-    slab: &Slab,
+    slab: &Slab<'_>,
     labels: Labels<'_, I, T>,
     out: &mut [T],
 ) {
@@ -79,7 +79,7 @@ pub(super) fn paint<I: Id, T: Element>(
 
 struct Painting<'a, I, T> {
     layout: &'a Layout,
-    slab: &'a Slab,
+    slab: &'a Slab<'a>,
     labels: Labels<'a, I, T>,
     out: &'a mut [T],
 }

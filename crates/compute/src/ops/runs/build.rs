@@ -1,5 +1,7 @@
 //! From rows of values to rows of bits: which voxels belong to runs, and where runs begin.
 
+use std::ops::Range;
+
 use exavox_io::Element;
 
 use super::isa::Isa;
@@ -74,9 +76,16 @@ impl<T: Element> RowBits for EqualRuns<'_, T> {
         starts: &mut [u64],
     ) {
         let row = &self.values[first..first + length];
-        bits(isa, row, mask, |v| v != T::default());
+        let end = |count: usize, word: usize| {
+            u64::MAX.unbounded_shr((64 * word + 64).saturating_sub(count) as u32)
+        };
+        for (word, mask) in mask.iter_mut().enumerate() {
+            *mask = !same_as(isa, row, T::default(), word) & end(length, word);
+        }
         // Each voxel against the one before it; the first has none.
-        pair_bits(isa, &row[1..], row, starts, |a, b| a != b);
+        for (word, starts) in starts.iter_mut().enumerate() {
+            *starts = !same_word(isa, &row[1..], row, word) & end(length - 1, word);
+        }
         let mut before = 1 << 63;
         for (starts, mask) in starts.iter_mut().zip(mask) {
             let changes = *starts << 1 | before >> 63;
@@ -107,41 +116,46 @@ fn bits<T: Copy, I: Isa>(isa: I, row: &[T], out: &mut [u64], test: impl Fn(T) ->
     }
 }
 
-/// Bits of the pairs of values for which a test holds; as many pairs as the shorter row has.
+/// A word of the places where two rows have the same integer, up to the end of the shorter one.
 #[inline(always)]
-pub(super) fn pair_bits<T: Copy, I: Isa>(
-    isa: I,
-    a: &[T],
-    b: &[T],
-    out: &mut [u64],
-    test: impl Fn(T, T) -> bool,
-) {
+pub(super) fn same_word<T: Element, I: Isa>(isa: I, a: &[T], b: &[T], word: usize) -> u64 {
     let length = a.len().min(b.len());
-    let (a, a_rest) = a[..length].as_chunks::<64>();
-    let (b, b_rest) = b[..length].as_chunks::<64>();
-    let mut words = out.iter_mut();
-    for ((a, b), word) in a.iter().zip(b).zip(&mut words) {
-        *word = pair_word(isa, a, b, &test);
-    }
-    for word in words {
-        *word = 0;
-    }
-    if let Some(word) = out.get_mut(a.len()) {
-        *word = pair_word(isa, a_rest, b_rest, &test);
-    }
+    let (a, b) = (&a[..length], &b[..length]);
+    window(length, word, |range| {
+        match (a[range.clone()].first_chunk::<64>(), b[range.clone()].first_chunk::<64>()) {
+            (Some(a), Some(b)) => isa.same(a, b),
+            _ => few(isa, &a[range.clone()], &b[range]),
+        }
+    })
 }
 
-/// Bits of at most 64 pairs.
+/// A word of the places where a row has an integer.
 #[inline(always)]
-pub(super) fn pair_word<T: Copy, I: Isa>(
-    isa: I,
-    a: &[T],
-    b: &[T],
-    test: impl Fn(T, T) -> bool,
-) -> u64 {
+fn same_as<T: Element, I: Isa>(isa: I, row: &[T], value: T, word: usize) -> u64 {
+    let all = [value; 64];
+    window(row.len(), word, |range| match row[range.clone()].first_chunk::<64>() {
+        Some(row) => isa.same(row, &all),
+        None => few(isa, &row[range], &all),
+    })
+}
+
+/// A word of a row by the 64 voxels that end where the word or the row does; fewer in short rows.
+#[inline(always)]
+fn window(length: usize, word: usize, bits: impl Fn(Range<usize>) -> u64) -> u64 {
+    let (begin, end) = (64 * word, (64 * word + 64).min(length));
+    if begin >= end {
+        return 0;
+    }
+    let first = end.saturating_sub(64);
+    bits(first..end) >> (begin - first)
+}
+
+/// Compares fewer than 64 values.
+#[inline(always)]
+fn few<T: Element, I: Isa>(isa: I, a: &[T], b: &[T]) -> u64 {
     let mut flags = [0; 64];
     for ((flag, a), b) in flags.iter_mut().zip(a).zip(b) {
-        *flag = u8::from(test(*a, *b));
+        *flag = u8::from(a == b);
     }
     isa.pack(&flags)
 }

@@ -1,5 +1,7 @@
 //! Instruction sets, and the few steps that each does in its own way. All give the same bits.
 
+use exavox_io::Element;
+
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -10,6 +12,16 @@ pub(in crate::ops) const NEAR: usize = 80;
 pub(in crate::ops) trait Isa: Copy + Send + Sync {
     /// 64 flags of 0 or 1 as bits, the first lowest.
     fn pack(self, flags: &[u8; 64]) -> u64;
+
+    /// Bits of the places where 64 integers are the same as 64 others.
+    #[inline(always)]
+    fn same<T: Element>(self, a: &[T; 64], b: &[T; 64]) -> u64 {
+        let mut flags = [0; 64];
+        for ((flag, a), b) in flags.iter_mut().zip(a).zip(b) {
+            *flag = u8::from(a == b);
+        }
+        self.pack(&flags)
+    }
 
     /// Gives 64 voxels the labels of their runs, and 0 to those outside of `mask`. `labels` begins with
     /// the label of the run that goes on from the word before, and holds at least [`NEAR`] values.

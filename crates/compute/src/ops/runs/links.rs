@@ -17,9 +17,9 @@ pub(in crate::ops) struct Scope<'a> {
     pub(in crate::ops) layout: &'a Layout,
     pub(in crate::ops) connectivity: Connectivity,
     /// The slab of the later run of each pair.
-    pub(in crate::ops) slab: &'a Slab,
+    pub(in crate::ops) slab: &'a Slab<'a>,
     /// The slab before, for pairs across the seam; without it, pairs inside of the slab.
-    pub(in crate::ops) previous: Option<&'a Slab>,
+    pub(in crate::ops) previous: Option<&'a Slab<'a>>,
 }
 
 /// A rule that says which runs of neighbouring rows belong together.

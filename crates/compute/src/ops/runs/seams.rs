@@ -21,7 +21,7 @@ pub(in crate::ops) struct Joining<'a, L> {
 impl<L: Links> Joining<'_, L> {
     /// Joins the runs of a slab that touch. Afterwards every run points at its root; `offset` is the
     /// place of the slab's first run among those of all slabs.
-    pub(in crate::ops) fn within<I: Id>(&self, slab: &Slab, offset: usize, parents: &mut [I]) {
+    pub(in crate::ops) fn within<I: Id>(&self, slab: &Slab<'_>, offset: usize, parents: &mut [I]) {
         for (run, parent) in parents.iter_mut().enumerate() {
             *parent = I::new(run);
         }
@@ -35,7 +35,7 @@ impl<L: Links> Joining<'_, L> {
     /// `parents`.
     pub(in crate::ops) fn across<I: Id>(
         &self,
-        slabs: &[Slab],
+        slabs: &[Slab<'_>],
         offsets: &[usize],
         parents: &mut [I],
     ) -> Moved {
@@ -52,7 +52,7 @@ impl<L: Links> Joining<'_, L> {
         Moved(moved.into_iter().map(|run| (run, find(parents, run))).collect())
     }
 
-    fn scope<'s>(&'s self, slab: &'s Slab, previous: Option<&'s Slab>) -> Scope<'s> {
+    fn scope<'s>(&'s self, slab: &'s Slab<'s>, previous: Option<&'s Slab<'s>>) -> Scope<'s> {
         Scope { layout: self.layout, connectivity: self.connectivity, slab, previous }
     }
 }

@@ -2,22 +2,76 @@
 
 use std::ops::Range;
 
+use exavox_io::{DataType, Voxels};
+
 use super::build::RowBits;
 use super::isa::{Isa, Level, Row, Work, dispatch};
 use super::layout::Layout;
 use crate::error::{Error, Result};
 
+/// Memory for the runs of all slabs: one piece, for which the system has large pages. Small ones take
+/// longer to get than to fill.
+#[derive(Debug)]
+pub(in crate::ops) struct Memory {
+    words: Voxels,
+    /// Words of a row.
+    words_of_row: usize,
+    /// Rows of the slabs.
+    slabs: Vec<Range<usize>>,
+}
+
+impl Memory {
+    /// Memory for slabs of these rows.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be had.
+    pub(in crate::ops) fn new(layout: &Layout, slabs: Vec<Range<usize>>) -> Result<Self> {
+        let words = slabs.iter().map(|rows| words_needed(rows.len() * layout.words)).sum();
+        let zeros = Voxels::zeros(DataType::U64, [1, 1, words]);
+        let words = zeros.map_err(|_| too_much(words, size_of::<u64>()))?;
+        Ok(Self { words, words_of_row: layout.words, slabs })
+    }
+
+    /// The pieces of the slabs.
+    ///
+    /// # Errors
+    /// None that can occur: the words are of the type asked for.
+    pub(in crate::ops) fn pieces(&mut self) -> Result<Vec<Piece<'_>>> {
+        let mut left = self.words.as_mut_slice::<u64>()?;
+        let mut pieces = Vec::with_capacity(self.slabs.len());
+        for rows in &self.slabs {
+            let needed = words_needed(rows.len() * self.words_of_row);
+            let (words, rest) = left.split_at_mut(needed);
+            pieces.push(Piece { rows: rows.clone(), words });
+            left = rest;
+        }
+        Ok(pieces)
+    }
+}
+
+/// Zeros for the runs of some rows.
+#[derive(Debug)]
+pub(in crate::ops) struct Piece<'m> {
+    rows: Range<usize>,
+    words: &'m mut [u64],
+}
+
+/// Words of memory for so many words of rows: mask, starts, and numbers of half the size.
+fn words_needed(words: usize) -> usize {
+    2 * (words + 1) + words.div_ceil(2)
+}
+
 /// The runs of some rows. Words lie one row after the other, with one empty word before the first.
 #[derive(Debug)]
-pub(in crate::ops) struct Slab {
+pub(in crate::ops) struct Slab<'m> {
     /// Rows, counted with the empty ones.
     pub(in crate::ops) rows: Range<usize>,
     /// Which voxels belong to runs.
-    mask: Vec<u64>,
+    mask: &'m mut [u64],
     /// Where runs begin.
-    starts: Vec<u64>,
+    starts: &'m mut [u64],
     /// Runs of the slab that begin before each word.
-    before: Vec<u32>,
+    before: &'m mut [u32],
     /// Runs of the slab.
     pub(in crate::ops) runs: usize,
 }
@@ -33,20 +87,23 @@ pub(in crate::ops) struct Words<'a> {
     pub(super) before: &'a [u32],
 }
 
-impl Slab {
+impl<'m> Slab<'m> {
     /// Finds the runs of some rows.
     ///
     /// # Errors
-    /// [`Error::Io`] if the memory cannot be had, [`Error::Usage`] if there are more than 2^32 - 1 runs.
+    /// [`Error::Usage`] if there are more than 2^32 - 1 runs.
     pub(in crate::ops) fn new(
         level: Level,
         layout: &Layout,
-        rows: Range<usize>,
+        piece: Piece<'m>,
         rule: &impl RowBits,
     ) -> Result<Self> {
-        let words = rows.len() * layout.words;
-        let (mask, starts) = (zeroed(words + 1)?, zeroed(words + 1)?);
-        let mut slab = Self { rows, mask, starts, before: zeroed(words)?, runs: 0 };
+        let Piece { rows, words } = piece;
+        let count = rows.len() * layout.words;
+        let (mask, rest) = words.split_at_mut(count + 1);
+        let (starts, before) = rest.split_at_mut(count + 1);
+        let before = &mut bytemuck::cast_slice_mut(before)[..count];
+        let mut slab = Self { rows, mask, starts, before, runs: 0 };
         dispatch(level, Build { slab: &mut slab, layout, rule });
         if slab.runs > u32::MAX as usize {
             let message = format!(
@@ -84,7 +141,7 @@ impl Slab {
     #[inline(always)]
     pub(in crate::ops) fn change_masks(&mut self, mut change: impl FnMut(u64, u64, usize) -> u64) {
         let words = self.mask[1..].iter_mut().zip(&self.starts[1..]);
-        for ((mask, starts), before) in words.zip(&self.before) {
+        for ((mask, starts), before) in words.zip(&*self.before) {
             *mask = change(*mask, *starts, *before as usize);
         }
     }
@@ -133,13 +190,13 @@ impl Words<'_> {
     }
 }
 
-struct Build<'a, R> {
-    slab: &'a mut Slab,
+struct Build<'a, 'm, R> {
+    slab: &'a mut Slab<'m>,
     layout: &'a Layout,
     rule: &'a R,
 }
 
-impl<R: RowBits> Work for Build<'_, R> {
+impl<R: RowBits> Work for Build<'_, '_, R> {
     type Output = ();
 
     #[inline(always)]
@@ -165,13 +222,15 @@ impl<R: RowBits> Work for Build<'_, R> {
 
 /// A vector of zeros, or an error with the bytes needed.
 pub(in crate::ops) fn zeroed<T: bytemuck::Zeroable>(count: usize) -> Result<Vec<T>> {
-    bytemuck::allocation::try_zeroed_vec(count).map_err(|()| {
-        Error::Io(exavox_io::Error::LimitExceeded {
-            place: exavox_io::Place::new("runs"),
-            what: format!("{count} words"),
-            needed: (count as u64).saturating_mul(size_of::<T>() as u64),
-            limit: isize::MAX as u64,
-        })
+    bytemuck::allocation::try_zeroed_vec(count).map_err(|()| too_much(count, size_of::<T>()))
+}
+
+fn too_much(count: usize, size: usize) -> Error {
+    Error::Io(exavox_io::Error::LimitExceeded {
+        place: exavox_io::Place::new("runs"),
+        what: format!("{count} words"),
+        needed: (count as u64).saturating_mul(size as u64),
+        limit: isize::MAX as u64,
     })
 }
 

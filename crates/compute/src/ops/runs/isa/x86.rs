@@ -4,13 +4,16 @@ use std::arch::x86_64::{
     _mm_cvtsi64_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_cmpeq_epi32,
     _mm256_cvtepu8_epi32, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_permutevar8x32_epi32,
     _mm256_set_epi32, _mm256_set1_epi32, _mm256_slli_epi64, _mm256_storeu_si256, _mm256_sub_epi32,
-    _mm512_and_si512, _mm512_andnot_si512, _mm512_castsi512_si128, _mm512_cvtepi64_epi32,
-    _mm512_cvtepu8_epi64, _mm512_loadu_si512, _mm512_maskz_compress_epi8,
+    _mm512_and_si512, _mm512_andnot_si512, _mm512_castsi512_si128, _mm512_cmpeq_epi8_mask,
+    _mm512_cmpeq_epi16_mask, _mm512_cmpeq_epi32_mask, _mm512_cmpeq_epi64_mask,
+    _mm512_cvtepi64_epi32, _mm512_cvtepu8_epi64, _mm512_loadu_si512, _mm512_maskz_compress_epi8,
     _mm512_maskz_compress_epi64, _mm512_maskz_permutexvar_epi32, _mm512_maskz_set1_epi8,
     _mm512_popcnt_epi32, _mm512_popcnt_epi64, _mm512_set_epi32, _mm512_set1_epi32,
     _mm512_set1_epi64, _mm512_sllv_epi64, _mm512_storeu_si512, _mm512_sub_epi32,
     _mm512_test_epi8_mask,
 };
+
+use exavox_io::Element;
 
 use crate::simd::{Instructions, allows};
 
@@ -110,6 +113,14 @@ impl Isa for Avx512 {
 
     #[inline(always)]
     #[allow(unsafe_code)]
+    fn same<T: Element>(self, a: &[T; 64], b: &[T; 64]) -> u64 {
+        let (a, b) = (bytemuck::cast_slice(a), bytemuck::cast_slice(b));
+        // SAFETY: a value of this type means that the CPU has AVX-512 BW.
+        unsafe { same_avx512::<T>(a, b) }
+    }
+
+    #[inline(always)]
+    #[allow(unsafe_code)]
     fn paint(self, mask: u64, starts: u64, labels: &[u32], out: &mut [u32; 64]) {
         // SAFETY: a value of this type means that the CPU has AVX-512 F and VPOPCNTDQ.
         unsafe { paint_avx512(mask, starts, labels, out) }
@@ -149,6 +160,29 @@ fn pack_avx512(flags: &[u8; 64]) -> u64 {
     // SAFETY: the read takes exactly the 64 bytes.
     let flags = unsafe { _mm512_loadu_si512(flags.as_ptr().cast()) };
     _mm512_test_epi8_mask(flags, flags)
+}
+
+/// Compares the bytes of values of a type, a vector at a time.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+#[allow(unsafe_code)]
+fn same_avx512<T>(a: &[u8], b: &[u8]) -> u64 {
+    let vectors = a.as_chunks::<64>().0.iter().zip(b.as_chunks::<64>().0);
+    let mut bits = 0;
+    for (n, (a, b)) in vectors.enumerate() {
+        // SAFETY: each read takes exactly the 64 bytes.
+        let (a, b) = unsafe {
+            (_mm512_loadu_si512(a.as_ptr().cast()), _mm512_loadu_si512(b.as_ptr().cast()))
+        };
+        let same = match size_of::<T>() {
+            1 => _mm512_cmpeq_epi8_mask(a, b),
+            2 => _mm512_cmpeq_epi16_mask(a, b).into(),
+            4 => _mm512_cmpeq_epi32_mask(a, b).into(),
+            _ => _mm512_cmpeq_epi64_mask(a, b).into(),
+        };
+        bits |= same << (64 / size_of::<T>() * n);
+    }
+    bits
 }
 
 /// Sixteen voxels at a time: each looks up the label of the run that begins last up to it.

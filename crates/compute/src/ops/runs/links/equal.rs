@@ -5,7 +5,7 @@
 
 use exavox_io::Element;
 
-use super::super::build::pair_word;
+use super::super::build::same_word;
 use super::super::isa::Isa;
 use super::super::slab::Words;
 use super::{DIAGONAL_AFTER, DIAGONAL_BEFORE, Links, PLANE_BEFORE, ROW_BEFORE, Scope};
@@ -86,7 +86,7 @@ fn pairs<T: Element, I: Isa>(
         let joined = joined(connectivity, kind, &same);
         let asked = if kind == ROW_BEFORE { mask } else { mask & !joined };
         if asked & near.words.mask()[word] != 0 {
-            same[kind] = same_values(isa, word, own, near) & mask;
+            same[kind] = same_word(isa, own.values, near.values, word) & mask;
         }
         if near.wanted {
             straight(word, own, near, same[kind] & !joined, join);
@@ -126,16 +126,6 @@ fn straight<T>(
         let upto = left ^ (left - 1);
         left &= left - 1;
         join(own.words.rank(word, upto), near.words.rank(word, upto));
-    }
-}
-
-/// Where two rows have the same value in one word.
-#[inline(always)]
-fn same_values<T: Element, I: Isa>(isa: I, word: usize, a: &Row<'_, T>, b: &Row<'_, T>) -> u64 {
-    let (a, b) = (&a.values[64 * word..], &b.values[64 * word..]);
-    match (a.first_chunk::<64>(), b.first_chunk::<64>()) {
-        (Some(a), Some(b)) => pair_word(isa, a, b, |a, b| a == b),
-        _ => pair_word(isa, a, b, |a, b| a == b),
     }
 }
 
