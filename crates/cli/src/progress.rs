@@ -156,6 +156,7 @@ fn amount(count: u64, unit: Unit) -> String {
         Unit::Bytes => DecimalBytes(count).to_string(),
         Unit::Voxels => format!("{} voxels", HumanCount(count)),
         Unit::Seeds => format!("{} seeds", HumanCount(count)),
+        Unit::Blocks => format!("{} blocks", HumanCount(count)),
     }
 }
 

@@ -1,8 +1,11 @@
 //! Outputs that appear whole or not at all: written under a temporary name, renamed at the end.
 
 use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Place, Result};
 
@@ -22,10 +25,20 @@ pub enum WriteMode {
     /// written stays when the run ends early. Which parts are whole, and that no other process works on
     /// the same output, is for the caller to know.
     Resume,
+    /// As [`WriteMode::Resume`], from many processes at once, each of which writes blocks of its own: for
+    /// volumes of many objects on local or shared disks. One of them finishes the volume.
+    Shared,
+}
+
+impl WriteMode {
+    /// Whether what is written stays when the writer is dropped before it has finished.
+    pub fn keeps_parts(self) -> bool {
+        matches!(self, Self::Resume | Self::Shared)
+    }
 }
 
 /// A file or directory under construction beside its final path. Dropped without
-/// [`Staged::commit`], it is removed, or kept for the next run with [`WriteMode::Resume`].
+/// [`Staged::commit`], it is removed, or kept for the next run if [`WriteMode::keeps_parts`].
 #[derive(Debug)]
 pub struct Staged {
     target: PathBuf,
@@ -47,7 +60,7 @@ impl Staged {
         let (parent, name) = parent_and_name(target)?;
         fs::create_dir_all(parent).map_err(Error::at(parent))?;
         let temporary = match mode {
-            WriteMode::Resume => resume_path(target)?,
+            WriteMode::Resume | WriteMode::Shared => resume_path(target)?,
             _ => unused_name(parent, &name),
         };
         if mode == WriteMode::Resume && temporary.is_dir() {
@@ -87,6 +100,10 @@ impl Staged {
     /// # Errors
     /// [`Error::Exists`] if the target has appeared meanwhile, [`Error::Io`] if the rename fails.
     pub fn commit(mut self) -> Result<()> {
+        if self.mode == WriteMode::Shared && self.temporary.is_dir() {
+            // Of processes that were killed: no part of the output.
+            remove_leftovers(&self.temporary)?;
+        }
         let exists = self.target.symlink_metadata().is_ok();
         if exists && self.mode != WriteMode::Overwrite {
             return Err(Error::Exists { place: Place::path(&self.target) });
@@ -112,15 +129,34 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        if !self.committed && self.mode != WriteMode::Resume {
+        if !self.committed && !self.mode.keeps_parts() {
             // Nothing to tell anyone here: the error that led to this drop is on its way already.
             let _ = remove(&self.temporary);
         }
     }
 }
 
-/// Where an output lies until it is whole, if it is written with [`WriteMode::Resume`]:
-/// `.NAME.resume.partial` beside it.
+/// Writes a small file that appears, or replaces another, whole and on the disk.
+///
+/// # Errors
+/// [`Error::Io`] if the system refuses; what was there before is kept then.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let (parent, name) = parent_and_name(path)?;
+    fs::create_dir_all(parent).map_err(Error::at(parent))?;
+    let temporary = unused_name(parent, &name);
+    let written = File::create(&temporary)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&temporary, path))
+        .and_then(|()| File::open(parent)?.sync_all());
+    written.map_err(|source| {
+        // The error that matters is on its way; what is left of the file only takes space.
+        let _ = fs::remove_file(&temporary);
+        Error::io(Place::path(path), source)
+    })
+}
+
+/// Where an output lies until it is whole, if it is written with [`WriteMode::Resume`] or
+/// [`WriteMode::Shared`]: `.NAME.resume.partial` beside it.
 ///
 /// # Errors
 /// [`Error::Usage`] if the target has no name.
@@ -149,7 +185,7 @@ fn remove_leftovers(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Names that [`unused_name`] and the local store give: `.NAME.PID-NUMBER.partial`.
+/// Names that [`unused_name`] gives.
 fn is_temporary(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(".partial")
 }
@@ -206,9 +242,12 @@ fn remove(path: &Path) -> Result<()> {
     }
 }
 
-fn unused_name(parent: &Path, name: &str) -> PathBuf {
-    use std::sync::atomic::{AtomicU64, Ordering};
+/// `.NAME.PID-PROCESS-NUMBER.partial`, which no other process uses: two machines that share a disk may have
+/// processes of the same number, hence a random name for this one.
+pub(crate) fn unused_name(parent: &Path, name: &str) -> PathBuf {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
+    static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-    parent.join(format!(".{name}.{}-{number}.partial", std::process::id()))
+    let (pid, process) = (std::process::id(), *PROCESS);
+    parent.join(format!(".{name}.{pid}-{process:x}-{number}.partial"))
 }

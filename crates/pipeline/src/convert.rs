@@ -21,7 +21,7 @@ mod queue;
 pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod same_place;
-mod slabs;
+pub(crate) mod slabs;
 
 /// Bytes of blocks in flight where the caller sets no lower bound.
 const DEFAULT_MEMORY: u64 = 256 << 20;

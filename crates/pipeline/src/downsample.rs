@@ -182,7 +182,7 @@ fn write_options(source: &Volume, options: &DownsampleOptions) -> WriteOptions {
 }
 
 /// Shapes of the scales below the finest.
-fn shapes(finest: [u64; 3], factor: [u64; 3], levels: Option<usize>) -> Vec<[u64; 3]> {
+pub(crate) fn shapes(finest: [u64; 3], factor: [u64; 3], levels: Option<usize>) -> Vec<[u64; 3]> {
     let shrinks = |shape: [u64; 3]| (0..3).any(|a| factor[a] > 1 && shape[a] > COARSEST);
     let mut shapes = Vec::new();
     let mut shape = finest;

@@ -54,6 +54,21 @@ fn join(zyx: &[u64; 3]) -> String {
 }
 
 impl Error {
+    /// Whether another try may succeed without anybody doing anything: a disk that is full or away, memory
+    /// that cannot be had now. Bad input stays bad.
+    pub fn is_temporary(&self) -> bool {
+        use std::io::ErrorKind::{
+            AlreadyExists, InvalidData, InvalidInput, NotFound, UnexpectedEof,
+        };
+        match self {
+            Self::Io(exavox_io::Error::Io { source, .. }) => !matches!(
+                source.kind(),
+                AlreadyExists | InvalidData | InvalidInput | NotFound | UnexpectedEof
+            ),
+            _ => false,
+        }
+    }
+
     /// [`Error::Settings`] from its parts.
     pub fn settings(place: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Settings { place: place.into(), message: message.into() }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod bench;
+pub mod blocks;
 pub mod components;
 pub mod convert;
 pub mod demo;
@@ -9,6 +10,7 @@ pub mod error;
 pub mod evaluate;
 pub mod filter;
 pub mod flood;
+pub mod job;
 mod labelling;
 mod ledger;
 pub mod peak_memory;

@@ -9,6 +9,8 @@ pub enum Unit {
     Voxels,
     /// Seed positions of a flood-filling network.
     Seeds,
+    /// Blocks of a stage.
+    Blocks,
 }
 
 /// Something that happened during a run.

@@ -11,6 +11,8 @@ mod downsample;
 mod filter;
 #[path = "tests/flood.rs"]
 mod flood;
+#[path = "tests/jobs.rs"]
+mod jobs;
 #[path = "tests/planes.rs"]
 mod planes;
 #[path = "tests/project.rs"]

@@ -57,7 +57,7 @@ impl Output {
         // Nobody sees the objects before the end, which is early enough to have them on the disk,
         // unless a later run goes on with them.
         let durability = match options.mode {
-            WriteMode::Resume => options.durability,
+            mode if mode.keeps_parts() => options.durability,
             _ => Durability::Buffered,
         };
         let mut store = LocalStore::new(staged.path())

@@ -10,7 +10,7 @@ use crate::dtype::DataType;
 use crate::error::{Error, Place, Result};
 use crate::metadata::{Metadata, numbered_channels};
 use crate::mmap::FileBytes;
-use crate::staging::{Staged, WriteMode};
+use crate::staging::Staged;
 use crate::store::Durability;
 use crate::volume::{OpenOptions, Reader, WriteOptions, WriteOrder, Writer};
 use crate::voxels::Voxels;
@@ -162,7 +162,7 @@ impl FlatWriter {
         let file = File::options()
             .write(true)
             .create(true)
-            .truncate(options.mode != WriteMode::Resume)
+            .truncate(!options.mode.keeps_parts())
             .open(staged.path())
             .map_err(Error::at(path))?;
         let voxel = options.dtype.size() as u64 * options.channels.len() as u64;

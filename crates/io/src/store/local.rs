@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
+use crate::staging::unused_name;
 
 use super::{ByteRange, Request, Store, check_key, wrong_size};
 
@@ -214,10 +214,8 @@ fn is_absent(error: &std::io::Error) -> bool {
 }
 
 fn temporary_beside(path: &Path) -> PathBuf {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{}-{number}.partial", std::process::id()))
+    unused_name(path.parent().unwrap_or(Path::new("")), &name)
 }
 
 /// Renames over a file that may be there. ext4 writes the new file to disk before a rename that

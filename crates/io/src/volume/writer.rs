@@ -7,7 +7,6 @@ use crate::dtype::DataType;
 use crate::error::{Error, Place, Result};
 use crate::format;
 use crate::location::{ArrayFormat, Location};
-use crate::staging::WriteMode;
 use crate::store::Directory;
 use crate::trace::{Activity, span};
 use crate::voxels::Voxels;
@@ -31,7 +30,7 @@ pub(crate) trait Writer: Send + Sync {
 }
 
 /// A volume being written. It appears under its name when [`VolumeWriter::finish`] succeeds; dropped
-/// before, it leaves nothing, or, with [`WriteMode::Resume`], what a later writer goes on with.
+/// before, it leaves nothing, or, if [`WriteMode::keeps_parts`], what a later writer goes on with.
 pub struct VolumeWriter {
     name: String,
     options: WriteOptions,
@@ -57,14 +56,14 @@ impl VolumeWriter {
     pub fn create(name: &str, options: &WriteOptions) -> Result<Self> {
         check_shape(name, options)?;
         let location: Location = name.parse()?;
-        if options.mode == WriteMode::Resume {
+        if options.mode.keeps_parts() {
             format::resume_path(&location)?;
         }
         let writer = format::create(&location, options)?;
         Ok(Self { name: name.to_owned(), options: options.clone(), writer })
     }
 
-    /// Where an unfinished volume lies that [`WriteMode::Resume`] goes on with: beside its final path,
+    /// Where an unfinished volume lies that [`WriteMode::Resume`] and [`WriteMode::Shared`] go on with: beside its final path,
     /// under a hidden name.
     ///
     /// # Errors
@@ -131,7 +130,7 @@ impl VolumeWriter {
     /// Makes the volume visible under its name.
     ///
     /// # Errors
-    /// [`Error::Io`] if the system refuses; nothing is left then, but for [`WriteMode::Resume`].
+    /// [`Error::Io`] if the system refuses; nothing is left then, unless [`WriteMode::keeps_parts`].
     pub fn finish(self) -> Result<()> {
         self.writer.finish()
     }

@@ -14,7 +14,7 @@ const SMALL_SLAB: u64 = 16 << 20;
 /// How blocks are cut along z: at whole cells, and at whole chunks of the source, so that no chunk is
 /// decoded twice.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Slabs {
+pub(crate) struct Slabs {
     factor: [u64; 3],
     /// Planes of the thinnest slab.
     step: u64,
@@ -22,13 +22,13 @@ pub(super) struct Slabs {
 }
 
 impl Slabs {
-    pub(super) fn new(source: &Metadata, factor: [u64; 3]) -> Self {
+    pub(crate) fn new(source: &Metadata, factor: [u64; 3]) -> Self {
         let step = common_multiple(factor[0], source.chunk_shape[0]);
         Self { factor, step, voxel_bytes: source.dtype.size() as u64 }
     }
 
     /// Shape of the slabs of a block of a shape, all in voxels of the source.
-    pub(super) fn shape(&self, block: [u64; 3]) -> [u64; 3] {
+    pub(crate) fn shape(&self, block: [u64; 3]) -> [u64; 3] {
         let [depth, height, width] = block;
         let plane = height.saturating_mul(width).saturating_mul(self.voxel_bytes).max(1);
         let planes = (SMALL_SLAB / plane).max(self.step);
@@ -37,7 +37,7 @@ impl Slabs {
 
     /// Reads a block of the source and makes a block of the coarse volume of it. It starts at a
     /// multiple of the factor.
-    pub(super) fn downsample(
+    pub(crate) fn downsample(
         &self,
         source: &Volume,
         channel: usize,

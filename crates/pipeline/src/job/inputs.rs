@@ -1,0 +1,91 @@
+//! What steps read: volumes that are there, and volumes that earlier steps will have written.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use exavox_io::location::Location;
+use exavox_io::{Metadata, Volume};
+use serde_json::{Value, json};
+
+use crate::error::Result;
+
+/// Documents whose change tells that a directory of many objects is another volume.
+const DOCUMENTS: [&str; 8] = [
+    "zarr.json",
+    ".zarray",
+    ".zattrs",
+    ".zgroup",
+    "attributes.json",
+    "info",
+    "0/.zarray",
+    "0/zarr.json",
+];
+
+/// Volumes that are there or planned. Remembers what was asked for: by that a changed input is found.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    planned: BTreeMap<String, Metadata>,
+    seen: BTreeMap<String, Value>,
+}
+
+impl Inputs {
+    /// Metadata of a volume; one that is planned need not be there yet.
+    ///
+    /// # Errors
+    /// If it is neither planned nor can be opened.
+    pub fn metadata(&mut self, name: &str) -> Result<Metadata> {
+        if let Some(planned) = self.planned.get(name) {
+            return Ok(planned.clone());
+        }
+        let volume = Volume::open(name)?;
+        let metadata = volume.metadata().clone();
+        let print = json!({
+            "shape": metadata.shape,
+            "type": metadata.dtype.name(),
+            "channels": metadata.channels,
+            "files": files(name),
+        });
+        self.seen.insert(name.to_owned(), print);
+        Ok(metadata)
+    }
+
+    /// Notes a file that a step reads beside volumes: a checkpoint.
+    pub fn file(&mut self, path: &Path) {
+        let stamp = stamp(path).map_or(Value::Null, Value::String);
+        self.seen.insert(path.display().to_string(), stamp);
+    }
+
+    /// Notes a volume that a step will write.
+    pub fn plan(&mut self, name: &str, metadata: Metadata) {
+        self.planned.insert(name.to_owned(), metadata);
+    }
+
+    /// What was asked for since the last call.
+    pub(super) fn take_seen(&mut self) -> BTreeMap<String, Value> {
+        std::mem::take(&mut self.seen)
+    }
+}
+
+/// Size and time of the last change of a file, or of the documents of a local directory.
+fn files(name: &str) -> Value {
+    let Ok(location) = name.parse::<Location>() else { return Value::Null };
+    let path = match &location {
+        Location::Array { address, .. } => Path::new(address.trim_start_matches("file://")),
+        other => other.path(),
+    };
+    match stamp(path) {
+        Some(stamp) => stamp.into(),
+        None => {
+            let stamped = |d: &&str| Some(((**d).to_owned(), stamp(&path.join(d))?.into()));
+            Value::Object(DOCUMENTS.iter().filter_map(|d| stamped(&d)).collect())
+        }
+    }
+}
+
+fn stamp(path: &Path) -> Option<String> {
+    let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    let changed = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    let (bytes, seconds, nanos) = (metadata.len(), changed.as_secs(), changed.subsec_nanos());
+    Some(format!("{bytes} bytes of {seconds}.{nanos:09}"))
+}

@@ -1,0 +1,70 @@
+//! The steps that a plan may have: what each one takes, and how it is planned. One file each.
+
+use serde::{Deserialize, Serialize};
+
+use super::inputs::Inputs;
+use super::{SharedTarget, StageContext};
+use crate::blocks::{Stage, StagePlan};
+use crate::error::Result;
+
+mod blockwise;
+mod downsample;
+mod finish;
+mod layout;
+
+pub use downsample::DownsampleSpec;
+pub use layout::Layout;
+
+/// A step, planned: it knows its stages by arithmetic, and opens them one at a time.
+pub trait Step: Send + Sync {
+    /// Its stages, in the order in which they must be complete.
+    fn stages(&self) -> &[StagePlan];
+
+    /// Opens a stage; all stages before it are complete.
+    ///
+    /// # Errors
+    /// If an input or output cannot be opened.
+    fn open<'a>(&'a self, stage: usize, context: &StageContext<'_>) -> Result<Box<dyn Stage + 'a>>;
+
+    /// Volumes that it writes under names of the user's.
+    fn targets(&self) -> Vec<&SharedTarget>;
+
+    /// Refuses targets that are there before the job has begun.
+    ///
+    /// # Errors
+    /// [`exavox_io::Error::Exists`].
+    fn refuse_existing_targets(&self) -> Result<()> {
+        self.targets().into_iter().try_for_each(|target| {
+            target.check()?;
+            target.refuse_existing()
+        })
+    }
+}
+
+/// A step of `PLAN.toml`: `[[step]]` with `run = "..."`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "run", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum StepSpec {
+    /// A coarser volume, or the coarser scales of a pyramid.
+    Downsample(DownsampleSpec),
+}
+
+impl StepSpec {
+    /// What it does, as `run` says.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Downsample(_) => "downsample",
+        }
+    }
+
+    /// Plans it; volumes that it writes are known to later steps.
+    ///
+    /// # Errors
+    /// If an input cannot be opened, or a setting does not fit it.
+    pub fn plan(&self, inputs: &mut Inputs) -> Result<Box<dyn Step>> {
+        match self {
+            Self::Downsample(spec) => spec.plan(inputs),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! A volume that many processes write together, block by block.
+
+use std::path::PathBuf;
+
+use exavox_io::store::Durability;
+use exavox_io::volume::WriteMode;
+use exavox_io::{Volume, VolumeWriter, WriteOptions};
+
+use crate::error::{Error, Result};
+
+/// A local volume of many objects (`.zarr`, `.n5`, `.precomputed`) under construction, seen under its name
+/// when it is finished.
+#[derive(Debug, Clone)]
+pub struct SharedTarget {
+    name: String,
+    options: WriteOptions,
+    /// A scale of a pyramid that is there: edge of its voxels in voxels of the finest scale.
+    factor: Option<[u64; 3]>,
+}
+
+impl SharedTarget {
+    /// A new volume.
+    pub fn new(name: impl Into<String>, options: WriteOptions) -> Self {
+        let options = options.with_mode(WriteMode::Shared);
+        Self { name: name.into(), options, factor: None }
+    }
+
+    /// A coarser scale of a volume that will be there.
+    pub fn scale(name: impl Into<String>, factor: [u64; 3], options: WriteOptions) -> Self {
+        Self { factor: Some(factor), ..Self::new(name, options) }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it is to be.
+    pub fn options(&self) -> &WriteOptions {
+        &self.options
+    }
+
+    /// Refuses names that many processes cannot write to.
+    ///
+    /// # Errors
+    /// [`exavox_io::Error::Unsupported`].
+    pub fn check(&self) -> Result<()> {
+        let partial = self.partial()?;
+        let many = [".zarr", ".n5", ".precomputed"];
+        let stem = partial.file_name().map(|n| n.to_string_lossy().into_owned());
+        let stem = stem.unwrap_or_default().replace(".resume.partial", "");
+        if self.factor.is_none() && !many.iter().any(|e| stem.to_ascii_lowercase().ends_with(e)) {
+            let message = "expected a volume that blocks can be written to from many processes: \
+                .zarr, .n5 or .precomputed";
+            return Err(Error::settings(&self.name, message));
+        }
+        Ok(())
+    }
+
+    /// Refuses a volume that is there before the job has begun.
+    ///
+    /// # Errors
+    /// [`exavox_io::Error::Exists`].
+    pub fn refuse_existing(&self) -> Result<()> {
+        let path = self.path()?;
+        if self.factor.is_none() && path.symlink_metadata().is_ok() {
+            return Err(exavox_io::Error::Exists { place: exavox_io::Place::path(&path) }.into());
+        }
+        Ok(())
+    }
+
+    /// A writer of blocks. Dropped, it leaves what was written.
+    ///
+    /// # Errors
+    /// As [`VolumeWriter::create`].
+    pub fn writer(&self, durability: Durability) -> Result<VolumeWriter> {
+        let mut options = self.options.clone();
+        options.durability = durability;
+        Ok(match self.factor {
+            None => VolumeWriter::create(&self.name, &options)?,
+            Some(factor) => VolumeWriter::add_scale(&self.name, factor, &options)?,
+        })
+    }
+
+    /// Writes everything to the disk and shows the volume under its name. Nothing to do if that has been
+    /// done, by whomever.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn finish(&self) -> Result<()> {
+        if self.is_finished()? {
+            return Ok(());
+        }
+        let finished = self.writer(Durability::Synced).and_then(|w| Ok(w.finish()?));
+        match finished {
+            // Somebody else was faster.
+            Err(_) if self.is_finished()? => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Whether the volume is there under its name.
+    ///
+    /// # Errors
+    /// If the name has no path.
+    pub fn is_finished(&self) -> Result<bool> {
+        match self.factor {
+            None => Ok(self.path()?.exists()),
+            Some(_) => {
+                let Ok(volume) = Volume::open(&self.name) else { return Ok(false) };
+                Ok(volume.metadata().scales.iter().any(|s| s.shape == self.options.shape))
+            }
+        }
+    }
+
+    /// Opens the finished volume.
+    ///
+    /// # Errors
+    /// As [`Volume::open`].
+    pub fn open(&self) -> Result<Volume> {
+        Ok(Volume::open(&self.name)?)
+    }
+
+    fn partial(&self) -> Result<PathBuf> {
+        Ok(VolumeWriter::resume_path(&self.name)?)
+    }
+
+    /// `.NAME.resume.partial` -> `NAME`.
+    fn path(&self) -> Result<PathBuf> {
+        let partial = self.partial()?;
+        let name = partial.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        let name = name.trim_start_matches('.').trim_end_matches(".resume.partial");
+        Ok(partial.with_file_name(name))
+    }
+}
