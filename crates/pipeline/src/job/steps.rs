@@ -11,9 +11,11 @@ mod blockwise;
 mod downsample;
 mod finish;
 mod layout;
+mod segment;
 
 pub use downsample::DownsampleSpec;
 pub use layout::Layout;
+pub use segment::SegmentSpec;
 
 /// A step, planned: it knows its stages by arithmetic, and opens them one at a time.
 pub trait Step: Send + Sync {
@@ -24,7 +26,7 @@ pub trait Step: Send + Sync {
     ///
     /// # Errors
     /// If an input or output cannot be opened.
-    fn open<'a>(&'a self, stage: usize, context: &StageContext<'_>) -> Result<Box<dyn Stage + 'a>>;
+    fn open<'a>(&'a self, stage: usize, context: &StageContext<'a>) -> Result<Box<dyn Stage + 'a>>;
 
     /// Volumes that it writes under names of the user's.
     fn targets(&self) -> Vec<&SharedTarget>;
@@ -48,6 +50,8 @@ pub trait Step: Send + Sync {
 pub enum StepSpec {
     /// A coarser volume, or the coarser scales of a pyramid.
     Downsample(DownsampleSpec),
+    /// Labels of a flood-filling network, by subvolumes.
+    Segment(Box<SegmentSpec>),
 }
 
 impl StepSpec {
@@ -55,6 +59,7 @@ impl StepSpec {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Downsample(_) => "downsample",
+            Self::Segment(_) => "segment",
         }
     }
 
@@ -65,6 +70,7 @@ impl StepSpec {
     pub fn plan(&self, inputs: &mut Inputs) -> Result<Box<dyn Step>> {
         match self {
             Self::Downsample(spec) => spec.plan(inputs),
+            Self::Segment(spec) => spec.plan(inputs),
         }
     }
 }
