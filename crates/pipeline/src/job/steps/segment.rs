@@ -23,7 +23,8 @@ use crate::error::{Error, Result};
 use crate::job::{Inputs, SharedTarget, StageContext};
 use crate::reconcile::{GlobalIds, LinkRule};
 use crate::segment::{
-    InferenceTable, ModelTable, SeedTable, Seeds, SegmentSettings, Subvolumes, region_of,
+    InferenceTable, ModelTable, SeedTable, Seeds, SegmentReport, SegmentSettings, Subvolumes,
+    region_of,
 };
 
 mod cost;
@@ -154,6 +155,24 @@ impl SegmentSpec {
         Ok(settings)
     }
 
+    /// Voxels that neighbours share where nothing is said: twice the margin of the field of view.
+    pub fn default_overlap(settings: &SegmentSettings) -> [u64; 3] {
+        settings.model.margin().map(|margin| 2 * margin as u64)
+    }
+
+    /// What the report says, once the step is done.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn report(&self) -> Result<SegmentReport> {
+        let path = SideFiles::beside(&self.target).report;
+        let bytes = std::fs::read(&path).map_err(exavox_io::Error::at(&path))?;
+        let damaged = |e: serde_json::Error| {
+            Error::settings(path.display().to_string(), e.to_string())
+        };
+        serde_json::from_slice(&bytes).map_err(damaged)
+    }
+
     /// The subvolumes of a region.
     ///
     /// # Errors
@@ -164,7 +183,7 @@ impl SegmentSpec {
         region: BoundingBox,
         settings: &SegmentSettings,
     ) -> Result<Subvolumes> {
-        let overlap = self.overlap.unwrap_or_else(|| default_overlap(settings));
+        let overlap = self.overlap.unwrap_or_else(|| Self::default_overlap(settings));
         let subvolumes = Subvolumes::new(region, self.subvolume, overlap)?;
         let size = subvolumes.size();
         for (a, axis) in ["z", "y", "x"].into_iter().enumerate() {
@@ -236,11 +255,6 @@ impl SegmentSpec {
         }
         Ok(metadata)
     }
-}
-
-/// Twice the margin of the field of view.
-pub(super) fn default_overlap(settings: &SegmentSettings) -> [u64; 3] {
-    settings.model.margin().map(|margin| 2 * margin as u64)
 }
 
 /// `z0:z1,y0:y1,x0:x1`; an end that was left out stays so.

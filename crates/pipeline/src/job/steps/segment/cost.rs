@@ -2,9 +2,10 @@
 
 use exavox_io::Metadata;
 
-use super::{Segment, cells};
+use super::{Segment, SegmentSpec, cells};
 use crate::blocks::StagePlan;
-use crate::segment::BYTES_PER_VOXEL;
+use crate::error::{Error, Result};
+use crate::segment::{BYTES_PER_VOXEL, SegmentSettings, fitting_subvolume};
 
 /// How often the network evaluates a voxel, as measured on the FIB-25 sample.
 const EVALUATIONS_PER_VOXEL: f64 = 59.0;
@@ -14,6 +15,42 @@ const NETWORK_BYTES_PER_FOV_VOXEL: u64 = 1 << 10;
 pub(super) const FACE_PARTS: u64 = 256;
 /// Edge of the part of the volume that the report shows.
 pub(super) const SHOWN_EDGE: u64 = 256;
+
+/// Memory for weights and whatever does not grow with a subvolume.
+const SHARED_BYTES: u64 = 64 << 20;
+/// Edge of the largest subvolume that is chosen: a larger one saves little of the overlap.
+const LARGEST_EDGE: u64 = 512;
+
+impl SegmentSpec {
+    /// Chooses subvolumes for a region of `shape`, so that `at_once` of them fit into memory: about equal,
+    /// as large as that allows, at most 512 voxels along an axis.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] if not even subvolumes of twice the field of view do.
+    pub fn choose_subvolume(
+        &mut self,
+        shape: [u64; 3],
+        settings: &SegmentSettings,
+        memory_bytes: u64,
+        at_once: u64,
+    ) -> Result<()> {
+        let overlap = self.overlap.unwrap_or_else(|| Self::default_overlap(settings));
+        let smallest = settings.model.fov_zyx.map(|fov| 2 * fov as u64);
+        let fov = settings.model.fov_voxels() as u64 * NETWORK_BYTES_PER_FOV_VOXEL;
+        let each = memory_bytes.saturating_sub(SHARED_BYTES) / at_once.max(1);
+        let voxels = (each.saturating_sub(fov) / BYTES_PER_VOXEL).min(LARGEST_EDGE.pow(3));
+        let Some(size) = fitting_subvolume(shape, overlap, smallest, voxels) else {
+            let message = format!(
+                "{at_once} of at least {smallest:?} voxels with {overlap:?} in common do not fit into \
+                 {} MiB; allow more memory, or fewer threads",
+                memory_bytes >> 20
+            );
+            return Err(Error::settings("subvolumes", message));
+        };
+        (self.subvolume, self.overlap) = (size, Some(overlap));
+        Ok(())
+    }
+}
 
 impl Segment {
     pub(super) fn planned_stages(&self, image: &Metadata) -> Vec<StagePlan> {
@@ -35,7 +72,7 @@ impl Segment {
             blocks: self.subvolumes.len(),
             voxels_per_block: voxels,
             bytes_per_block: voxels * BYTES_PER_VOXEL + fov * NETWORK_BYTES_PER_FOV_VOXEL,
-            shared_bytes: self.weights.num_parameters() as u64 * 4,
+            shared_bytes: SHARED_BYTES.min(32 * self.weights.num_parameters() as u64),
             read_bytes_per_block: voxels * image.dtype.size() as u64,
             write_bytes_per_block: voxels * 4,
             flop_per_block: voxels as f64 * EVALUATIONS_PER_VOXEL * 2.0 * parameters,

@@ -55,7 +55,7 @@ impl Stage for Report<'_> {
     fn digest(&self, _block: u64) -> Result<Digest> {
         let path = &self.step.side_files.table;
         let io = exavox_io::Error::at(path);
-        let mut read = || -> std::io::Result<Digest> {
+        let read = || -> std::io::Result<Digest> {
             let mut file = File::open(path)?;
             let (mut buffer, mut check, mut length) = (vec![0; 1 << 20], 0, 0_u64);
             loop {
