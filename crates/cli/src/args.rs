@@ -8,7 +8,7 @@ use exavox_compute::DeviceSpec;
 
 use crate::commands::{
     bench, bench_row, completions, components, convert, demo, devices, downsample, evaluate,
-    filter, flood, info, project, segment,
+    filter, flood, info, plan, project, segment,
 };
 use crate::context::{all_cores, all_cores_but_one};
 use crate::env_vars;
@@ -69,6 +69,7 @@ pub(crate) enum Command {
     Filter(filter::Args),
     Segment(segment::Args),
     Evaluate(evaluate::Args),
+    Plan(plan::Args),
     Devices(devices::Args),
     Demo(demo::Args),
     Bench(bench::Args),

@@ -12,6 +12,7 @@ pub(crate) mod evaluate;
 pub(crate) mod filter;
 pub(crate) mod flood;
 pub(crate) mod info;
+pub(crate) mod plan;
 pub(crate) mod project;
 pub(crate) mod segment;
 
@@ -31,6 +32,7 @@ pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<ExitSta
         Command::Flood(args) => flood::run(args, context),
         Command::Segment(args) => segment::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),
+        Command::Plan(args) => plan::run(args, context),
         Command::Devices(args) => devices::run(args, context),
         Command::Demo(args) => demo::run(args, context),
         Command::Bench(args) => bench::run(args, context),
