@@ -1,7 +1,5 @@
 //! Stages of a volume that need not exist, from its shape alone.
 
-use std::fmt;
-
 use exavox_io::DataType;
 
 use super::distribution::Distribution;
@@ -11,65 +9,16 @@ use super::stage::StageModel;
 use crate::error::{Error, Result};
 
 mod assumptions;
+mod checks;
 mod labels;
 mod memory;
 mod merges;
 mod pyramid;
 mod segment;
 mod single;
+mod work;
 
-/// What is to be done with a volume.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Work {
-    /// Flood-filling networks in overlapping subvolumes, one label space, pyramid.
-    Segment,
-    /// Connected components, pyramid.
-    Components,
-    /// A filter that reads a halo around each block.
-    Filter,
-    /// A projection along z.
-    Project,
-    /// A pyramid.
-    Downsample,
-    /// Another format or layout.
-    Convert,
-}
-
-impl Work {
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Segment => "segment",
-            Self::Components => "components",
-            Self::Filter => "filter",
-            Self::Project => "project",
-            Self::Downsample => "downsample",
-            Self::Convert => "convert",
-        }
-    }
-
-    /// Whether it makes labels, so that a pyramid belongs to it.
-    const fn makes_labels(self) -> bool {
-        matches!(self, Self::Segment | Self::Components)
-    }
-}
-
-impl fmt::Display for Work {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// How fast a slot does the first stage.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum ComputeRate {
-    /// Mean seconds of a block.
-    SecondsPerBlock(f64),
-    /// Steps of the network in a second.
-    StepsPerSecond(f64),
-    /// Floating point operations of the network in a second, as they are reached.
-    FlopPerSecond(f64),
-}
+pub use work::{ComputeRate, Work};
 
 /// A volume that need not exist, and what is to be done with it. Shapes are in voxels along z, y, x.
 #[derive(Debug, Clone, PartialEq)]
@@ -238,44 +187,6 @@ impl Hypothetical {
 
     fn label_bytes(&self, voxels: u128, size: usize) -> u128 {
         stored(voxels, size, self.label_compression)
-    }
-
-    fn check(&self) -> Result<()> {
-        let shapes =
-            [("shape", self.shape_zyx), ("chunk", self.chunk_zyx), ("shard", self.granule())];
-        if let Some((name, shape)) = shapes.into_iter().find(|(_, shape)| shape.contains(&0)) {
-            return Err(Error::settings(name, format!("expected sizes above 0, found {shape:?}")));
-        }
-        let (shard, chunk) = (self.granule(), self.chunk_zyx);
-        if (0..3).any(|a| shard[a] % chunk[a] != 0) {
-            let message = format!("{shard:?} is no multiple of the chunk, {chunk:?}");
-            return Err(Error::settings("shard", message));
-        }
-        let factors = [("image", self.image_compression), ("label", self.label_compression)];
-        for (name, factor) in factors {
-            if !(factor.is_finite() && factor > 0.0) {
-                let message = format!("expected a factor above 0, found {factor}");
-                return Err(Error::settings(format!("{name} compression"), message));
-            }
-        }
-        self.check_rate()
-    }
-
-    fn check_rate(&self) -> Result<()> {
-        let (name, rate, of_network) = match self.rate {
-            None => return Ok(()),
-            Some(ComputeRate::SecondsPerBlock(rate)) => ("seconds per block", rate, false),
-            Some(ComputeRate::StepsPerSecond(rate)) => ("steps per second", rate, true),
-            Some(ComputeRate::FlopPerSecond(rate)) => ("operations per second", rate, true),
-        };
-        if !(rate.is_finite() && rate > 0.0) {
-            return Err(Error::settings(name, format!("expected more than 0, found {rate}")));
-        }
-        if of_network && self.work != Work::Segment {
-            let message = format!("{} runs no network: seconds per block would do", self.work);
-            return Err(Error::settings(name, message));
-        }
-        Ok(())
     }
 }
 

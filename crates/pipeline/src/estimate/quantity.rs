@@ -19,6 +19,11 @@ pub(super) fn count(count: u64) -> String {
     }
 }
 
+/// `0.25`, `12.5`, `16,710`, `89.0 M`.
+pub(super) fn amount(amount: f64) -> String {
+    if amount < 999.5 { three_digits(amount) } else { count(amount.round() as u64) }
+}
+
 /// `1 node`, `3 nodes`.
 pub(super) fn plural(number: u64, name: &str) -> String {
     format!("{} {name}{}", count(number), if number == 1 { "" } else { "s" })
@@ -65,6 +70,7 @@ fn with_prefix(value: f64, unit: &str) -> String {
     format!("{number} {}{unit}", PREFIXES[prefix]).trim_end().to_owned()
 }
 
+/// `0.25`, `12.5`, `125`.
 pub(super) fn three_digits(value: f64) -> String {
     match value {
         v if v >= 99.95 => format!("{v:.0}"),
@@ -89,6 +95,8 @@ mod tests {
         assert_eq!([duration(0.25), duration(750.0)], ["0.25 s", "12.5 min"]);
         assert_eq!([duration(26_100.0), duration(2e8)], ["7.25 h", "6.34 y"]);
         assert_eq!([percent(0.97), percent(0.0042)], ["97 %", "0.4 %"]);
+        assert_eq!([amount(0.0), amount(42.0), amount(16_710.4)], ["0.00", "42.0", "16,710"]);
+        assert_eq!([plural(1, "node"), plural(3, "node")], ["1 node", "3 nodes"]);
         assert_eq!([money(12.5), money(1.31e8)], ["12.50", "131 M"]);
     }
 }

@@ -13,6 +13,7 @@ use super::cluster::ClusterModel;
 use super::distribution::Sampler;
 use crate::error::{Error, Result};
 
+mod events;
 mod nodes;
 mod profile;
 mod stage_run;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::quantity::{bytes, count, duration, flop, money, percent, plural, three_digits};
+use super::quantity::{amount, bytes, count, duration, flop, money, percent, plural, three_digits};
 use super::scaling::ScalingRow;
 use super::{Estimate, StageEstimate, Totals};
 
@@ -10,7 +10,7 @@ const HEAD: [&str; 13] = [
     "stage",
     "blocks",
     "shards",
-    "of blocks",
+    "blocks each",
     "arrays",
     "read",
     "written",
@@ -38,20 +38,20 @@ impl fmt::Display for Estimate {
             duration(totals.simulated_seconds),
             duration(totals.ideal_seconds),
             percent(totals.efficiency),
-            count(totals.node_hours.round() as u64)
+            amount(totals.node_hours)
         )?;
         if let Some(cost) = totals.cost {
             write!(f, ", cost {}", money(cost))?;
         }
         if let Some(energy) = totals.kilowatt_hours {
-            write!(f, ", {} kWh", count(energy.round() as u64))?;
+            write!(f, ", {} kWh", amount(energy))?;
         }
         let lost: f64 = self.stages.iter().map(|s| s.lost_slot_seconds).sum();
         writeln!(
             f,
             "\n{} failures of nodes, {} slot-hours of work done again; ledger {}",
             count(totals.failures),
-            three_digits(lost / 3600.0),
+            amount(lost / 3600.0),
             bytes(totals.ledger_bytes.into())
         )?;
         self.notes.iter().try_for_each(|note| writeln!(f, "note: {note}"))

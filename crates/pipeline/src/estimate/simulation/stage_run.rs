@@ -1,9 +1,9 @@
 //! One stage, event by event.
 
-use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 
 use super::super::cluster::ClusterModel;
+use super::events::{Event, Timer, Turn};
 use super::nodes::Nodes;
 use super::profile::{Profile, SlotCounts};
 use super::units::{Unit, Units};
@@ -26,49 +26,6 @@ struct Slot {
     change: u32,
     /// Whether it is in the list of free slots.
     listed: bool,
-}
-
-/// Something that happens at a moment of either clock.
-#[derive(Debug, Clone, Copy)]
-struct Event<T> {
-    at: f64,
-    what: T,
-}
-
-impl<T> PartialEq for Event<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl<T> Eq for Event<T> {}
-
-impl<T> PartialOrd for Event<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> Ord for Event<T> {
-    /// The earliest is the greatest: heaps give the greatest first.
-    fn cmp(&self, other: &Self) -> Ordering {
-        other.at.total_cmp(&self.at)
-    }
-}
-
-/// A slot, and its change that the event belongs to.
-#[derive(Debug, Clone, Copy)]
-struct Turn {
-    slot: usize,
-    change: u32,
-}
-
-/// What happens by the clock on the wall.
-#[derive(Debug, Clone, Copy)]
-enum Timer {
-    Started(Turn),
-    Requeued(Unit),
-    NodeBack(usize),
 }
 
 /// What is next.
