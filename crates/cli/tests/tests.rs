@@ -21,6 +21,8 @@ mod harness;
 mod info;
 #[path = "tests/jobs.rs"]
 mod jobs;
+#[path = "tests/plan.rs"]
+mod plan;
 #[path = "tests/project.rs"]
 mod project;
 #[path = "tests/reference.rs"]
