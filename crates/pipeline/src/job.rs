@@ -26,6 +26,7 @@ mod boot;
 mod document;
 mod inputs;
 mod local;
+mod measure;
 mod plan;
 mod shards;
 pub mod steps;
@@ -35,6 +36,7 @@ mod verify;
 pub use document::StepDocument;
 pub use inputs::Inputs;
 pub use local::RunReport;
+pub use measure::Measured;
 pub use plan::Plan;
 pub use shards::shard_range;
 pub use target::SharedTarget;
@@ -107,6 +109,16 @@ impl Job {
                 document.write(folder)?;
             }
         }
+        Ok(Self { folder: folder.to_owned(), document, steps })
+    }
+
+    /// Plans a job without making its folder: for what it will take.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] if a step cannot be.
+    pub fn preview(folder: &Path, plan: &Plan) -> Result<Self> {
+        let (document, steps) = document::planned(plan)?;
+        steps.iter().try_for_each(|step| step.refuse_existing_targets())?;
         Ok(Self { folder: folder.to_owned(), document, steps })
     }
 
