@@ -8,12 +8,23 @@ use crate::blocks::{Stage, StagePlan};
 use crate::error::Result;
 
 mod blockwise;
+mod codec;
+mod convert;
 mod downsample;
+mod filter;
 mod finish;
 mod layout;
+mod part_files;
+mod project;
+mod source;
 
+pub use codec::CodecName;
+pub use convert::ConvertSpec;
 pub use downsample::DownsampleSpec;
+pub use filter::{FilterSettings, FilterSpec};
 pub use layout::Layout;
+pub use project::ProjectSpec;
+pub use source::SourceSpec;
 
 /// A step, planned: it knows its stages by arithmetic, and opens them one at a time.
 pub trait Step: Send + Sync {
@@ -48,6 +59,12 @@ pub trait Step: Send + Sync {
 pub enum StepSpec {
     /// A coarser volume, or the coarser scales of a pyramid.
     Downsample(DownsampleSpec),
+    /// A filter of every channel.
+    Filter(FilterSpec),
+    /// A projection along an axis.
+    Project(ProjectSpec),
+    /// Another format, type, chunk shape or codec, or a part.
+    Convert(ConvertSpec),
 }
 
 impl StepSpec {
@@ -55,6 +72,9 @@ impl StepSpec {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Downsample(_) => "downsample",
+            Self::Filter(_) => "filter",
+            Self::Project(_) => "project",
+            Self::Convert(_) => "convert",
         }
     }
 
@@ -65,6 +85,9 @@ impl StepSpec {
     pub fn plan(&self, inputs: &mut Inputs) -> Result<Box<dyn Step>> {
         match self {
             Self::Downsample(spec) => spec.plan(inputs),
+            Self::Filter(spec) => spec.plan(inputs),
+            Self::Project(spec) => spec.plan(inputs),
+            Self::Convert(spec) => spec.plan(inputs),
         }
     }
 }
