@@ -17,9 +17,12 @@ pub mod peak_memory;
 pub mod picture;
 pub mod progress;
 pub mod project;
+pub mod reconcile;
+pub mod records;
 pub mod report;
 pub mod segment;
 pub mod trace;
+pub mod union;
 
 pub use convert::{ConvertOptions, ConvertReport, convert};
 pub use downsample::{DownsampleOptions, DownsampleReport};

@@ -17,7 +17,13 @@ mod jobs;
 mod planes;
 #[path = "tests/project.rs"]
 mod project;
+#[path = "tests/reconcile.rs"]
+mod reconcile;
+#[path = "tests/records.rs"]
+mod records;
 #[path = "tests/resume.rs"]
 mod resume;
 #[path = "tests/segment.rs"]
 mod segment;
+#[path = "tests/union.rs"]
+mod union;
