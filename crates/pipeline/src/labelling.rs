@@ -7,6 +7,7 @@ use exavox_io::{BoundingBox, Limits, Volume, VolumeWriter, Voxels, WriteOptions}
 
 use crate::convert::same_place;
 use crate::error::{Error, Result};
+use crate::job::steps::PartSpec;
 use crate::progress::{Event, Observer, Unit};
 
 /// Larger volumes are read in slabs, so that progress can be seen.
@@ -29,6 +30,39 @@ pub struct LabellingOptions {
     pub memory_bytes: Option<u64>,
 }
 
+/// How a region that does not fit into memory is cut, and where in its source it lies.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ByBlocks {
+    /// Scale of a pyramid that the source was opened at, 0 = finest.
+    pub scale: usize,
+    /// Time point that the source was opened at.
+    pub time: usize,
+    /// Chunk shape `[z, y, x]` of the labels. Default: see [`crate::job::steps::Layout`].
+    pub chunk: Option<[u64; 3]>,
+    /// Block shape `[z, y, x]`. Default: see [`crate::job::steps::Layout`].
+    pub block: Option<[u64; 3]>,
+}
+
+impl ByBlocks {
+    /// What a step reads.
+    pub(crate) fn part(&self, options: &LabellingOptions) -> PartSpec {
+        PartSpec {
+            scale: self.scale,
+            time: self.time,
+            channel: options.channel.clone(),
+            region: options.region.map(|region| written(&region)),
+        }
+    }
+}
+
+/// A region with open ends as people write it.
+fn written(region: &BoundingBox) -> String {
+    let end = |end: u64| if end == u64::MAX { String::new() } else { end.to_string() };
+    let [z, y, x] = [0, 1, 2].map(|a| format!("{}:{}", region.start[a], end(region.end[a])));
+    format!("{z},{y},{x}")
+}
+
 /// A channel and a region of a volume that are known to be there.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Part<'a> {
@@ -40,15 +74,9 @@ pub(crate) struct Part<'a> {
 impl<'a> Part<'a> {
     /// The part that the options name.
     pub(crate) fn of(source: &'a Volume, options: &LabellingOptions) -> Result<Self> {
-        let channel = channel_of(source, options.channel.as_deref())?;
-        let shape = source.shape();
-        let mut region = options.region.unwrap_or(BoundingBox::whole(shape));
-        for (end, size) in region.end.iter_mut().zip(shape) {
-            if *end == u64::MAX {
-                *end = size;
-            }
-        }
-        region.check_inside(shape, source.name())?;
+        let metadata = source.metadata();
+        let channel = channel_of(source.name(), &metadata.channels, options.channel.as_deref())?;
+        let region = region_of(source.name(), source.shape(), options.region)?;
         Ok(Self { source, channel, region })
     }
 
@@ -150,9 +178,24 @@ pub(crate) fn stage<T>(
     Ok(result)
 }
 
+/// The region asked for, its open ends closed; without one, the whole volume.
+pub(crate) fn region_of(
+    source: &str,
+    shape: [u64; 3],
+    wanted: Option<BoundingBox>,
+) -> Result<BoundingBox> {
+    let mut region = wanted.unwrap_or(BoundingBox::whole(shape));
+    for (end, size) in region.end.iter_mut().zip(shape) {
+        if *end == u64::MAX {
+            *end = size;
+        }
+    }
+    region.check_inside(shape, source)?;
+    Ok(region)
+}
+
 /// The channel of a name or else a number; without one, the only channel.
-fn channel_of(source: &Volume, wanted: Option<&str>) -> Result<usize> {
-    let names = &source.metadata().channels;
+pub(crate) fn channel_of(source: &str, names: &[String], wanted: Option<&str>) -> Result<usize> {
     let listed = || names.iter().take(16).map(String::as_str).collect::<Vec<_>>().join(", ");
     let Some(wanted) = wanted else {
         if names.len() == 1 {
@@ -160,11 +203,11 @@ fn channel_of(source: &Volume, wanted: Option<&str>) -> Result<usize> {
         }
         let message =
             format!("there are {} channels: {}; choose one (--channel)", names.len(), listed());
-        return Err(Error::settings(source.name(), message));
+        return Err(Error::settings(source, message));
     };
     let by_number = || wanted.parse().ok().filter(|channel| *channel < names.len());
     names.iter().position(|name| name == wanted).or_else(by_number).ok_or_else(|| {
         let message = format!("no channel '{wanted}', there are {}: {}", names.len(), listed());
-        Error::settings(source.name(), message)
+        Error::settings(source, message)
     })
 }

@@ -1,6 +1,8 @@
 //! Behaviour of whole runs, one module per subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+#[path = "tests/by_blocks.rs"]
+mod by_blocks;
 #[path = "tests/components.rs"]
 mod components;
 #[path = "tests/convert.rs"]

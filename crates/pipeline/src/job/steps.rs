@@ -8,12 +8,21 @@ use crate::blocks::{Stage, StagePlan};
 use crate::error::Result;
 
 mod blockwise;
+mod components;
 mod downsample;
+mod files;
 mod finish;
+mod flood;
 mod layout;
+mod part;
+mod surface;
+mod touching;
 
+pub use components::{ComponentTotals, ComponentsSpec};
 pub use downsample::DownsampleSpec;
+pub use flood::{FloodSpec, FloodTotals};
 pub use layout::Layout;
+pub use part::PartSpec;
 
 /// A step, planned: it knows its stages by arithmetic, and opens them one at a time.
 pub trait Step: Send + Sync {
@@ -48,6 +57,10 @@ pub trait Step: Send + Sync {
 pub enum StepSpec {
     /// A coarser volume, or the coarser scales of a pyramid.
     Downsample(DownsampleSpec),
+    /// Connected components.
+    Components(ComponentsSpec),
+    /// Seeded flood fill.
+    Flood(FloodSpec),
 }
 
 impl StepSpec {
@@ -55,6 +68,8 @@ impl StepSpec {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Downsample(_) => "downsample",
+            Self::Components(_) => "components",
+            Self::Flood(_) => "flood",
         }
     }
 
@@ -65,6 +80,8 @@ impl StepSpec {
     pub fn plan(&self, inputs: &mut Inputs) -> Result<Box<dyn Step>> {
         match self {
             Self::Downsample(spec) => spec.plan(inputs),
+            Self::Components(spec) => spec.plan(inputs),
+            Self::Flood(spec) => spec.plan(inputs),
         }
     }
 }
