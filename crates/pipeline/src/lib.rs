@@ -7,6 +7,7 @@ pub mod convert;
 pub mod demo;
 pub mod downsample;
 pub mod error;
+pub mod estimate;
 pub mod evaluate;
 pub mod filter;
 pub mod flood;

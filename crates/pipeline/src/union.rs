@@ -6,7 +6,8 @@
 //! order or repetition, on files, threads or memory.
 //!
 //! **In memory.** Ids become dense ranks in their own order: they are dealt out to buckets by value, so
-//! that the ids of a bucket fit into a core's cache, where a hash table finds the distinct ones. Ranks are
+//! that the ids of a bucket fit into a core's cache, where a table finds the distinct ones: by place if they
+//! lie close together, by hash if not. Ranks are
 //! joined without locks (larger root under smaller, path halving), so the smallest member is the root
 //! whatever the order. Cost: a few passes over the edges and two random reads of a table of 4 bytes per id
 //! for each edge. Memory: at most 48 bytes per edge.
@@ -21,6 +22,7 @@
 //! blocks have neighbouring ids; each id is written three times, and sorted once.
 
 mod chunk;
+mod dense;
 mod disjoint_sets;
 mod distinct;
 mod forest;

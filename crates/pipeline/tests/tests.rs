@@ -9,6 +9,8 @@ mod components;
 mod convert;
 #[path = "tests/downsample.rs"]
 mod downsample;
+#[path = "tests/estimate.rs"]
+mod estimate;
 #[path = "tests/filter.rs"]
 mod filter;
 #[path = "tests/flood.rs"]
