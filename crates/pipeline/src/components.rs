@@ -10,11 +10,11 @@ use exavox_compute::ops::labels::{Numbering, filter};
 use exavox_io::{Volume, Voxels};
 use serde::Serialize;
 
-pub use crate::labelling::{ByBlocks, LabellingOptions};
+pub use crate::labelling::{LabellingOptions, goes_by_blocks};
 
 mod by_blocks;
 
-pub use by_blocks::components_by_blocks;
+pub use by_blocks::{ComponentsByBlocks, components_by_blocks};
 
 use crate::error::{Error, Result};
 use crate::labelling::{self, Part, stage};

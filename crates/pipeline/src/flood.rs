@@ -8,11 +8,11 @@ use exavox_compute::ops::flood_fill::{FloodOptions as Spread, Seed, bytes_needed
 use exavox_io::{DataType, Volume};
 use serde::{Deserialize, Serialize};
 
-pub use crate::labelling::{ByBlocks, LabellingOptions};
+pub use crate::labelling::{LabellingOptions, goes_by_blocks};
 
 mod by_blocks;
 
-pub use by_blocks::flood_by_blocks;
+pub use by_blocks::{FloodByBlocks, flood_by_blocks};
 
 use crate::error::{Error, Result};
 use crate::labelling::{self, Part, stage};

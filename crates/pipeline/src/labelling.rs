@@ -7,6 +7,7 @@ use exavox_io::{BoundingBox, Limits, Volume, VolumeWriter, Voxels, WriteOptions}
 
 use crate::convert::same_place;
 use crate::error::{Error, Result};
+use crate::job::SharedTarget;
 use crate::job::steps::PartSpec;
 use crate::progress::{Event, Observer, Unit};
 
@@ -30,29 +31,19 @@ pub struct LabellingOptions {
     pub memory_bytes: Option<u64>,
 }
 
-/// How a region that does not fit into memory is cut, and where in its source it lies.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct ByBlocks {
-    /// Scale of a pyramid that the source was opened at, 0 = finest.
-    pub scale: usize,
-    /// Time point that the source was opened at.
-    pub time: usize,
-    /// Chunk shape `[z, y, x]` of the labels. Default: see [`crate::job::steps::Layout`].
-    pub chunk: Option<[u64; 3]>,
-    /// Block shape `[z, y, x]`. Default: see [`crate::job::steps::Layout`].
-    pub block: Option<[u64; 3]>,
+/// Whether a target can be written by blocks: a volume of many objects on a local disk.
+pub fn goes_by_blocks(target: &str) -> bool {
+    // The rest of what it is to be does not count.
+    SharedTarget::new(target, WriteOptions::new(exavox_io::DataType::U8, [1; 3])).check().is_ok()
 }
 
-impl ByBlocks {
-    /// What a step reads.
-    pub(crate) fn part(&self, options: &LabellingOptions) -> PartSpec {
-        PartSpec {
-            scale: self.scale,
-            time: self.time,
-            channel: options.channel.clone(),
-            region: options.region.map(|region| written(&region)),
-        }
+/// What a step reads, as a plan says it.
+pub(crate) fn part_spec(source: &Volume, options: &LabellingOptions) -> PartSpec {
+    PartSpec {
+        scale: source.scale(),
+        time: source.time(),
+        channel: options.channel.clone(),
+        region: options.region.map(|region| written(&region)),
     }
 }
 
@@ -94,7 +85,7 @@ impl<'a> Part<'a> {
         }
         let message = format!(
             "region {} needs {needed} bytes of memory, {limit} may be used; choose a smaller region \
-             (--roi)",
+             (--roi), or a .zarr, .n5 or .precomputed target, which is made by blocks",
             self.region
         );
         Err(Error::settings(self.source.name(), message))

@@ -8,6 +8,7 @@ use crate::blocks::{Stage, StagePlan};
 use crate::error::Result;
 
 mod blockwise;
+mod codec;
 mod components;
 mod downsample;
 mod files;
@@ -18,6 +19,7 @@ mod part;
 mod surface;
 mod touching;
 
+pub use codec::CodecName;
 pub use components::{ComponentTotals, ComponentsSpec};
 pub use downsample::DownsampleSpec;
 pub use flood::{FloodSpec, FloodTotals};

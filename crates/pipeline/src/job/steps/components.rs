@@ -14,6 +14,7 @@ use exavox_compute::ops::connected_components::{
 use exavox_io::{BoundingBox, Volume, Voxels};
 use serde::{Deserialize, Serialize};
 
+use super::codec::CodecName;
 use super::finish::Finish;
 use super::part::{PartSpec, SourcePart};
 use super::{Layout, Step};
@@ -57,6 +58,8 @@ pub struct ComponentsSpec {
     /// Components of fewer voxels become background; the others are numbered without gaps.
     #[serde(default)]
     pub min_size: u64,
+    /// Compression. Default: `zstd:3`.
+    pub codec: Option<CodecName>,
     /// Chunks, shards and blocks of what is written.
     #[serde(default)]
     pub layout: Layout,
@@ -86,11 +89,12 @@ impl ComponentsSpec {
         let objects = self.objects()?;
         // An empty range or a wrong type is found before anything is read.
         find(&Voxels::zeros(part.dtype(), [1; 3])?, objects, connectivity, part.name())?;
-        let options = part.options(label_dtype(part.region().shape()), &self.layout);
+        let mut options = part.options(label_dtype(part.region().shape()), &self.layout);
+        options.codec = self.codec.map_or(options.codec, |codec| codec.0);
         let grid = part.grid(&self.layout)?;
         let ids = GlobalIds::for_blocks(grid.len(), voxels_of(&grid))?;
-        inputs.plan(&self.target, part.planned(&options));
         let target = SharedTarget::new(&self.target, options);
+        inputs.plan(&self.target, target.metadata());
         let (min_voxels, stages) = (self.min_size, Vec::new());
         let mut step =
             Components { part, objects, connectivity, min_voxels, target, grid, ids, stages };
@@ -151,7 +155,7 @@ impl Components {
             bytes_per_block: 56 * self.surface_bytes() + 160 * self.surface_voxels() + (1 << 20),
             ..StagePlan::single("faces")
         };
-        let external = |name| StagePlan { bytes_per_block: 48 << 20, ..StagePlan::single(name) };
+        let external = |name| StagePlan { bytes_per_block: 34 << 20, ..StagePlan::single(name) };
         let label_size = self.target.options().dtype.size() as u64;
         let relabel = StagePlan {
             // The block as it is written, and its chunks as they are coded.

@@ -16,6 +16,7 @@ use exavox_compute::ops::{Connectivity, ValueRange};
 use exavox_io::{BoundingBox, Volume, Voxels};
 use serde::{Deserialize, Serialize};
 
+use super::codec::CodecName;
 use super::components::six;
 use super::finish::Finish;
 use super::part::{PartSpec, SourcePart};
@@ -61,6 +62,8 @@ pub struct FloodSpec {
     pub connectivity: u8,
     /// Voxels that may be reached; a flood that goes further has leaked and is stopped.
     pub max_voxels: Option<u64>,
+    /// Compression. Default: `zstd:3`.
+    pub codec: Option<CodecName>,
     /// Chunks, shards and blocks of what is written.
     #[serde(default)]
     pub layout: Layout,
@@ -84,10 +87,11 @@ impl FloodSpec {
         let part = self.part.of(&self.source, inputs)?;
         let (range, connectivity) = (self.range.parse()?, self.connectivity.to_string().parse()?);
         let seeds = self.all_seeds(&part, inputs)?;
-        let options = part.options(label_type(&seeds), &self.layout);
+        let mut options = part.options(label_type(&seeds), &self.layout);
+        options.codec = self.codec.map_or(options.codec, |codec| codec.0);
         let grid = part.grid(&self.layout)?;
-        inputs.plan(&self.target, part.planned(&options));
         let target = SharedTarget::new(&self.target, options);
+        inputs.plan(&self.target, target.metadata());
         let (max_voxels, stages) = (self.max_voxels, Vec::new());
         let mut step =
             Flood { part, range, connectivity, max_voxels, seeds, target, grid, stages };

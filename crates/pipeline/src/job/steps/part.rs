@@ -86,15 +86,6 @@ impl SourcePart {
             .with_voxel_size(self.metadata.voxel_size)
     }
 
-    /// What later steps know of a volume with these options.
-    pub(super) fn planned(&self, options: &WriteOptions) -> Metadata {
-        let chunk_shape = options.chunk_shape.unwrap_or(self.metadata.chunk_shape);
-        let mut planned = Metadata::new(&self.metadata.format, options.dtype, options.shape);
-        (planned.chunk_shape, planned.voxel_size) = (chunk_shape, options.voxel_size);
-        planned.channels.clone_from(&options.channels);
-        planned
-    }
-
     /// Bytes of a block's voxels, and of the chunks that are decoded on the way.
     pub(super) fn bytes_per_block(&self, voxels: u64) -> u64 {
         let cells = |v: [u64; 3]| v.iter().fold(1_u64, |n, v| n.saturating_mul(*v));
