@@ -10,8 +10,9 @@ use super::{ComponentsOptions, ComponentsReport, Objects};
 use crate::blocks::LocalEngine;
 use crate::convert::same_place;
 use crate::error::Result;
+use crate::job::RunReport;
+use crate::job::beside::Beside;
 use crate::job::steps::{CodecName, ComponentTotals, ComponentsSpec, Layout, StepSpec};
-use crate::job::{RunReport, beside};
 use crate::labelling::{Part, part_spec};
 use crate::peak_memory::peak_memory_bytes;
 use crate::progress::Observer;
@@ -44,11 +45,12 @@ pub fn components_by_blocks(
     let part = Part::of(source, &options.labelling)?;
     super::check_type(source, options)?;
     same_place::refuse(source.name(), target)?;
-    let step = |target| StepSpec::Components(spec(source, target, options));
-    let mode = options.labelling.mode;
-    let found = beside::run(target, mode, folder, engine, observer, step, ComponentTotals::read)?;
+    let step = |target, layout| StepSpec::Components(spec(source, target, options, layout));
+    let (mode, shape) = (options.labelling.mode, part.region.shape());
+    let beside = Beside { name: target, shape, mode, folder, engine, observer };
+    let (run, made) = beside.run(step, ComponentTotals::read)?;
     let (voxels, seconds) = (part.region.num_voxels(), started.elapsed().as_secs_f64());
-    let report = found.made.map(|made| ComponentsReport {
+    let report = made.map(|made| ComponentsReport {
         components: made.totals.components,
         dropped: made.totals.dropped,
         foreground_voxels: made.totals.foreground_voxels,
@@ -57,15 +59,20 @@ pub fn components_by_blocks(
         voxels,
         blocks: Some(made.blocks),
         seconds,
-        compute_seconds: found.run.stages.iter().map(|stage| stage.seconds).sum(),
+        compute_seconds: run.stages.iter().map(|stage| stage.seconds).sum(),
         voxels_per_second: voxels as f64 / seconds.max(1e-9),
         memory_needed_bytes: made.memory_bytes,
         peak_memory_bytes: peak_memory_bytes(),
     });
-    Ok(ComponentsByBlocks { report, run: found.run })
+    Ok(ComponentsByBlocks { report, run })
 }
 
-fn spec(source: &Volume, target: String, options: &ComponentsOptions) -> ComponentsSpec {
+fn spec(
+    source: &Volume,
+    target: String,
+    options: &ComponentsOptions,
+    layout: Layout,
+) -> ComponentsSpec {
     let range = match options.objects {
         Objects::Mask(Foreground::Range(range)) => Some(range.to_string()),
         _ => None,
@@ -79,6 +86,6 @@ fn spec(source: &Volume, target: String, options: &ComponentsOptions) -> Compone
         connectivity: options.connectivity.neighbours(),
         min_size: options.min_voxels,
         codec: options.labelling.codec.map(CodecName),
-        layout: Layout::default(),
+        layout,
     }
 }

@@ -9,8 +9,9 @@ use super::{FloodOptions, FloodReport, label_type, seeds_in};
 use crate::blocks::LocalEngine;
 use crate::convert::same_place;
 use crate::error::Result;
+use crate::job::RunReport;
+use crate::job::beside::Beside;
 use crate::job::steps::{CodecName, FloodSpec, FloodTotals, Layout, StepSpec};
-use crate::job::{RunReport, beside};
 use crate::labelling::{Part, part_spec};
 use crate::peak_memory::peak_memory_bytes;
 use crate::progress::Observer;
@@ -44,11 +45,12 @@ pub fn flood_by_blocks(
     let part = Part::of(source, &options.labelling)?;
     seeds_in(&part, &options.seeds)?;
     same_place::refuse(source.name(), target)?;
-    let step = |target| StepSpec::Flood(spec(source, target, options));
-    let mode = options.labelling.mode;
-    let found = beside::run(target, mode, folder, engine, observer, step, FloodTotals::read)?;
+    let step = |target, layout| StepSpec::Flood(spec(source, target, options, layout));
+    let (mode, shape) = (options.labelling.mode, part.region.shape());
+    let beside = Beside { name: target, shape, mode, folder, engine, observer };
+    let (run, made) = beside.run(step, FloodTotals::read)?;
     let (voxels, seconds) = (part.region.num_voxels(), started.elapsed().as_secs_f64());
-    let report = found.made.map(|made| FloodReport {
+    let report = made.map(|made| FloodReport {
         filled_voxels: made.totals.filled_voxels,
         components: made.totals.components,
         seeds: made.totals.seeds,
@@ -58,15 +60,15 @@ pub fn flood_by_blocks(
         voxels,
         blocks: Some(made.blocks),
         seconds,
-        compute_seconds: found.run.stages.iter().map(|stage| stage.seconds).sum(),
+        compute_seconds: run.stages.iter().map(|stage| stage.seconds).sum(),
         voxels_per_second: voxels as f64 / seconds.max(1e-9),
         memory_needed_bytes: made.memory_bytes,
         peak_memory_bytes: peak_memory_bytes(),
     });
-    Ok(FloodByBlocks { report, run: found.run })
+    Ok(FloodByBlocks { report, run })
 }
 
-fn spec(source: &Volume, target: String, options: &FloodOptions) -> FloodSpec {
+fn spec(source: &Volume, target: String, options: &FloodOptions, layout: Layout) -> FloodSpec {
     FloodSpec {
         source: source.name().to_owned(),
         target,
@@ -77,6 +79,6 @@ fn spec(source: &Volume, target: String, options: &FloodOptions) -> FloodSpec {
         connectivity: options.spread.connectivity.neighbours(),
         max_voxels: options.spread.max_voxels,
         codec: options.labelling.codec.map(CodecName),
-        layout: Layout::default(),
+        layout,
     }
 }

@@ -1,24 +1,35 @@
 //! A job of one step, for a command whose region does not fit into memory.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use exavox_compute::{ComputeDevice, DeviceSpec};
 use exavox_io::volume::WriteMode;
 use exavox_io::{Error as IoError, Place};
 
-use super::steps::StepSpec;
-use super::{Job, Plan, RunReport, SharedTarget};
-use crate::blocks::LocalEngine;
+use super::steps::{Layout, StepSpec};
+use super::{Inputs, Job, Plan, RunReport, SharedTarget};
+use crate::blocks::{LocalEngine, StagePlan};
 use crate::error::Result;
 use crate::progress::Observer;
 
-/// What a run did.
-pub(crate) struct Beside<T> {
-    /// Of this run.
-    pub(crate) run: RunReport,
-    /// What was made, if nothing is left to do.
-    pub(crate) made: Option<Made<T>>,
+/// Voxels of a block, from the largest that is worth its memory to the smallest that is worth its surface.
+const BLOCK_VOXELS: [u64; 3] = [1 << 21, 1 << 19, 1 << 17];
+
+/// A volume that is to be made by a job.
+pub(crate) struct Beside<'a> {
+    /// Its name.
+    pub(crate) name: &'a str,
+    /// Its shape `[z, y, x]`.
+    pub(crate) shape: [u64; 3],
+    /// What becomes of one that is there.
+    pub(crate) mode: WriteMode,
+    /// Folder of the job, which goes when all is done.
+    pub(crate) folder: &'a Path,
+    /// Who computes.
+    pub(crate) engine: &'a LocalEngine,
+    /// Told of progress.
+    pub(crate) observer: &'a dyn Observer,
 }
 
 /// What a job made.
@@ -31,43 +42,73 @@ pub(crate) struct Made<T> {
     pub(crate) memory_bytes: u64,
 }
 
-/// Makes the volume `name` by a step, which is given the name to write to; `totals` reads what it has
-/// found from its data folder. The job is in `folder`, which goes when all is done; a run that was killed
-/// goes on where it was when it is begun again.
-pub(crate) fn run<T>(
-    name: &str,
-    mode: WriteMode,
+impl Beside<'_> {
+    /// Makes it by a step, which is given the name to write to and how that is cut; `totals` reads what
+    /// the step has found from its data folder. A run that was killed goes on where it was when it is
+    /// begun again. `None` if something is left to do.
+    pub(crate) fn run<T>(
+        &self,
+        step: impl Fn(String, Layout) -> StepSpec,
+        totals: impl FnOnce(&Path) -> Result<T>,
+    ) -> Result<(RunReport, Option<Made<T>>)> {
+        let Self { folder, engine, .. } = *self;
+        let target = SharedTarget::local_path(self.name)?;
+        // What is to be replaced stays where it is until the new volume is whole.
+        let replaces = self.mode == WriteMode::Overwrite && target.symlink_metadata().is_ok();
+        let made = folder.join(target.file_name().unwrap_or_default());
+        let name = if replaces { made.display().to_string() } else { self.name.to_owned() };
+        let layout = layout(folder, self.shape, engine, |layout| step(name.clone(), layout))?;
+        let job = Job::create(folder, &Plan { synced: false, steps: vec![step(name, layout)] })?;
+        let device = ComputeDevice::cpu()
+            .or_else(|_| ComputeDevice::open(DeviceSpec::Auto).map(|(device, _)| device))?;
+        let run = job.run(engine, &device, self.observer)?;
+        if !run.complete {
+            return Ok((run, None));
+        }
+        let totals = totals(&folder.join("data").join("1"))?;
+        let blocks = job.stages().map(|id| job.stage_plan(id).blocks).max().unwrap_or(0);
+        let memory_bytes = memory(&job, engine);
+        let replaced = folder.join("replaced");
+        // It is there if that was done, and the process killed thereafter.
+        if replaces && replaced.symlink_metadata().is_err() {
+            replace(&made, &target, &replaced)?;
+        }
+        fs::remove_dir_all(folder).map_err(IoError::at(folder))?;
+        Ok((run, Some(Made { totals, blocks, memory_bytes })))
+    }
+}
+
+/// That of a job that was begun; else with the largest blocks of which one for each thread fits into
+/// memory, or with the smallest.
+fn layout(
     folder: &Path,
+    shape: [u64; 3],
     engine: &LocalEngine,
-    observer: &dyn Observer,
-    step: impl FnOnce(String) -> StepSpec,
-    totals: impl FnOnce(&Path) -> Result<T>,
-) -> Result<Beside<T>> {
-    let target = SharedTarget::local_path(name)?;
-    // What is to be replaced stays where it is until the new volume is whole.
-    let replaces = mode == WriteMode::Overwrite && target.symlink_metadata().is_ok();
-    let file = target.file_name().unwrap_or_default();
-    let made = if replaces { folder.join(file) } else { target.clone() };
-    let name = if replaces { made.display().to_string() } else { name.to_owned() };
-    let job = Job::create(folder, &Plan { synced: false, steps: vec![step(name)] })?;
-    let device = ComputeDevice::cpu()
-        .or_else(|_| ComputeDevice::open(DeviceSpec::Auto).map(|(device, _)| device))?;
-    let run = job.run(engine, &device, observer)?;
-    if !run.complete {
-        return Ok(Beside { run, made: None });
+    step: impl Fn(Layout) -> StepSpec,
+) -> Result<Layout> {
+    let begun = Job::open(folder).ok();
+    match begun.as_ref().map(|job| &job.plan().steps[..]) {
+        Some([StepSpec::Components(spec)]) => return Ok(spec.layout),
+        Some([StepSpec::Flood(spec)]) => return Ok(spec.layout),
+        _ => (),
     }
-    let totals = totals(&folder.join("data").join("1"))?;
-    let blocks = job.stages().map(|id| job.stage_plan(id).blocks).max().unwrap_or(0);
-    let memory_bytes = memory(&job, engine);
-    if replaces {
-        replace(&made, &target, &folder.join("replaced"))?;
+    let mut layout = Layout::default();
+    for voxels in BLOCK_VOXELS {
+        layout = Layout::default().with_blocks(shape, voxels);
+        let planned = step(layout).plan(&mut Inputs::default())?;
+        let fits = |stage: &StagePlan| {
+            let wanted = stage.blocks.min(engine.threads.get() as u64);
+            stage.at_once(engine.memory_bytes).is_ok_and(|at_once| at_once >= wanted)
+        };
+        if planned.stages().iter().all(fits) {
+            break;
+        }
     }
-    fs::remove_dir_all(folder).map_err(IoError::at(folder))?;
-    Ok(Beside { run, made: Some(Made { totals, blocks, memory_bytes }) })
+    Ok(layout)
 }
 
 /// Puts a volume in the place of another, which goes to `replaced`.
-fn replace(made: &Path, target: &Path, replaced: &PathBuf) -> Result<()> {
+fn replace(made: &Path, target: &Path, replaced: &Path) -> Result<()> {
     let rename = |from: &Path, to: &Path| {
         fs::rename(from, to).map_err(|source| IoError::io(Place::path(to), source))
     };

@@ -93,7 +93,10 @@ fn layouts() -> impl Strategy<Value = String> {
 fn regions(shape: [u64; 3]) -> impl Strategy<Value = BoundingBox> {
     let end = shape.map(|s| s + 1);
     (triple(4), Just(end)).prop_map(|(start, end)| {
-        BoundingBox::new(std::array::from_fn(|a| (start[a] - 1).min(end[a] - 2)), end.map(|e| e - 1))
+        BoundingBox::new(
+            std::array::from_fn(|a| (start[a] - 1).min(end[a] - 2)),
+            end.map(|e| e - 1),
+        )
     })
 }
 
@@ -251,8 +254,11 @@ fn runs_that_are_stopped_and_begun_again_give_the_same() {
     write(&at("a.npy"), shape, None, values(0, shape, 5));
     for (step, more) in [
         ("components", "multi_label = true\nconnectivity = 18\nmin_size = 2\n"),
-        ("flood", "range = '1:'\nseeds = [{ position_zyx = [0, 0, 0] }, { position_zyx = [6, 9, 9] }]\n\
-                   connectivity = 26\n"),
+        (
+            "flood",
+            "range = '1:'\nseeds = [{ position_zyx = [0, 0, 0] }, { position_zyx = [6, 9, 9] }]\n\
+                   connectivity = 26\n",
+        ),
     ] {
         let text = |target: &str| {
             format!(
@@ -303,7 +309,9 @@ fn a_flood_reads_the_blocks_it_comes_to_and_no_others() {
     let options = FloodOptions::new("9:".parse().unwrap(), seeds);
     flood(&source, &at("whole.zarr"), &options, &Silent).unwrap();
     // Blocks 0 to 2 of the first row are entered, the last is not; nor is any other row.
-    for chunk in (0..16).map(|n| [n / 8, n / 4 % 2, n % 4]).filter(|c| c[..2] != [0, 0] || c[2] == 3) {
+    for chunk in
+        (0..16).map(|n| [n / 8, n / 4 % 2, n % 4]).filter(|c| c[..2] != [0, 0] || c[2] == 3)
+    {
         damage(&at("a.zarr"), chunk);
     }
     let text = format!(
@@ -379,7 +387,10 @@ fn a_source_that_changes_between_stages_is_an_error() {
     let relabel = job.stage_by_name("relabel").unwrap();
     let report = job.run_stage(relabel, 0..8, &engine, &device, &Silent).unwrap();
     let error = &report.failures[0].error;
-    assert!(error.contains("a.zarr: has changed since stage label: block 0 (0:4,0:4,0:4)"), "{error}");
+    assert!(
+        error.contains("a.zarr: has changed since stage label: block 0 (0:4,0:4,0:4)"),
+        "{error}"
+    );
 }
 
 #[test]

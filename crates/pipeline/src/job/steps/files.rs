@@ -32,6 +32,11 @@ pub(super) fn write(path: &Path, bytes: &[u8], durability: Durability) -> Result
     Ok(())
 }
 
+/// Whether a file is there; a disk that does not answer does not say no.
+pub(super) fn exists(path: &Path) -> Result<bool> {
+    path.try_exists().map_err(io_error(path))
+}
+
 /// Reads a file that has at most so many bytes.
 pub(super) fn read(path: &Path, most: usize) -> Result<Vec<u8>> {
     let file = File::open(path).map_err(io_error(path))?;

@@ -93,8 +93,7 @@ impl FloodSpec {
         let target = SharedTarget::new(&self.target, options);
         inputs.plan(&self.target, target.metadata());
         let (max_voxels, stages) = (self.max_voxels, Vec::new());
-        let mut step =
-            Flood { part, range, connectivity, max_voxels, seeds, target, grid, stages };
+        let mut step = Flood { part, range, connectivity, max_voxels, seeds, target, grid, stages };
         // A range without values of the type is found before anything is read.
         step.find(&Voxels::zeros(step.part.dtype(), [1; 3])?)?;
         step.stages = step.planned_stages();

@@ -71,7 +71,8 @@ impl SourcePart {
     pub(super) fn grid(&self, layout: &Layout) -> Result<BlockGrid> {
         let grid = layout.grid(self.region.shape())?;
         let block = grid.block_shape();
-        if block.into_iter().try_fold(1_u32, |n, v| n.checked_mul(u32::try_from(v).ok()?)).is_none() {
+        if block.into_iter().try_fold(1_u32, |n, v| n.checked_mul(u32::try_from(v).ok()?)).is_none()
+        {
             let message = "expected fewer than 2^32 voxels";
             return Err(Error::settings(format!("block {block:?}"), message));
         }

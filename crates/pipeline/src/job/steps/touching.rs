@@ -163,9 +163,10 @@ mod tests {
 
     fn naive(grid: &BlockGrid, connectivity: Connectivity) -> Pairs {
         let shape = grid.region().shape();
-        let all = || (0..shape.iter().product()).map(|i| {
-            [i / (shape[1] * shape[2]), i / shape[2] % shape[1], i % shape[2]]
-        });
+        let all = || {
+            (0..shape.iter().product())
+                .map(|i| [i / (shape[1] * shape[2]), i / shape[2] % shape[1], i % shape[2]])
+        };
         let place = |at: [u64; 3]| {
             let one = BoundingBox::from_start_shape(at, [1; 3]);
             let block = grid.touching(&one).next().unwrap();

@@ -58,12 +58,11 @@ impl<'a> Label<'a> {
         let (voxels, found) = self.step.label(&self.volume, &area)?;
         let (shape, labels) = (voxels.shape(), found.labels.as_slice::<u32>()?);
         let mut parts = parts(labels, shape[2], found.count as usize);
-        let surface = Surface::new(shape, labels, parts.len(), &[], |label| {
-            match self.step.objects {
+        let surface =
+            Surface::new(shape, labels, parts.len(), &[], |label| match self.step.objects {
                 Objects::Mask(_) => 0,
                 Objects::Equal => bits(&voxels, parts[label as usize - 1].first as usize),
-            }
-        });
+            });
         let surface = surface.write(&surface_path(&self.data, block), self.durability)?;
         let region = self.step.grid.region().shape();
         parts.iter_mut().for_each(|part| part.first = in_region(part.first, &area, region));

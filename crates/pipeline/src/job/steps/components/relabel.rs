@@ -13,12 +13,10 @@ use crate::job::StageContext;
 use crate::union::LabelMap;
 
 /// Opens the stage.
-pub(super) fn open<'a>(
-    step: &'a Components,
-    context: &StageContext<'_>,
-) -> Result<Blockwise<'a>> {
+pub(super) fn open<'a>(step: &'a Components, context: &StageContext<'_>) -> Result<Blockwise<'a>> {
     let numbers = LabelMap::open(&numbers_path(&context.data))?;
-    let relabel = Relabel { step, volume: step.part.open(context)?, data: context.data.clone(), numbers };
+    let relabel =
+        Relabel { step, volume: step.part.open(context)?, data: context.data.clone(), numbers };
     let make = move |_: usize, area: &BoundingBox| relabel.block(area);
     Ok(Blockwise::new(&step.target, step.grid, context.durability, Box::new(make)))
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use exavox_io::{BoundingBox, DataType, Element, Volume, Voxels};
 
 use super::super::blockwise::Blockwise;
+use super::super::files;
 use super::Flood;
 use super::reach::FloodTotals;
 use super::states::{Mark, marks_path};
@@ -33,7 +34,7 @@ impl Paint<'_> {
         let shape = grid.block_shape();
         let block = grid.number(std::array::from_fn(|a| area.start[a] / shape[a]));
         let (path, dtype) = (marks_path(&self.marks, block), target.options().dtype);
-        if !path.exists() {
+        if !files::exists(&path)? {
             return Ok(Voxels::zeros(dtype, area.shape().map(|v| v as usize))?);
         }
         let found = self.step.label(&self.volume, area)?;

@@ -99,8 +99,7 @@ impl<'a> Reach<'a> {
         std::fs::create_dir_all(staged.path()).map_err(exavox_io::Error::at(staged.path()))?;
         let seeds = self.step.seeds_by_block();
         let enter = |block| self.enter(block, seeds.get(&block).map_or(&[], Vec::as_slice));
-        let states =
-            States::new(staged.path().to_owned(), self.states_bytes, Box::new(enter));
+        let states = States::new(staged.path().to_owned(), self.states_bytes, Box::new(enter));
         let mut totals = self.search(&seeds, states)?;
         match self.durability {
             Durability::Synced => staged.commit_synced()?,

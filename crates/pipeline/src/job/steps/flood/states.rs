@@ -128,7 +128,7 @@ impl<'a> States<'a> {
         let reached = vec![0; surface.labels().len()];
         let mut state = State { surface, reached, fresh: Vec::new(), changed: false, used: 0 };
         let path = marks_path(&self.marks, block);
-        if path.exists() {
+        if files::exists(&path)? {
             for mark in RecordReader::<Mark>::open(&path)? {
                 let mark = mark?;
                 if let Ok(index) = state.surface.labels().binary_search(&mark.label) {
