@@ -22,6 +22,7 @@ use crate::blocks::{
 use crate::error::{Error, Result};
 use crate::progress::Observer;
 
+pub(crate) mod beside;
 mod boot;
 mod document;
 mod inputs;

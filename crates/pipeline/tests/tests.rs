@@ -3,6 +3,8 @@
 
 #[path = "tests/block_steps.rs"]
 mod block_steps;
+#[path = "tests/by_blocks.rs"]
+mod by_blocks;
 #[path = "tests/components.rs"]
 mod components;
 #[path = "tests/convert.rs"]

@@ -9,20 +9,29 @@ use crate::error::Result;
 
 mod blockwise;
 mod codec;
+mod components;
 mod convert;
 mod downsample;
+mod files;
 mod filter;
 mod finish;
+mod flood;
 mod layout;
+mod part;
 mod part_files;
 mod project;
 mod source;
+mod surface;
+mod touching;
 
 pub use codec::CodecName;
+pub use components::{ComponentTotals, ComponentsSpec};
 pub use convert::ConvertSpec;
 pub use downsample::DownsampleSpec;
 pub use filter::{FilterSettings, FilterSpec};
+pub use flood::{FloodSpec, FloodTotals};
 pub use layout::Layout;
+pub use part::PartSpec;
 pub use project::ProjectSpec;
 pub use source::SourceSpec;
 
@@ -65,6 +74,10 @@ pub enum StepSpec {
     Project(ProjectSpec),
     /// Another format, type, chunk shape or codec, or a part.
     Convert(ConvertSpec),
+    /// Connected components.
+    Components(ComponentsSpec),
+    /// Seeded flood fill.
+    Flood(FloodSpec),
 }
 
 impl StepSpec {
@@ -75,6 +88,8 @@ impl StepSpec {
             Self::Filter(_) => "filter",
             Self::Project(_) => "project",
             Self::Convert(_) => "convert",
+            Self::Components(_) => "components",
+            Self::Flood(_) => "flood",
         }
     }
 
@@ -88,6 +103,8 @@ impl StepSpec {
             Self::Filter(spec) => spec.plan(inputs),
             Self::Project(spec) => spec.plan(inputs),
             Self::Convert(spec) => spec.plan(inputs),
+            Self::Components(spec) => spec.plan(inputs),
+            Self::Flood(spec) => spec.plan(inputs),
         }
     }
 }
