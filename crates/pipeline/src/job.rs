@@ -124,6 +124,18 @@ impl Job {
         Ok(Self { folder: folder.to_owned(), document, steps })
     }
 
+    /// The folder that names in the plan of the job in `folder` are relative to: to be made the working
+    /// directory before [`Job::open`].
+    ///
+    /// # Errors
+    /// [`Error::Settings`] if there is no job.
+    pub fn base(folder: &Path) -> Result<PathBuf> {
+        match Document::read(folder)? {
+            Some(document) => Ok(document.base),
+            None => Err(Error::settings(folder.display().to_string(), "no job.json: not a job")),
+        }
+    }
+
     /// Its folder.
     pub fn folder(&self) -> &Path {
         &self.folder
