@@ -19,6 +19,8 @@ mod frame;
 mod harness;
 #[path = "tests/info.rs"]
 mod info;
+#[path = "tests/lab.rs"]
+mod lab;
 #[path = "tests/project.rs"]
 mod project;
 #[path = "tests/reference.rs"]
@@ -27,3 +29,7 @@ mod reference;
 mod resume;
 #[path = "tests/segment.rs"]
 mod segment;
+#[path = "tests/slurm.rs"]
+mod slurm;
+#[path = "tests/submit.rs"]
+mod submit;

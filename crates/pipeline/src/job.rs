@@ -110,6 +110,18 @@ impl Job {
         Ok(Self { folder: folder.to_owned(), document, steps })
     }
 
+    /// As [`Job::create`], but writes nothing: for a look at what would be done.
+    ///
+    /// # Errors
+    /// As [`Job::create`].
+    pub fn preview(folder: &Path, plan: &Plan) -> Result<Self> {
+        let (document, steps) = document::planned(plan)?;
+        if let Some(found) = Document::read(folder)? {
+            found.refuse_changes(folder, &document)?;
+        }
+        Ok(Self { folder: folder.to_owned(), document, steps })
+    }
+
     /// Opens the job in a folder.
     ///
     /// # Errors

@@ -33,11 +33,17 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
 
 /// The job of a plan; the plan's folder becomes the working directory.
 pub(crate) fn create(plan: &Path, folder: Option<&Path>) -> anyhow::Result<Job> {
+    let (plan, folder) = planned(plan, folder)?;
+    Ok(Job::create(&folder, &plan)?)
+}
+
+/// A plan and the folder of its job; the plan's folder becomes the working directory.
+pub(crate) fn planned(plan: &Path, folder: Option<&Path>) -> anyhow::Result<(Plan, PathBuf)> {
     let absolute =
         |path: &Path| std::path::absolute(path).with_context(|| path.display().to_string());
     let path = absolute(plan)?;
     let folder = absolute(folder.unwrap_or(&path.with_extension("job")))?;
     let plan = Plan::open(&path)?;
     enter(path.parent().unwrap_or(Path::new("/")))?;
-    Ok(Job::create(&folder, &plan)?)
+    Ok((plan, folder))
 }

@@ -185,7 +185,8 @@ fn container(stage: &StageTasks, job: &Path, settings: &KubernetesSettings) -> V
 }
 
 fn environment(settings: &KubernetesSettings) -> Value {
-    let mut variables = vec![json!({ "name": "EXAVOX_THREADS", "value": settings.cpus.to_string() })];
+    let mut variables =
+        vec![json!({ "name": "EXAVOX_THREADS", "value": settings.cpus.to_string() })];
     // Units of Kubernetes: Mi is 2^20 bytes, which this program calls MiB.
     if let Some(memory) = &settings.memory {
         let bytes = if memory.ends_with('i') { format!("{memory}B") } else { memory.clone() };
@@ -226,10 +227,19 @@ mod tests {
         assert_eq!(at("/spec/podReplacementPolicy"), "Failed");
         assert_eq!(at("/spec/template/spec/restartPolicy"), "Never");
         let rule = |n: usize, path: &str| at(&format!("/spec/podFailurePolicy/rules/{n}/{path}"));
-        assert_eq!([rule(0, "action"), rule(1, "action"), rule(2, "action")], ["FailIndex", "Ignore", "Count"]);
-        assert_eq!((rule(0, "onExitCodes/operator"), rule(0, "onExitCodes/values")), ("In".into(), json!([64, 65])));
+        assert_eq!(
+            [rule(0, "action"), rule(1, "action"), rule(2, "action")],
+            ["FailIndex", "Ignore", "Count"]
+        );
+        assert_eq!(
+            (rule(0, "onExitCodes/operator"), rule(0, "onExitCodes/values")),
+            ("In".into(), json!([64, 65]))
+        );
         assert_eq!(rule(1, "onPodConditions/0/type"), "DisruptionTarget");
-        assert_eq!(rule(0, "onExitCodes/containerName"), at("/spec/template/spec/containers/0/name"));
+        assert_eq!(
+            rule(0, "onExitCodes/containerName"),
+            at("/spec/template/spec/containers/0/name")
+        );
     }
 
     #[test]
@@ -245,7 +255,8 @@ mod tests {
         let container = &spec["template"]["spec"]["containers"][0];
         let command: Vec<&str> =
             container["command"].as_array().unwrap().iter().map(|w| w.as_str().unwrap()).collect();
-        let expected = "exavox worker --job /data/a.job --stage 1.Scale_1 --shards 48 --quiet --no-progress";
+        let expected =
+            "exavox worker --job /data/a.job --stage 1.Scale_1 --shards 48 --quiet --no-progress";
         assert_eq!(command.join(" "), expected);
         assert_eq!(container["env"][1]["value"], "16GiB");
         let resources = &container["resources"];

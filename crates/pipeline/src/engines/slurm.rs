@@ -10,6 +10,8 @@
 
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use super::{Chain, StageTasks, shell};
 
 mod script;
@@ -29,7 +31,7 @@ pub struct SlurmPlaces {
 }
 
 /// All that is submitted.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct SlurmChain {
     /// Scripts by file name.
     pub scripts: Vec<(String, String)>,
@@ -38,7 +40,7 @@ pub struct SlurmChain {
 }
 
 /// One call of `sbatch`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SlurmJob {
     /// Stage, or stage and `gate`.
     pub label: String,
@@ -51,7 +53,8 @@ pub struct SlurmJob {
 }
 
 /// What a job waits for; numbers are indices in [`SlurmChain::jobs`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum After {
     /// Nothing.
     Nothing,
@@ -97,7 +100,8 @@ impl SlurmChain {
             let writer = Writer { tag: &chain.tag, places, settings, stage };
             made.scripts.extend(writer.scripts());
             let first = made.jobs.len();
-            made.jobs.extend(writer.tasks(gate.map_or(After::Nothing, After::Success), largest_array));
+            made.jobs
+                .extend(writer.tasks(gate.map_or(After::Nothing, After::Success), largest_array));
             let tasks = (first..made.jobs.len()).collect();
             gate = Some(made.jobs.len());
             made.jobs.push(writer.gate(After::Ended(tasks)));

@@ -2,7 +2,7 @@
 
 use super::{SlurmPlaces, SlurmSettings};
 use crate::engines::StageTasks;
-use crate::engines::shell::{line};
+use crate::engines::shell::line;
 
 /// Of the tasks of a stage. The first argument is added to the index of the array.
 pub(super) fn tasks(places: &SlurmPlaces, stage: &StageTasks, settings: &SlurmSettings) -> String {

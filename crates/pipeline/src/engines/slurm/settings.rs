@@ -115,7 +115,8 @@ fn is_called(stage: &str, name: &str) -> bool {
 
 impl SlurmResources {
     fn over(&self, other: &Self) -> Self {
-        let text = |own: &Option<String>, other: &Option<String>| own.as_ref().or(other.as_ref()).cloned();
+        let text =
+            |own: &Option<String>, other: &Option<String>| own.as_ref().or(other.as_ref()).cloned();
         let options = if self.options.is_empty() { &other.options } else { &self.options };
         Self {
             partition: text(&self.partition, &other.partition),

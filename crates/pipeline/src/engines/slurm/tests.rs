@@ -1,7 +1,11 @@
 use super::*;
 
 fn stage(name: &str, shards: u64) -> StageTasks {
-    StageTasks { name: name.to_owned(), shards, left: vec![std::ops::Range { start: 0, end: shards }] }
+    StageTasks {
+        name: name.to_owned(),
+        shards,
+        left: vec![std::ops::Range { start: 0, end: shards }],
+    }
 }
 
 fn places() -> SlurmPlaces {
@@ -44,11 +48,10 @@ fn each_stage_is_followed_by_a_gate_and_the_next_waits_for_it() {
 fn more_shards_than_an_array_takes_make_several_and_the_gate_waits_for_all() {
     let chain = chain(vec![stage("1.infer", 2500), stage("1.union", 2)]);
     let made = SlurmChain::new(&chain, &places(), &SlurmSettings::default(), 1001);
-    let arrays: Vec<(&String, &String)> = made.jobs[..3]
-        .iter()
-        .map(|job| (&job.options[0], &job.command[1]))
-        .collect();
-    let expected = [("--array=0-1000%20", "0"), ("--array=0-1000%20", "1001"), ("--array=0-497%20", "2002")];
+    let arrays: Vec<(&String, &String)> =
+        made.jobs[..3].iter().map(|job| (&job.options[0], &job.command[1])).collect();
+    let expected =
+        [("--array=0-1000%20", "0"), ("--array=0-1000%20", "1001"), ("--array=0-497%20", "2002")];
     assert_eq!(arrays.len(), 3);
     for ((array, offset), expected) in arrays.into_iter().zip(expected) {
         assert_eq!((array.as_str(), offset.as_str()), expected);
@@ -75,7 +78,8 @@ fn scripts_are_shell_and_hold_no_gap() {
         assert!(checked.status.success() && checked.stderr.is_empty(), "{name}: {checked:?}");
     }
     let text = |n: usize| made.scripts[n].1.as_str();
-    let worker = "/opt/exavox worker --job '/data/my job' --stage 1.infer --shards 20 --offset \"$1\"";
+    let worker =
+        "/opt/exavox worker --job '/data/my job' --stage 1.infer --shards 20 --offset \"$1\"";
     assert!(text(0).contains(worker), "{}", text(0));
     assert!(text(0).contains("requeue \"${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID\""));
     assert!(text(1).contains("/opt/exavox status '/data/my job' --stage 1.infer"));
@@ -102,7 +106,8 @@ fn resources_of_a_stage_go_before_those_of_all() {
 
 #[test]
 fn the_chain_can_be_read_as_a_script() {
-    let made = SlurmChain::new(&chain(vec![stage("1.a", 3)]), &places(), &SlurmSettings::default(), 1001);
+    let made =
+        SlurmChain::new(&chain(vec![stage("1.a", 3)]), &places(), &SlurmSettings::default(), 1001);
     let text = made.to_shell();
     assert!(text.starts_with("job1=$(sbatch --parsable --array=0-2%20 "), "{text}");
     assert!(text.contains("job2=$(sbatch --parsable \"--dependency=afterany:$job1\" "), "{text}");
