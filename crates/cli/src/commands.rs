@@ -13,6 +13,7 @@ pub(crate) mod filter;
 pub(crate) mod flood;
 pub(crate) mod info;
 pub(crate) mod job;
+pub(crate) mod plan;
 pub(crate) mod project;
 pub(crate) mod resume;
 pub(crate) mod run;
@@ -44,6 +45,7 @@ pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<ExitSta
         Command::Status(args) => status::run(args, context),
         Command::Verify(args) => verify::run(args, context),
         Command::Worker(args) => worker::run(args, context),
+        Command::Plan(args) => plan::run(args, context),
         Command::Devices(args) => devices::run(args, context),
         Command::Demo(args) => demo::run(args, context),
         Command::Bench(args) => bench::run(args, context),

@@ -19,8 +19,12 @@ mod frame;
 mod harness;
 #[path = "tests/info.rs"]
 mod info;
+#[path = "tests/jobs.rs"]
+mod jobs;
 #[path = "tests/lab.rs"]
 mod lab;
+#[path = "tests/plan.rs"]
+mod plan;
 #[path = "tests/project.rs"]
 mod project;
 #[path = "tests/reference.rs"]

@@ -24,7 +24,7 @@ pub use request::Request;
 pub use settings::{Seeds, SegmentSettings};
 
 /// Bytes a voxel takes at the peak: image, canvas and the seed policy's work.
-const BYTES_PER_VOXEL: u64 = 48;
+pub(crate) const BYTES_PER_VOXEL: u64 = 48;
 
 /// What a run may use, and where its results go.
 #[derive(Debug, Clone)]

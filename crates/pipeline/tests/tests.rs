@@ -7,6 +7,8 @@ mod components;
 mod convert;
 #[path = "tests/downsample.rs"]
 mod downsample;
+#[path = "tests/estimate.rs"]
+mod estimate;
 #[path = "tests/filter.rs"]
 mod filter;
 #[path = "tests/flood.rs"]
@@ -17,7 +19,13 @@ mod jobs;
 mod planes;
 #[path = "tests/project.rs"]
 mod project;
+#[path = "tests/reconcile.rs"]
+mod reconcile;
+#[path = "tests/records.rs"]
+mod records;
 #[path = "tests/resume.rs"]
 mod resume;
 #[path = "tests/segment.rs"]
 mod segment;
+#[path = "tests/union.rs"]
+mod union;

@@ -94,7 +94,8 @@ fn write_plans(folder: &Folder, program: &Path, text: &str) {
 fn write_source(folder: &Folder) {
     let mut state = 1_u64;
     let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 48) as u16
     };
     folder.write("a.npy", SHAPE, (0..SHAPE.iter().product()).map(|_| next()).collect::<Vec<u16>>());
@@ -133,7 +134,8 @@ fn is_done(folder: &Folder, stage: &str) -> bool {
 #[track_caller]
 fn assert_same(folder: &Folder) {
     for volume in ["b.zarr", "c.zarr"] {
-        let (cluster, local) = (folder.join("cluster").join(volume), folder.join("local").join(volume));
+        let (cluster, local) =
+            (folder.join("cluster").join(volume), folder.join("local").join(volume));
         assert!(tree(&cluster) == tree(&local), "{volume}");
     }
 }
@@ -220,6 +222,8 @@ fn what_fails_for_good_stops_the_chain_until_it_is_mended() {
 fn chunk_of(volume: &Path) -> PathBuf {
     let files = tree(volume).into_iter().map(|(path, _)| path);
     let name = |path: &PathBuf| path.display().to_string();
-    let chunk = files.into_iter().find(|path| name(path).ends_with("3/2/1") || name(path).ends_with("3.2.1"));
+    let chunk = files
+        .into_iter()
+        .find(|path| name(path).ends_with("3/2/1") || name(path).ends_with("3.2.1"));
     volume.join(chunk.unwrap())
 }

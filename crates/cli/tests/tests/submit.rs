@@ -49,7 +49,10 @@ fn wrong_settings_are_refused_before_anything_is_submitted() {
         let error = folder(plan).run(&["submit", "plan.toml", "--engine", "slurm"]).error();
         assert!(error.contains(text), "{error}");
     };
-    refused("[slurm.stage.infer]\nmemory = '1G'\n", "[slurm.stage.infer]: expected one of 1.downsample");
+    refused(
+        "[slurm.stage.infer]\nmemory = '1G'\n",
+        "[slurm.stage.infer]: expected one of 1.downsample",
+    );
     refused("[slurm]\nslot = 3\n", "unknown field `slot`");
     let unsynced = folder("");
     fs::write(unsynced.join("plan.toml"), STEP).unwrap();
