@@ -5,6 +5,7 @@
 //! JOB/ledger/1.filter/    which blocks of a stage are done
 //! JOB/data/1/             what the stages of a step hand to each other
 //! JOB/run.lock            held by a run of this machine
+//! JOB/submitted/1/        what was handed to a cluster
 //! ```
 //!
 //! Any number of processes on any number of machines may work on a job at once: blocks are pure functions,
