@@ -23,6 +23,8 @@ mod harness;
 mod info;
 #[path = "tests/jobs.rs"]
 mod jobs;
+#[path = "tests/lab.rs"]
+mod lab;
 #[path = "tests/plan.rs"]
 mod plan;
 #[path = "tests/project.rs"]
@@ -33,3 +35,7 @@ mod reference;
 mod resume;
 #[path = "tests/segment.rs"]
 mod segment;
+#[path = "tests/slurm.rs"]
+mod slurm;
+#[path = "tests/submit.rs"]
+mod submit;

@@ -5,6 +5,7 @@
 //! JOB/ledger/1.filter/    which blocks of a stage are done
 //! JOB/data/1/             what the stages of a step hand to each other
 //! JOB/run.lock            held by a run of this machine
+//! JOB/submitted/1/        what was handed to a cluster
 //! ```
 //!
 //! Any number of processes on any number of machines may work on a job at once: blocks are pure functions,
@@ -113,13 +114,16 @@ impl Job {
         Ok(Self { folder: folder.to_owned(), document, steps })
     }
 
-    /// Plans a job without making its folder: for what it will take.
+    /// As [`Job::create`], but writes nothing: for a look at what would be done.
     ///
     /// # Errors
-    /// [`Error::Settings`] if a step cannot be.
+    /// As [`Job::create`].
     pub fn preview(folder: &Path, plan: &Plan) -> Result<Self> {
         let (document, steps) = document::planned(plan)?;
-        steps.iter().try_for_each(|step| step.refuse_existing_targets())?;
+        match Document::read(folder)? {
+            Some(found) => found.refuse_changes(folder, &document)?,
+            None => steps.iter().try_for_each(|step| step.refuse_existing_targets())?,
+        }
         Ok(Self { folder: folder.to_owned(), document, steps })
     }
 

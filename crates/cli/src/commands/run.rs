@@ -27,12 +27,12 @@ pub(crate) struct Args {
 
 /// Makes or opens the job, and does what is left of it.
 pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
-    let (plan, folder) = open_plan(&args.plan, args.job.as_deref())?;
+    let (plan, folder) = planned(&args.plan, args.job.as_deref())?;
     run_all(&Job::create(&folder, &plan)?, context)
 }
 
 /// A plan and the folder of its job; the plan's folder becomes the working directory.
-pub(crate) fn open_plan(plan: &Path, folder: Option<&Path>) -> anyhow::Result<(Plan, PathBuf)> {
+pub(crate) fn planned(plan: &Path, folder: Option<&Path>) -> anyhow::Result<(Plan, PathBuf)> {
     let absolute =
         |path: &Path| std::path::absolute(path).with_context(|| path.display().to_string());
     let path = absolute(plan)?;

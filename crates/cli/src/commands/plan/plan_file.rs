@@ -12,7 +12,7 @@ use exavox_pipeline::job::{Job, Measured};
 use serde::Serialize;
 
 use super::Args;
-use crate::commands::{job, run::open_plan};
+use crate::commands::{job, run::planned};
 use crate::context::Context;
 use crate::exit_status::ExitStatus;
 
@@ -37,7 +37,7 @@ pub(super) fn run(plan: &Path, args: &Args, context: &Context) -> anyhow::Result
     // Names on the command line are relative to where it was typed, not to the plan.
     let svg = args.output.svg.as_ref().map(std::path::absolute).transpose()?;
     let title = plan.display().to_string();
-    let (plan, folder) = open_plan(plan, args.file.job.as_deref())?;
+    let (plan, folder) = planned(plan, args.file.job.as_deref())?;
     let (job, measured) = match args.file.measure {
         None => (Job::preview(&folder, &plan)?, None),
         Some(count) => {
