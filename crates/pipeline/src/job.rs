@@ -218,9 +218,9 @@ impl Job {
     pub fn open_stage<'a>(
         &'a self,
         id: StageId,
-        device: &ComputeDevice,
+        device: &'a ComputeDevice,
         memory_bytes: u64,
-        observer: &dyn Observer,
+        observer: &'a dyn Observer,
     ) -> Result<Box<dyn Stage + 'a>> {
         let durability =
             if self.document.plan.synced { Durability::Synced } else { Durability::Buffered };

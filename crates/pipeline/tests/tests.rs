@@ -31,5 +31,7 @@ mod records;
 mod resume;
 #[path = "tests/segment.rs"]
 mod segment;
+#[path = "tests/subvolumes.rs"]
+mod subvolumes;
 #[path = "tests/union.rs"]
 mod union;

@@ -23,6 +23,7 @@ mod project;
 mod source;
 mod surface;
 mod touching;
+mod segment;
 
 pub use codec::CodecName;
 pub use components::{ComponentTotals, ComponentsSpec};
@@ -34,6 +35,7 @@ pub use layout::Layout;
 pub use part::PartSpec;
 pub use project::ProjectSpec;
 pub use source::SourceSpec;
+pub use segment::SegmentSpec;
 
 /// A step, planned: it knows its stages by arithmetic, and opens them one at a time.
 pub trait Step: Send + Sync {
@@ -44,7 +46,7 @@ pub trait Step: Send + Sync {
     ///
     /// # Errors
     /// If an input or output cannot be opened.
-    fn open<'a>(&'a self, stage: usize, context: &StageContext<'_>) -> Result<Box<dyn Stage + 'a>>;
+    fn open<'a>(&'a self, stage: usize, context: &StageContext<'a>) -> Result<Box<dyn Stage + 'a>>;
 
     /// Volumes that it writes under names of the user's.
     fn targets(&self) -> Vec<&SharedTarget>;
@@ -78,6 +80,8 @@ pub enum StepSpec {
     Components(ComponentsSpec),
     /// Seeded flood fill.
     Flood(FloodSpec),
+    /// Labels of a flood-filling network, by subvolumes.
+    Segment(Box<SegmentSpec>),
 }
 
 impl StepSpec {
@@ -90,6 +94,7 @@ impl StepSpec {
             Self::Convert(_) => "convert",
             Self::Components(_) => "components",
             Self::Flood(_) => "flood",
+            Self::Segment(_) => "segment",
         }
     }
 
@@ -105,6 +110,7 @@ impl StepSpec {
             Self::Convert(spec) => spec.plan(inputs),
             Self::Components(spec) => spec.plan(inputs),
             Self::Flood(spec) => spec.plan(inputs),
+            Self::Segment(spec) => spec.plan(inputs),
         }
     }
 }
