@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use exavox_pipeline::Silent;
 use exavox_pipeline::records::RecordWriter;
 use exavox_pipeline::union::{Edge, union};
-use exavox_pipeline::{Result, Silent};
 
 /// Links of a block to its three neighbours of higher number.
 const LINKS: u64 = 3_000;
@@ -24,23 +24,27 @@ fn mixed(value: u64) -> u64 {
     c ^ c >> 31
 }
 
-/// A link of a label to one in the next block along x, y or z: blocks of a cube in C order.
-fn of_faces(n: u64, edges: u64) -> Edge {
+/// Links of labels to ones in the next block along x, y or z: blocks of a cube in C order.
+fn of_faces(edges: u64) -> impl Fn(u64) -> Edge {
     let side = ((edges / LINKS) as f64).cbrt().ceil() as u64 + 1;
-    let (block, step) = (n / LINKS, [1, side, side * side][(n % LINKS * 3 / LINKS) as usize]);
     let id = |block: u64, n: u64| block << 24 | (mixed(n) % LABELS + 1);
-    Edge { a: id(block, 2 * n), b: id(block + step, 2 * n + 1) }
+    move |n| {
+        let (block, step) = (n / LINKS, [1, side, side * side][(n % LINKS * 3 / LINKS) as usize]);
+        Edge { a: id(block, 2 * n), b: id(block + step, 2 * n + 1) }
+    }
 }
 
-/// A link between any two of `edges / 2` ids, which are spread over all numbers.
-fn random(n: u64, edges: u64) -> Edge {
-    let id = |n: u64| (mixed(mixed(n) % (edges / 2)) >> 1).max(1);
-    Edge { a: id(2 * n), b: id(2 * n + 1) }
+/// Links between any two of `edges / 2` ids, which are spread over all numbers.
+fn random(edges: u64) -> impl Fn(u64) -> Edge {
+    let id = move |n: u64| (mixed(mixed(n) % (edges / 2)) >> 1).max(1);
+    move |n| Edge { a: id(2 * n), b: id(2 * n + 1) }
 }
 
-fn write(path: &Path, edges: u64, edge: fn(u64, u64) -> Edge) -> Result<PathBuf> {
+fn write(path: &Path, edges: u64, edge: impl Fn(u64) -> Edge) -> anyhow::Result<PathBuf> {
     let mut writer = RecordWriter::create(path)?;
-    (0..edges).try_for_each(|n| writer.push(edge(n, edges)))?;
+    for n in 0..edges {
+        writer.push(edge(n))?;
+    }
     writer.finish()?;
     Ok(path.to_owned())
 }
@@ -49,24 +53,32 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 
-fn of(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, edge: fn(u64, u64) -> Edge) {
-    let edges = number("EXAVOX_BENCH_EDGES", 10_000_000);
+fn of(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    edges: u64,
+    edge: impl Fn(u64) -> Edge,
+) {
     let memory = number("EXAVOX_BENCH_MEMORY", 8 << 30);
     let Ok(folder) = tempfile::tempdir() else { return };
-    let Ok(file) = write(&folder.path().join("edges"), edges, edge) else { return };
+    let (input, output) = (folder.path().join("edges"), folder.path().join("map"));
+    // Made only if this benchmark is chosen.
+    let mut file = None;
     group.throughput(Throughput::Elements(edges));
     group.bench_function(format!("{name}_{edges}"), |bencher| {
-        let output = folder.path().join("map");
-        bencher
-            .iter(|| union(std::slice::from_ref(&file), folder.path(), &output, memory, &Silent));
+        let Ok(file) = file.get_or_insert_with(|| write(&input, edges, &edge)) else { return };
+        bencher.iter(|| {
+            union(std::slice::from_ref(file), folder.path(), &output, memory, &Silent).ok()
+        });
     });
 }
 
 fn unions(criterion: &mut Criterion) {
+    let edges = number("EXAVOX_BENCH_EDGES", 10_000_000);
     let mut group = criterion.benchmark_group("union");
     group.sample_size(10);
-    of(&mut group, "faces", of_faces);
-    of(&mut group, "random", random);
+    of(&mut group, "faces", edges, of_faces(edges));
+    of(&mut group, "random", edges, random(edges));
     group.finish();
 }
 

@@ -8,7 +8,7 @@ use exavox_compute::DeviceSpec;
 
 use crate::commands::{
     bench, bench_row, completions, components, convert, demo, devices, downsample, evaluate,
-    filter, flood, info, project, segment,
+    filter, flood, info, plan, project, resume, run, segment, status, submit, verify, worker,
 };
 use crate::context::{all_cores, all_cores_but_one};
 use crate::env_vars;
@@ -33,7 +33,7 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, value_name = "DEVICE", default_value = "auto")]
     #[arg(env = env_vars::DEVICE, hide_env_values = true)]
     pub(crate) device: DeviceSpec,
-    /// CPU threads [default: all cores but one; all cores for filter, segment, demo and bench].
+    /// CPU threads [default: all cores but one; all cores for filter, segment, run, worker, demo and bench].
     #[arg(long, global = true, value_name = "N")]
     #[arg(env = env_vars::THREADS, hide_env_values = true)]
     pub(crate) threads: Option<NonZeroUsize>,
@@ -69,6 +69,13 @@ pub(crate) enum Command {
     Filter(filter::Args),
     Segment(segment::Args),
     Evaluate(evaluate::Args),
+    Run(run::Args),
+    Submit(submit::Args),
+    Resume(resume::Args),
+    Status(status::Args),
+    Verify(verify::Args),
+    Worker(worker::Args),
+    Plan(plan::Args),
     Devices(devices::Args),
     Demo(demo::Args),
     Bench(bench::Args),
@@ -83,6 +90,7 @@ impl Command {
     pub(crate) fn default_threads(&self) -> NonZeroUsize {
         match self {
             Self::Segment(_) | Self::Demo(_) | Self::Bench(_) | Self::Filter(_) => all_cores(),
+            Self::Run(_) | Self::Resume(_) | Self::Worker(_) => all_cores(),
             _ => all_cores_but_one(),
         }
     }

@@ -11,6 +11,13 @@ pub(crate) enum ExitStatus {
     Incomplete,
     /// The run could not start or had to stop: bad input, a full disk, wrong use.
     CouldNotRun,
+    /// A worker's blocks are not all done, and another try may do them: a full disk, TERM. The number that
+    /// sysexits.h gives a temporary failure.
+    TryAgain,
+    /// A worker's blocks are not all done, and another try will not help: bad input.
+    Permanent,
+    /// A worker was called wrongly.
+    WrongUse,
 }
 
 impl From<ExitStatus> for ExitCode {
@@ -19,6 +26,9 @@ impl From<ExitStatus> for ExitCode {
             ExitStatus::Done => Self::SUCCESS,
             ExitStatus::Incomplete => Self::from(1),
             ExitStatus::CouldNotRun => Self::from(2),
+            ExitStatus::TryAgain => Self::from(75),
+            ExitStatus::Permanent => Self::from(65),
+            ExitStatus::WrongUse => Self::from(64),
         }
     }
 }

@@ -30,10 +30,21 @@ use exit_status::ExitStatus;
 use printer::Printer;
 
 fn main() -> ExitCode {
-    // Wrong use ends here with status 2, `--help` and `--version` with 0.
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return wrong_use(&error),
+    };
     let printer = Printer::new(&cli.global);
     run(cli, printer).unwrap_or_else(|error| failure::report(&error, &printer)).into()
+}
+
+/// Wrong use ends with status 2, of a worker with 64, which no array tries again; `--help` with 0.
+fn wrong_use(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() && std::env::args().nth(1).is_some_and(|arg| arg == "worker") {
+        let _ = error.print();
+        return ExitStatus::WrongUse.into();
+    }
+    error.exit()
 }
 
 fn run(cli: Cli, printer: Printer) -> anyhow::Result<ExitStatus> {

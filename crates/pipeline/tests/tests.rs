@@ -1,12 +1,18 @@
 //! Behaviour of whole runs, one module per subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+#[path = "tests/block_steps.rs"]
+mod block_steps;
+#[path = "tests/by_blocks.rs"]
+mod by_blocks;
 #[path = "tests/components.rs"]
 mod components;
 #[path = "tests/convert.rs"]
 mod convert;
 #[path = "tests/downsample.rs"]
 mod downsample;
+#[path = "tests/estimate.rs"]
+mod estimate;
 #[path = "tests/filter.rs"]
 mod filter;
 #[path = "tests/flood.rs"]

@@ -21,6 +21,8 @@ const VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Document {
     exavox_job: u32,
+    /// The folder that names in the plan are relative to.
+    pub(super) base: PathBuf,
     pub(super) plan: Plan,
     pub(super) steps: Vec<StepDocument>,
 }
@@ -55,7 +57,9 @@ pub(super) fn planned(plan: &Plan) -> Result<(Document, Vec<Box<dyn Step>>)> {
         });
         steps.push(step);
     }
-    Ok((Document { exavox_job: VERSION, plan: plan.clone(), steps: documents }, steps))
+    let base = std::env::current_dir()
+        .map_err(|e| exavox_io::Error::io(Place::new("working directory"), e))?;
+    Ok((Document { exavox_job: VERSION, base, plan: plan.clone(), steps: documents }, steps))
 }
 
 /// Names the step where an error does not say it itself.
@@ -103,19 +107,24 @@ impl Document {
         let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         let changes: Vec<String> = names
             .into_iter()
-            .filter(|name| before.get(*name) != after.get(*name) && !name.ends_with("/parameters"))
+            .filter(|name| before.get(*name) != after.get(*name) && !is_derived(name))
             .map(|name| {
                 let shown =
                     |v: Option<&Value>| v.map_or_else(|| "not there".to_owned(), Value::to_string);
                 format!("{name} was {} and is {}", shown(before.get(name)), shown(after.get(name)))
             })
             .collect();
-        if changes.is_empty() && self == now {
+        if changes.is_empty() {
             return Ok(());
         }
         let place = path(folder).display().to_string();
         Err(Error::PlanChanged { place, changes: changes.join("; ") })
     }
+}
+
+/// Values that differ only if others do, or may differ.
+fn is_derived(name: &str) -> bool {
+    name.ends_with("/parameters") || name == "base"
 }
 
 /// All values of a document by their path.

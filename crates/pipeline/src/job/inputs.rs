@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use exavox_io::location::Location;
-use exavox_io::{Metadata, Volume};
+use exavox_io::{Metadata, OpenOptions, Volume};
 use serde_json::{Value, json};
 
 use crate::error::Result;
@@ -35,10 +35,18 @@ impl Inputs {
     /// # Errors
     /// If it is neither planned nor can be opened.
     pub fn metadata(&mut self, name: &str) -> Result<Metadata> {
+        self.metadata_with(name, &OpenOptions::default())
+    }
+
+    /// Metadata of a volume at a scale and a time point; of one that is planned, as it is planned.
+    ///
+    /// # Errors
+    /// As [`Inputs::metadata`].
+    pub fn metadata_with(&mut self, name: &str, open: &OpenOptions) -> Result<Metadata> {
         if let Some(planned) = self.planned.get(name) {
             return Ok(planned.clone());
         }
-        let volume = Volume::open(name)?;
+        let volume = Volume::open_with(name, open)?;
         let metadata = volume.metadata().clone();
         let print = json!({
             "shape": metadata.shape,

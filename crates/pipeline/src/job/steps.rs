@@ -8,13 +8,33 @@ use crate::blocks::{Stage, StagePlan};
 use crate::error::Result;
 
 mod blockwise;
+mod codec;
+mod components;
+mod convert;
 mod downsample;
+mod files;
+mod filter;
 mod finish;
+mod flood;
 mod layout;
+mod part;
+mod part_files;
+mod project;
+mod source;
+mod surface;
+mod touching;
 mod segment;
 
+pub use codec::CodecName;
+pub use components::{ComponentTotals, ComponentsSpec};
+pub use convert::ConvertSpec;
 pub use downsample::DownsampleSpec;
+pub use filter::{FilterSettings, FilterSpec};
+pub use flood::{FloodSpec, FloodTotals};
 pub use layout::Layout;
+pub use part::PartSpec;
+pub use project::ProjectSpec;
+pub use source::SourceSpec;
 pub use segment::SegmentSpec;
 
 /// A step, planned: it knows its stages by arithmetic, and opens them one at a time.
@@ -50,6 +70,16 @@ pub trait Step: Send + Sync {
 pub enum StepSpec {
     /// A coarser volume, or the coarser scales of a pyramid.
     Downsample(DownsampleSpec),
+    /// A filter of every channel.
+    Filter(FilterSpec),
+    /// A projection along an axis.
+    Project(ProjectSpec),
+    /// Another format, type, chunk shape or codec, or a part.
+    Convert(ConvertSpec),
+    /// Connected components.
+    Components(ComponentsSpec),
+    /// Seeded flood fill.
+    Flood(FloodSpec),
     /// Labels of a flood-filling network, by subvolumes.
     Segment(Box<SegmentSpec>),
 }
@@ -59,6 +89,11 @@ impl StepSpec {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Downsample(_) => "downsample",
+            Self::Filter(_) => "filter",
+            Self::Project(_) => "project",
+            Self::Convert(_) => "convert",
+            Self::Components(_) => "components",
+            Self::Flood(_) => "flood",
             Self::Segment(_) => "segment",
         }
     }
@@ -70,6 +105,11 @@ impl StepSpec {
     pub fn plan(&self, inputs: &mut Inputs) -> Result<Box<dyn Step>> {
         match self {
             Self::Downsample(spec) => spec.plan(inputs),
+            Self::Filter(spec) => spec.plan(inputs),
+            Self::Project(spec) => spec.plan(inputs),
+            Self::Convert(spec) => spec.plan(inputs),
+            Self::Components(spec) => spec.plan(inputs),
+            Self::Flood(spec) => spec.plan(inputs),
             Self::Segment(spec) => spec.plan(inputs),
         }
     }

@@ -67,6 +67,13 @@ impl<T: Record> RecordFile<T> {
     pub fn read(&self, records: Range<u64>) -> Result<Vec<T>> {
         let end = records.end.min(self.len());
         let mut found = Vec::with_capacity(end.saturating_sub(records.start) as usize);
+        self.append_to(records, &mut found)?;
+        Ok(found)
+    }
+
+    /// As [`RecordFile::read`], into memory that has been used before.
+    pub(crate) fn append_to(&self, records: Range<u64>, found: &mut Vec<T>) -> Result<()> {
+        let end = records.end.min(self.len());
         let mut page = Page::default();
         let mut next = records.start;
         while next < end {
@@ -74,10 +81,10 @@ impl<T: Record> RecordFile<T> {
             let first = next / whole * whole;
             page.read(self, next / whole)?;
             let here = (next - first) as usize..(end - first).min(whole) as usize;
-            append(&mut found, &page.bytes, here);
+            append(found, &page.bytes, here);
             next = (first + whole).min(end);
         }
-        Ok(found)
+        Ok(())
     }
 
     /// All records in their order.

@@ -46,9 +46,9 @@ impl Distinct {
     /// Where an id is, or would be.
     fn slot_of(&self, id: u64) -> usize {
         let mask = self.slots.len() - 1;
-        // 2^64 over the golden ratio: multiples of it spread evenly over the highest bits.
-        let mixed = (id ^ id >> 32).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let mut slot = (mixed >> (u64::BITS - self.slots.len().ilog2())) as usize;
+        // Both halves of a product: one alone maps ids in rows, as those of blocks are, to few places.
+        let product = u128::from(id) * 0x9E37_79B9_7F4A_7C15;
+        let mut slot = (product as u64 ^ (product >> 64) as u64) as usize & mask;
         loop {
             match self.slots[slot] {
                 0 => return slot,

@@ -37,7 +37,7 @@ impl Forest {
     pub(super) fn of(pieces: &[Piece<'_>], advanced: &(dyn Fn(u64) + Sync)) -> Result<Self> {
         let ranks = Ranks::of(pieces, advanced)?;
         let sets = DisjointSets::new(ranks.len());
-        ranks.for_each_batch(|batch| sets.join_all(batch));
+        ranks.for_each_batch(|batch| sets.join_all(batch))?;
         let ids = ranks.into_ids();
         Ok(Self { ids, roots: sets.into_roots() })
     }

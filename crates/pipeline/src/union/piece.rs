@@ -24,9 +24,10 @@ impl Piece<'_> {
         self.records.end - self.records.start
     }
 
-    /// The edges, their ends checked.
-    pub(super) fn read(&self) -> Result<Vec<Edge>> {
-        let edges = self.file.read(self.records.clone())?;
+    /// Reads the edges in place of those that `edges` holds, and checks their ends.
+    pub(super) fn read_into(&self, edges: &mut Vec<Edge>) -> Result<()> {
+        edges.clear();
+        self.file.append_to(self.records.clone(), edges)?;
         let wrong = |id: u64| id.wrapping_sub(1) >= MAX_ID - 1;
         // One test for all: the place is looked for only when there is something to tell.
         if edges.iter().fold(false, |any, edge| any | wrong(edge.a) | wrong(edge.b)) {
@@ -39,7 +40,7 @@ impl Piece<'_> {
             );
             return Err(Error::settings(self.file.path().display().to_string(), message));
         }
-        Ok(edges)
+        Ok(())
     }
 }
 
@@ -77,12 +78,14 @@ pub(super) fn sample(pieces: &[Piece<'_>]) -> Result<Vec<Edge>> {
     const IN_A_ROW: u64 = 64;
     let total: u64 = pieces.iter().map(Piece::len).sum();
     let step = (total / PLACES).max(IN_A_ROW);
-    let (mut edges, mut next, mut before) = (Vec::new(), 0, 0);
+    let (mut edges, mut row) = (Vec::new(), Vec::new());
+    let (mut next, mut before) = (0, 0);
     for piece in pieces {
         while next < before + piece.len() {
             let from = piece.records.start + next - before;
             let records = from..(from + IN_A_ROW).min(piece.records.end);
-            edges.append(&mut Piece { file: piece.file, records }.read()?);
+            Piece { file: piece.file, records }.read_into(&mut row)?;
+            edges.append(&mut row);
             next += step;
         }
         before += piece.len();

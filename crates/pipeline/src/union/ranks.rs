@@ -1,8 +1,11 @@
 //! Dense ranks for the ids of a run.
 
+use exavox_io::{DataType, Voxels};
 use rayon::prelude::*;
 
+use super::Edge;
 use super::chunk::Chunk;
+use super::dense::Squeeze;
 use super::distinct::Distinct;
 use super::piece::{Piece, cut, sample};
 use super::splitters::Splitters;
@@ -20,6 +23,9 @@ const MAX_CHUNK_EDGES: u64 = 1 << 19;
 pub(super) struct Ranks {
     ids: Vec<u64>,
     chunks: Vec<Chunk>,
+    /// Ranks within their buckets of the ends of all chunks, one after the other.
+    ends: Voxels,
+    /// Rank of the first id of each bucket.
     bases: Vec<u32>,
 }
 
@@ -28,27 +34,22 @@ impl Ranks {
     pub(super) fn of(pieces: &[Piece<'_>], advanced: &(dyn Fn(u64) + Sync)) -> Result<Self> {
         let edges: u64 = pieces.iter().map(Piece::len).sum();
         let buckets = (2 * edges / BUCKET_ENDS).clamp(1, MAX_BUCKETS) as usize;
-        let chunk_edges = (edges / 64).clamp(256, MAX_CHUNK_EDGES);
-        Self::with_sizes(pieces, buckets, chunk_edges, advanced)
-    }
-
-    fn with_sizes(
-        pieces: &[Piece<'_>],
-        buckets: usize,
-        chunk_edges: u64,
-        advanced: &(dyn Fn(u64) + Sync),
-    ) -> Result<Self> {
-        let ends = sample(pieces)?.iter().flat_map(|edge| [edge.a, edge.b]).collect();
-        let splitters = Splitters::of_sample(ends, buckets);
-        let load = |piece: &Piece<'_>| {
-            let chunk = Chunk::load(piece, &splitters)?;
+        let pieces = cut(pieces, (edges / 64).clamp(256, MAX_CHUNK_EDGES));
+        let sample = sample(&pieces)?.iter().flat_map(|edge| [edge.a, edge.b]).collect();
+        let splitters = Splitters::of_sample(sample, buckets);
+        // Voxels, because the system has large pages for them: small ones take longer to get than to fill.
+        let mut ends = Voxels::zeros(DataType::U64, [1, 1, 2 * edges as usize])?;
+        let load = |edges: &mut Vec<Edge>, (piece, ends): (&Piece<'_>, &mut [u64])| {
+            let chunk = Chunk::load(piece, &splitters, ends, edges)?;
             advanced(chunk.edges());
             Ok(chunk)
         };
-        let pieces = cut(pieces, chunk_edges);
-        let mut chunks: Vec<Chunk> = pieces.par_iter().map(load).collect::<Result<_>>()?;
-        let (ids, bases) = rank(&mut chunks, splitters.len());
-        Ok(Self { ids, chunks, bases })
+        let lengths = pieces.iter().map(|piece| 2 * piece.len() as usize);
+        let slices = split(ends.as_mut_slice()?, lengths);
+        let work = pieces.par_iter().zip(slices);
+        let chunks: Vec<Chunk> = work.map_init(Vec::new, load).collect::<Result<_>>()?;
+        let (ids, bases) = rank(&chunks, ends.as_mut_slice()?, splitters.len());
+        Ok(Self { ids, chunks, ends, bases })
     }
 
     /// Number of distinct ids.
@@ -57,8 +58,17 @@ impl Ranks {
     }
 
     /// Calls `take` with batches of edges from many threads at once.
-    pub(super) fn for_each_batch(&self, take: impl Fn(&mut [[u32; 2]]) + Sync) {
-        self.chunks.par_iter().for_each(|chunk| chunk.for_each_batch(&self.bases, &take));
+    pub(super) fn for_each_batch(&self, take: impl Fn(&mut [[u32; 2]]) + Sync) -> Result<()> {
+        let mut rest: &[u64] = self.ends.as_slice()?;
+        let slices = self.chunks.iter().map(|chunk| {
+            let (slice, after) = rest.split_at(2 * chunk.edges() as usize);
+            rest = after;
+            slice
+        });
+        let slices: Vec<&[u64]> = slices.collect();
+        let work = self.chunks.par_iter().zip(slices);
+        work.for_each(|(chunk, ends)| chunk.for_each_batch(ends, &self.bases, &take));
+        Ok(())
     }
 
     /// The ids without the edges.
@@ -67,18 +77,30 @@ impl Ranks {
     }
 }
 
+/// Slices of some lengths, one after the other.
+fn split(mut rest: &mut [u64], lengths: impl Iterator<Item = usize>) -> Vec<&mut [u64]> {
+    let mut slices = Vec::new();
+    for length in lengths {
+        let (slice, after) = rest.split_at_mut(length);
+        slices.push(slice);
+        rest = after;
+    }
+    slices
+}
+
 /// Replaces ids by their ranks within their bucket. Gives all distinct ids and the rank of the first one
 /// of each bucket.
-fn rank(chunks: &mut [Chunk], buckets: usize) -> (Vec<u64>, Vec<u32>) {
+fn rank(chunks: &[Chunk], ends: &mut [u64], buckets: usize) -> (Vec<u64>, Vec<u32>) {
     let mut by_bucket: Vec<Vec<&mut [u64]>> = Vec::new();
     by_bucket.resize_with(buckets, || Vec::with_capacity(chunks.len()));
-    for chunk in chunks {
-        for (bucket, slice) in by_bucket.iter_mut().zip(chunk.by_bucket()) {
+    let lengths = chunks.iter().map(|chunk| 2 * chunk.edges() as usize);
+    for (chunk, ends) in chunks.iter().zip(split(ends, lengths)) {
+        for (bucket, slice) in by_bucket.iter_mut().zip(split(ends, chunk.bucket_lengths())) {
             bucket.push(slice);
         }
     }
     let distinct: Vec<Vec<u64>> =
-        by_bucket.into_par_iter().map_init(Distinct::default, rank_bucket).collect();
+        by_bucket.into_par_iter().map_init(Tables::default, rank_bucket).collect();
     let mut ids = Vec::with_capacity(distinct.iter().map(Vec::len).sum());
     let mut bases = Vec::with_capacity(buckets);
     for of_bucket in distinct {
@@ -88,8 +110,23 @@ fn rank(chunks: &mut [Chunk], buckets: usize) -> (Vec<u64>, Vec<u32>) {
     (ids, bases)
 }
 
-fn rank_bucket(distinct: &mut Distinct, mut slices: Vec<&mut [u64]>) -> Vec<u64> {
-    distinct.clear(slices.iter().map(|slice| slice.len()).sum());
+/// Memory that is used for one bucket after the other.
+#[derive(Debug, Default)]
+struct Tables {
+    places: Vec<u32>,
+    distinct: Distinct,
+}
+
+fn rank_bucket(tables: &mut Tables, mut slices: Vec<&mut [u64]>) -> Vec<u64> {
+    let total: usize = slices.iter().map(|slice| slice.len()).sum();
+    match Squeeze::of(&slices).filter(|squeeze| squeeze.len() <= 2 * total as u64) {
+        Some(squeeze) => squeeze.rank(&mut slices, &mut tables.places),
+        None => rank_by_hash(&mut tables.distinct, &mut slices, total),
+    }
+}
+
+fn rank_by_hash(distinct: &mut Distinct, slices: &mut [&mut [u64]], total: usize) -> Vec<u64> {
+    distinct.clear(total);
     for id in slices.iter_mut().flat_map(|slice| slice.iter_mut()) {
         *id = distinct.number_of(*id).into();
     }
