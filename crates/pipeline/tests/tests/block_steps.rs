@@ -184,7 +184,7 @@ fn part(shape: [usize; 3], from: [usize; 3], flat: usize) -> (BoundingBox, Strin
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(90))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn a_filter_by_blocks_is_that_of_the_whole(
         filter_of in prop::sample::select(filters()), shape in [1..20usize, 1..30usize, 1..40usize],
@@ -272,7 +272,7 @@ proptest! {
 
 #[test]
 fn a_filter_that_is_stopped_goes_on_to_the_same_bits() {
-    for (n, filter_of) in filters().iter().enumerate() {
+    for (n, filter_of) in filters().iter().enumerate().step_by(3) {
         let scene = Scene::new(DataType::F32, [13, 17, 20], n as u64);
         let options = FilterOptions::new(filter_of.clone());
         filter(&scene.source(), &scene.path("whole.zarr"), &options, &Silent).unwrap();
