@@ -58,7 +58,7 @@ impl Beside<'_> {
         let made = folder.join(target.file_name().unwrap_or_default());
         let name = if replaces { made.display().to_string() } else { self.name.to_owned() };
         let layout = layout(folder, self.shape, engine, |layout| step(name.clone(), layout))?;
-        let job = Job::create(folder, &Plan { synced: false, steps: vec![step(name, layout)] })?;
+        let job = Job::create(folder, &Plan::of_step(step(name, layout)))?;
         let device = ComputeDevice::cpu()
             .or_else(|_| ComputeDevice::open(DeviceSpec::Auto).map(|(device, _)| device))?;
         let run = job.run(engine, &device, self.observer)?;
