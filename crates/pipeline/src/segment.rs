@@ -182,11 +182,7 @@ pub fn segment_with(
 ///
 /// # Errors
 /// [`Error::Settings`] if it is smaller than the FOV; if it does not lie inside.
-pub fn region_of(
-    name: &str,
-    shape: [u64; 3],
-    settings: &SegmentSettings,
-) -> Result<BoundingBox> {
+pub fn region_of(name: &str, shape: [u64; 3], settings: &SegmentSettings) -> Result<BoundingBox> {
     let whole = BoundingBox::whole(shape);
     let mut region = settings.roi.unwrap_or(whole);
     for a in 0..3 {

@@ -206,8 +206,7 @@ impl fmt::Display for Summary {
         writeln!(f, "{steps} steps in {seconds:.1} s on {}", report.device)?;
         if let Some(joined) = &report.joined {
             let (parts, refusals) = (joined.local_segments, &joined.refusals);
-            let others =
-                refusals.too_small + refusals.fraction_too_low + refusals.not_mutual_best;
+            let others = refusals.too_small + refusals.fraction_too_low + refusals.not_mutual_best;
             writeln!(
                 f,
                 "{} subvolumes with {parts} segments: {} links, {others} pairs not linked, {} conflicts",

@@ -50,8 +50,7 @@ impl Setup {
     }
 
     fn spec(&self, target: &str) -> SegmentSpec {
-        let mut spec =
-            SegmentSpec::new(self.name("image.zarr"), self.name(target), &self.settings);
+        let mut spec = SegmentSpec::new(self.name("image.zarr"), self.name(target), &self.settings);
         spec.subvolume = SUBVOLUME;
         spec.overlap = Some(OVERLAP);
         spec.layout.chunk = Some([32; 3]);
@@ -104,7 +103,8 @@ fn along_the_tubes(made: &Synthetic) -> Vec<[u64; 3]> {
         }
         [(sum[0] / count) as u64, (sum[1] / count) as u64, x as u64]
     };
-    planes.flat_map(|x| (1..=made.seeds_zyx.len() as u64).map(move |t| (t, x)))
+    planes
+        .flat_map(|x| (1..=made.seeds_zyx.len() as u64).map(move |t| (t, x)))
         .map(|(tube, x)| middle(tube, x))
         .collect()
 }

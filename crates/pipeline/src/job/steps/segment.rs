@@ -167,9 +167,8 @@ impl SegmentSpec {
     pub fn report(&self) -> Result<SegmentReport> {
         let path = SideFiles::beside(&self.target).report;
         let bytes = std::fs::read(&path).map_err(exavox_io::Error::at(&path))?;
-        let damaged = |e: serde_json::Error| {
-            Error::settings(path.display().to_string(), e.to_string())
-        };
+        let damaged =
+            |e: serde_json::Error| Error::settings(path.display().to_string(), e.to_string());
         serde_json::from_slice(&bytes).map_err(damaged)
     }
 
@@ -366,9 +365,8 @@ mod tests {
         let settings = crate::demo::demo_settings();
         let mut spec = SegmentSpec::new("a.zarr", "b.zarr", &settings);
         let region = BoundingBox::whole([3000; 3]);
-        let error = |spec: &SegmentSpec| {
-            spec.subvolumes(region, &settings).unwrap_err().to_string()
-        };
+        let error =
+            |spec: &SegmentSpec| spec.subvolumes(region, &settings).unwrap_err().to_string();
         spec.subvolume = [100, 12, 100];
         spec.overlap = Some([4; 3]);
         assert!(error(&spec).contains("FOV of 13 voxels along y, found 12"));

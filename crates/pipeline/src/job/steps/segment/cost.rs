@@ -6,6 +6,7 @@ use super::{Segment, SegmentSpec, cells};
 use crate::blocks::StagePlan;
 use crate::error::{Error, Result};
 use crate::segment::{BYTES_PER_VOXEL, SegmentSettings, fitting_subvolume};
+use crate::union::MIN_MEMORY_BYTES;
 
 /// How often the network evaluates a voxel, as measured on the FIB-25 sample.
 const EVALUATIONS_PER_VOXEL: f64 = 59.0;
@@ -17,7 +18,7 @@ pub(super) const FACE_PARTS: u64 = 256;
 pub(super) const SHOWN_EDGE: u64 = 256;
 
 /// Memory for weights and whatever does not grow with a subvolume.
-const SHARED_BYTES: u64 = 64 << 20;
+const SHARED_BYTES: u64 = 16 << 20;
 /// Edge of the largest subvolume that is chosen: a larger one saves little of the overlap.
 const LARGEST_EDGE: u64 = 512;
 
@@ -48,6 +49,10 @@ impl SegmentSpec {
             return Err(Error::settings("subvolumes", message));
         };
         (self.subvolume, self.overlap) = (size, Some(overlap));
+        if self.layout.block.is_none() && each < relabel_bytes(1 << 21) {
+            let granule = self.layout.shard.or(self.layout.chunk);
+            self.layout.block = Some(granule.unwrap_or([64; 3]));
+        }
         Ok(())
     }
 }
@@ -55,11 +60,11 @@ impl SegmentSpec {
 impl Segment {
     pub(super) fn planned_stages(&self, image: &Metadata) -> Vec<StagePlan> {
         let mut stages = vec![self.infer_plan(image), self.faces_plan()];
-        stages.push(StagePlan { bytes_per_block: 64 << 20, ..StagePlan::single("union") });
+        stages.push(StagePlan { bytes_per_block: MIN_MEMORY_BYTES, ..StagePlan::single("union") });
         stages.extend([self.relabel_plan(), StagePlan::single("finish")]);
         stages.extend(self.levels.iter().map(|level| level.plan().clone()));
         let shown = cells(self.target.options().shape.map(|s| s.min(SHOWN_EDGE)));
-        let bytes_per_block = (64 << 20) + shown * (2 * image.dtype.size() as u64 + 16);
+        let bytes_per_block = (16 << 20) + shown * (2 * image.dtype.size() as u64 + 16);
         stages.push(StagePlan { bytes_per_block, ..StagePlan::single("report") });
         stages
     }
@@ -115,11 +120,15 @@ impl Segment {
         StagePlan {
             blocks: self.grid.len(),
             voxels_per_block: voxels,
-            // Labels of both kinds, chunks as they are coded, tables of labels.
-            bytes_per_block: voxels * (4 + 3 * 8) + (16 << 20),
+            bytes_per_block: relabel_bytes(voxels),
             read_bytes_per_block: voxels * 4,
             write_bytes_per_block: voxels * 8,
             ..StagePlan::single("relabel")
         }
     }
+}
+
+/// Labels of both kinds, chunks as they are coded, tables of labels.
+fn relabel_bytes(voxels: u64) -> u64 {
+    voxels * (4 + 3 * 8) + (16 << 20)
 }

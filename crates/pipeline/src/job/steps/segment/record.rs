@@ -89,7 +89,8 @@ impl SubvolumeRecord {
     pub(super) fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path)
             .map_err(|source| exavox_io::Error::io(Place::path(path), source))?;
-        let damaged = |e: serde_json::Error| Error::settings(path.display().to_string(), e.to_string());
+        let damaged =
+            |e: serde_json::Error| Error::settings(path.display().to_string(), e.to_string());
         serde_json::from_slice(&bytes).map_err(damaged)
     }
 
