@@ -20,10 +20,10 @@ mod layout;
 mod part;
 mod part_files;
 mod project;
+mod segment;
 mod source;
 mod surface;
 mod touching;
-mod segment;
 
 pub use codec::CodecName;
 pub use components::{ComponentTotals, ComponentsSpec};
@@ -34,8 +34,8 @@ pub use flood::{FloodSpec, FloodTotals};
 pub use layout::Layout;
 pub use part::PartSpec;
 pub use project::ProjectSpec;
-pub use source::SourceSpec;
 pub use segment::SegmentSpec;
+pub use source::SourceSpec;
 
 /// A step, planned: it knows its stages by arithmetic, and opens them one at a time.
 pub trait Step: Send + Sync {
