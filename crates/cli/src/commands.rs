@@ -13,11 +13,13 @@ pub(crate) mod filter;
 pub(crate) mod flood;
 pub(crate) mod info;
 pub(crate) mod job;
+pub(crate) mod plan;
 pub(crate) mod project;
 pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod segment;
 pub(crate) mod status;
+pub(crate) mod submit;
 pub(crate) mod verify;
 pub(crate) mod worker;
 
@@ -39,9 +41,11 @@ pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<ExitSta
         Command::Evaluate(args) => evaluate::run(args, context),
         Command::Run(args) => run::run(args, context),
         Command::Resume(args) => resume::run(args, context),
+        Command::Submit(args) => submit::run(args, context),
         Command::Status(args) => status::run(args, context),
         Command::Verify(args) => verify::run(args, context),
         Command::Worker(args) => worker::run(args, context),
+        Command::Plan(args) => plan::run(args, context),
         Command::Devices(args) => devices::run(args, context),
         Command::Demo(args) => demo::run(args, context),
         Command::Bench(args) => bench::run(args, context),

@@ -20,7 +20,7 @@ mod groups;
 mod implementation;
 mod measure;
 mod outcome;
-mod random;
+pub(crate) mod random;
 mod table;
 mod usage;
 

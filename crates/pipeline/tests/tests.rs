@@ -3,12 +3,16 @@
 
 #[path = "tests/block_steps.rs"]
 mod block_steps;
+#[path = "tests/by_blocks.rs"]
+mod by_blocks;
 #[path = "tests/components.rs"]
 mod components;
 #[path = "tests/convert.rs"]
 mod convert;
 #[path = "tests/downsample.rs"]
 mod downsample;
+#[path = "tests/estimate.rs"]
+mod estimate;
 #[path = "tests/filter.rs"]
 mod filter;
 #[path = "tests/flood.rs"]
@@ -19,7 +23,15 @@ mod jobs;
 mod planes;
 #[path = "tests/project.rs"]
 mod project;
+#[path = "tests/reconcile.rs"]
+mod reconcile;
+#[path = "tests/records.rs"]
+mod records;
 #[path = "tests/resume.rs"]
 mod resume;
 #[path = "tests/segment.rs"]
 mod segment;
+#[path = "tests/subvolumes.rs"]
+mod subvolumes;
+#[path = "tests/union.rs"]
+mod union;

@@ -8,7 +8,7 @@ use exavox_compute::ComputeDevice;
 use exavox_io::VolumeWriter;
 use exavox_pipeline::blocks::{BlockFailure, LocalEngine, StageReport, StopFlag};
 use exavox_pipeline::job::{Job, RunReport};
-use indicatif::{HumanCount, HumanDuration};
+use indicatif::{DecimalBytes, HumanCount, HumanDuration};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -45,6 +45,16 @@ pub(crate) fn beside(target: &str) -> anyhow::Result<PathBuf> {
     let partial = VolumeWriter::resume_path(target)?;
     let name = partial.file_name().unwrap_or_default().to_string_lossy();
     Ok(partial.with_file_name(name.replace(".resume.partial", ".job")))
+}
+
+/// Says that blocks are used, and where the job is.
+pub(crate) fn note_blocks(source: &str, needed: u64, folder: &Path, context: &Context) {
+    let needed = DecimalBytes(needed);
+    context.printer.note(&format!(
+        "{source}: needs {needed} of memory, which is too much: done by blocks; if it ends early, run it again to \
+         go on ({})",
+        folder.display()
+    ));
 }
 
 /// Tells of a run that left something to do.

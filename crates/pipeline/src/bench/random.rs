@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 /// A number for a place and a seed; all bits look random (the finaliser of SplitMix64, Steele et al.
 /// 2014, <https://doi.org/10.1145/2714064.2660195>).
-pub(super) fn hash(place: u64, seed: u64) -> u64 {
+pub(crate) fn hash(place: u64, seed: u64) -> u64 {
     let mut z = place.wrapping_add(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

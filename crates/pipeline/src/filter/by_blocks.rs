@@ -57,7 +57,7 @@ pub fn filter_by_blocks(
         return Err(Error::settings(target, message));
     }
     let spec = spec(source, target, options, folder, engine)?;
-    let job = Job::create(folder, &Plan { synced: false, steps: vec![StepSpec::Filter(spec)] })?;
+    let job = Job::create(folder, &Plan::of_step(StepSpec::Filter(spec)))?;
     let run = job.run(engine, &ComputeDevice::cpu()?, observer)?;
     if !run.complete {
         return Ok(FilteredByBlocks { report: None, run });

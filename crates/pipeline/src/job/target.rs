@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use exavox_io::store::Durability;
 use exavox_io::volume::WriteMode;
-use exavox_io::{Volume, VolumeWriter, WriteOptions};
+use exavox_io::{Metadata, OpenOptions, Volume, VolumeWriter, WriteOptions};
 
 use crate::error::{Error, Result};
 
@@ -38,6 +38,17 @@ impl SharedTarget {
     /// What it is to be.
     pub fn options(&self) -> &WriteOptions {
         &self.options
+    }
+
+    /// What it will be when it is there, for steps that read it.
+    pub fn metadata(&self) -> Metadata {
+        let WriteOptions { dtype, shape, chunk_shape, shard_shape, .. } = self.options;
+        let mut metadata = Metadata::new("planned", dtype, shape);
+        metadata.channels.clone_from(&self.options.channels);
+        metadata.voxel_size = self.options.voxel_size;
+        metadata.chunk_shape = chunk_shape.unwrap_or(metadata.chunk_shape);
+        metadata.shard_shape = shard_shape;
+        metadata
     }
 
     /// Refuses names that many processes cannot write to.
@@ -113,21 +124,51 @@ impl SharedTarget {
         }
     }
 
-    /// Opens the finished volume.
+    /// Opens the finished volume, of a pyramid the scale that is meant.
     ///
     /// # Errors
     /// As [`Volume::open`].
     pub fn open(&self) -> Result<Volume> {
-        Ok(Volume::open(&self.name)?)
+        let volume = Volume::open(&self.name)?;
+        let scales = &volume.metadata().scales;
+        match scales.iter().position(|scale| scale.shape == self.options.shape) {
+            None | Some(0) => Ok(volume),
+            Some(scale) => {
+                let options = OpenOptions::default().with_scale(scale);
+                Ok(Volume::open_with(&self.name, &options)?)
+            }
+        }
+    }
+
+    /// Removes what a process left that wrote a block after the volume was finished: it was cut off and
+    /// believed to be dead.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn sweep(&self) -> Result<()> {
+        if self.factor.is_some() || !self.is_finished()? {
+            return Ok(());
+        }
+        let partial = self.partial()?;
+        match std::fs::remove_dir_all(&partial) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(exavox_io::Error::io(exavox_io::Place::path(&partial), e).into())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn partial(&self) -> Result<PathBuf> {
         Ok(VolumeWriter::resume_path(&self.name)?)
     }
 
-    /// `.NAME.resume.partial` -> `NAME`.
     fn path(&self) -> Result<PathBuf> {
-        let partial = self.partial()?;
+        Self::local_path(&self.name)
+    }
+
+    /// Where a volume of this name lies when it is finished: `.NAME.resume.partial` -> `NAME`.
+    pub(crate) fn local_path(name: &str) -> Result<PathBuf> {
+        let partial = VolumeWriter::resume_path(name)?;
         let name = partial.file_name().and_then(|n| n.to_str()).unwrap_or_default();
         let name = name.trim_start_matches('.').trim_end_matches(".resume.partial");
         Ok(partial.with_file_name(name))

@@ -64,7 +64,7 @@ impl Scene {
 
     /// Runs a job of one step, in the folder `job`.
     fn run(&self, step: StepSpec, threads: usize, observer: &Stopping) -> Result<RunReport> {
-        let plan = Plan { synced: false, steps: vec![step] };
+        let plan = Plan::of_step(step);
         let job = Job::create(&self.folder.path().join("job"), &plan)?;
         let threads = NonZeroUsize::new(threads).unwrap();
         let engine = LocalEngine { threads, memory_bytes: 1 << 30, stop: observer.stop.clone() };

@@ -64,10 +64,7 @@ impl DownsampleSpec {
                 same_place::refuse(&self.source, target)?;
                 let options = options(&source, self.factor, &self.layout);
                 let made = SharedTarget::new(target, options);
-                let mut metadata = source.clone();
-                metadata.shape = made.options().shape;
-                metadata.voxel_size = made.options().voxel_size;
-                inputs.plan(target, metadata);
+                inputs.plan(target, made.metadata());
                 vec![Level::new("downsample", &self.source, &source, self, method, made)?]
             }
         };
