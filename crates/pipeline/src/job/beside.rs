@@ -15,6 +15,8 @@ use crate::progress::Observer;
 
 /// Voxels of a block, from the largest that is worth its memory to the smallest that is worth its surface.
 const BLOCK_VOXELS: [u64; 3] = [1 << 21, 1 << 19, 1 << 17];
+/// The same for filters, of which each block reads its halo.
+const FILTER_VOXELS: [u64; 4] = [1 << 24, 1 << 22, 1 << 20, 1 << 18];
 
 /// A volume that is to be made by a job.
 pub(crate) struct Beside<'a> {
@@ -90,10 +92,15 @@ fn layout(
     match begun.as_ref().map(|job| &job.plan().steps[..]) {
         Some([StepSpec::Components(spec)]) => return Ok(spec.layout),
         Some([StepSpec::Flood(spec)]) => return Ok(spec.layout),
+        Some([StepSpec::Filter(spec)]) => return Ok(spec.layout),
         _ => (),
     }
     let mut layout = Layout::default();
-    for voxels in BLOCK_VOXELS {
+    let candidates = match step(layout) {
+        StepSpec::Filter(_) => &FILTER_VOXELS[..],
+        _ => &BLOCK_VOXELS,
+    };
+    for &voxels in candidates {
         layout = Layout::default().with_blocks(shape, voxels);
         let planned = step(layout).plan(&mut Inputs::default())?;
         let fits = |stage: &StagePlan| {

@@ -299,12 +299,12 @@ fn statistics_that_are_damaged_are_named() {
     let step = StepSpec::Filter(step);
     // Five blocks: twice counted and merged, and one of three filtered.
     assert!(!scene.run(step.clone(), 1, &Stopping::after(5)).unwrap().complete);
-    let path = scene.folder.path().join("job/data/1/merge-2/0/0");
+    let path = scene.folder.path().join("job/data/1/merge-2/0/0.part");
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[20] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     let error = scene.run(step, 1, &Stopping::never()).unwrap_err().to_string();
-    assert!(error.contains("merge-2/0/0") && error.contains("damaged"), "{error}");
+    assert!(error.contains("merge-2/0/0.part") && error.contains("damaged"), "{error}");
 }
 
 #[test]
