@@ -17,7 +17,7 @@ use crate::progress::{Event, Observer, Unit};
 
 mod by_blocks;
 
-pub use by_blocks::{FilteredByBlocks, filter_by_blocks, goes_by_blocks};
+pub use by_blocks::{FilteredByBlocks, filter_by_blocks, filter_goes_by_blocks};
 
 /// What the program itself takes: code, threads, a chunk that is being decoded.
 const PROGRAM_BYTES: u64 = 32 << 20;

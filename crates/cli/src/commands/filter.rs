@@ -8,7 +8,7 @@ use exavox_compute::ops::filter::{
 };
 use exavox_io::volume::{Codec, WriteMode};
 use exavox_io::{BoundingBox, DataType, Volume, VoxelSize};
-use exavox_pipeline::filter::{filter_by_blocks, goes_by_blocks, memory_bytes};
+use exavox_pipeline::filter::{filter_by_blocks, filter_goes_by_blocks, memory_bytes};
 use exavox_pipeline::{FilterOptions, FilterReport, filter};
 use indicatif::DecimalBytes;
 use serde::Serialize;
@@ -148,13 +148,9 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
     if fits {
         context.printer.note(&format!("takes about {} of memory", DecimalBytes(needed)));
     }
-    let report = if !fits && goes_by_blocks(&args.target, &options) {
+    let report = if !fits && filter_goes_by_blocks(&args.target, &options) {
         let folder = job::beside(&args.target)?;
-        context.printer.note(&format!(
-            "{} do not fit into memory: filtered by blocks; if it ends early, run it again to go on ({})",
-            DecimalBytes(needed),
-            folder.display()
-        ));
+        job::note_blocks(&args.source, needed, &folder, context);
         let (engine, observer) = (job::engine(context)?, &context.observer);
         let done = filter_by_blocks(&source, &args.target, &options, &folder, &engine, observer)?;
         match done.report {

@@ -8,7 +8,12 @@ use exavox_io::Volume;
 use crate::harness::Folder;
 
 /// Plans, and the volumes that they write.
-const PLANS: [(&str, &[&str]); 1] = [("pyramid.toml", &["raw-half.zarr"])];
+const PLANS: [(&str, &[&str]); 4] = [
+    ("images.toml", &["smooth.zarr", "equalised.zarr", "brightest.zarr"]),
+    ("labels.toml", &["objects.zarr", "soma.zarr"]),
+    ("pyramid.toml", &["raw-half.zarr"]),
+    ("segments.toml", &["segments.zarr"]),
+];
 
 #[test]
 fn every_example_runs_as_it_is() {

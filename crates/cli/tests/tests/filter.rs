@@ -104,7 +104,7 @@ fn what_does_not_fit_into_memory_is_filtered_by_blocks() {
     std::fs::write(&chunk, &good[..good.len() / 2]).unwrap();
     let run = folder.run(&by_blocks);
     assert_eq!(run.status, Some(1), "{run:?}");
-    assert!(run.stderr.contains("filtered by blocks"), "{run:?}");
+    assert!(run.stderr.contains("done by blocks"), "{run:?}");
     let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert!(report["stages"][0]["failed"].as_u64().unwrap() > 0, "{report}");
     assert!(folder.join(".o.zarr.job").is_dir() && !folder.join("o.zarr").exists());
@@ -113,8 +113,11 @@ fn what_does_not_fit_into_memory_is_filtered_by_blocks() {
     assert_eq!((&report["filter"], &report["voxels"]), (&json!("gaussian"), &json!(1_024_000)));
     assert!(!folder.join(".o.zarr.job").exists());
     assert!(values(&folder, "o.zarr") == values(&folder, "whole.npy"));
-    let again = [&by_blocks[..], &["--overwrite"]].concat();
-    assert!(folder.run(&again).error().contains("remove it"));
+    let sobel = [&little[..], &["filter", "v.zarr", "o.zarr", "sobel"]].concat();
+    assert!(folder.run(&sobel).error().contains("o.zarr"));
+    folder.run(&[&sobel[..], &["--overwrite"]].concat()).done();
+    folder.run(&["filter", "v.zarr", "sobel.npy", "sobel"]).done();
+    assert!(values(&folder, "o.zarr") == values(&folder, "sobel.npy"));
 }
 
 fn largest_file(folder: &std::path::Path) -> std::path::PathBuf {

@@ -152,7 +152,7 @@ impl Case {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
     #[test]
     fn components_by_blocks_are_those_of_the_whole(case in cases(), objects in 0_u8..3) {
         let folder = tempfile::tempdir().unwrap();
@@ -263,7 +263,7 @@ fn runs_that_are_stopped_and_begun_again_give_the_same() {
         let text = |target: &str| {
             format!(
                 "[[step]]\nrun = '{step}'\nsource = '{}'\ntarget = '{target}'\n{more}\
-                 layout = {{ chunk = [5, 8, 8] }}\n",
+                 layout = {{ chunk = [5, 8, 8], block = [5, 8, 8] }}\n",
                 at("a.npy")
             )
         };
@@ -316,7 +316,7 @@ fn a_flood_reads_the_blocks_it_comes_to_and_no_others() {
     }
     let text = format!(
         "[[step]]\nrun = 'flood'\nsource = '{}'\ntarget = '{}'\nrange = '9:'\n\
-         seeds = [{{ position_zyx = [2, 3, 5], label = 4 }}]\nlayout = {{ chunk = [8, 8, 8] }}\n",
+         seeds = [{{ position_zyx = [2, 3, 5], label = 4 }}]\nlayout = {{ chunk = [8, 8, 8], block = [8, 8, 8] }}\n",
         at("a.zarr"),
         at("b.zarr")
     );
@@ -354,7 +354,7 @@ fn a_leak_ends_the_flood_with_an_error() {
     write(&at("a.npy"), [8, 8, 8], None, vec![1_u8; 512]);
     let text = format!(
         "[[step]]\nrun = 'flood'\nsource = '{}'\ntarget = '{}'\nrange = '1:'\nmax_voxels = 200\n\
-         seeds = [{{ position_zyx = [2, 3, 5] }}]\nlayout = {{ chunk = [4, 4, 4] }}\n",
+         seeds = [{{ position_zyx = [2, 3, 5] }}]\nlayout = {{ chunk = [4, 4, 4], block = [4, 4, 4] }}\n",
         at("a.npy"),
         at("b.zarr")
     );
@@ -370,7 +370,7 @@ fn a_source_that_changes_between_stages_is_an_error() {
     let at = |name: &str| folder.path().join(name).display().to_string();
     write(&at("a.zarr"), [8, 8, 8], Some([4; 3]), vec![1_u8; 512]);
     let text = format!(
-        "[[step]]\nrun = 'components'\nsource = '{}'\ntarget = '{}'\nlayout = {{ chunk = [4, 4, 4] }}\n",
+        "[[step]]\nrun = 'components'\nsource = '{}'\ntarget = '{}'\nlayout = {{ chunk = [4, 4, 4], block = [4, 4, 4] }}\n",
         at("a.zarr"),
         at("b.zarr")
     );

@@ -61,8 +61,8 @@ impl Setup {
     }
 
     fn job(&self, name: &str) -> Job {
-        let steps = vec![StepSpec::Segment(Box::new(self.spec(&format!("{name}.zarr"))))];
-        Job::create(&self.path(&format!("{name}.job")), &Plan { synced: false, steps }).unwrap()
+        let step = StepSpec::Segment(Box::new(self.spec(&format!("{name}.zarr"))));
+        Job::create(&self.path(&format!("{name}.job")), &Plan::of_step(step)).unwrap()
     }
 
     /// Runs a job to its end, or until it is stopped.

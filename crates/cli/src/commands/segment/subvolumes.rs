@@ -123,7 +123,7 @@ impl Planned {
     /// Does what is left.
     pub(super) fn run(self, context: &Context) -> anyhow::Result<ExitStatus> {
         let step = StepSpec::Segment(Box::new(self.spec.clone()));
-        let job = Job::create(&self.folder, &Plan { synced: false, steps: vec![step] })?;
+        let job = Job::create(&self.folder, &Plan::of_step(step))?;
         let engine = LocalEngine {
             threads: context.threads,
             memory_bytes: context.memory_bytes(),

@@ -1,22 +1,17 @@
 //! What the blocks of one stage leave for the stages after it: a file each, whole or not there.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use exavox_io::Place;
-use exavox_io::staging::{Staged, WriteMode};
 use exavox_io::store::Durability;
 
+use super::files;
 use crate::blocks::{BlockWorker, Digest, Stage};
 use crate::error::{Error, Result};
 
-/// Blocks whose files share a folder.
-const FOLDER: u64 = 4096;
 /// Longest file that is read.
-const LARGEST: u64 = 1 << 30;
+const LARGEST: usize = 1 << 30;
 
-/// Files of a stage, `FOLDER/0/17`: the digest of what follows, and that.
+/// Files of a stage, `FOLDER/0/17.part`: the digest of what follows, and that.
 #[derive(Debug)]
 pub(super) struct PartFiles {
     folder: PathBuf,
@@ -32,16 +27,8 @@ impl PartFiles {
     /// Writes what a block leaves.
     pub(super) fn write(&self, block: u64, bytes: &[u8]) -> Result<Digest> {
         let digest = Digest::of(bytes);
-        let staged = Staged::new(&self.path(block), WriteMode::Overwrite)?;
-        let written = File::create(staged.path()).and_then(|mut file| {
-            file.write_all(&digest.0.to_le_bytes())?;
-            file.write_all(bytes)
-        });
-        written.map_err(io_error(staged.path()))?;
-        match self.durability {
-            Durability::Synced => staged.commit_synced()?,
-            _ => staged.commit()?,
-        }
+        let whole = [&digest.0.to_le_bytes()[..], bytes].concat();
+        files::write(&self.path(block), &whole, self.durability)?;
         Ok(digest)
     }
 
@@ -50,10 +37,7 @@ impl PartFiles {
     /// # Errors
     /// If it is not there, or damaged.
     pub(super) fn read(&self, block: u64) -> Result<Vec<u8>> {
-        let path = self.path(block);
-        let file = File::open(&path).map_err(io_error(&path))?;
-        let mut bytes = Vec::new();
-        file.take(LARGEST).read_to_end(&mut bytes).map_err(io_error(&path))?;
+        let mut bytes = files::read(&self.path(block), LARGEST)?;
         match bytes.split_first_chunk() {
             Some((digest, rest)) if Digest::of(rest).0.to_le_bytes() == *digest => {
                 Ok(bytes.split_off(8))
@@ -76,7 +60,7 @@ impl PartFiles {
     }
 
     fn path(&self, block: u64) -> PathBuf {
-        self.folder.join((block / FOLDER).to_string()).join(block.to_string())
+        files::of_block(&self.folder, block, "part")
     }
 }
 
@@ -126,10 +110,6 @@ pub(super) fn split(mut bytes: &[u8], count: usize) -> Option<Vec<&[u8]>> {
     bytes.is_empty().then_some(parts)
 }
 
-fn io_error(path: &Path) -> impl FnOnce(std::io::Error) -> Error + '_ {
-    move |source| exavox_io::Error::io(Place::path(path), source).into()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -144,11 +124,11 @@ mod tests {
         assert_eq!(files.read(5000).unwrap(), b"table");
         assert_eq!(files.digest(5000).unwrap(), digest);
         assert!(files.read(1).is_err());
-        let path = folder.path().join("a/1/5000");
+        let path = folder.path().join("a/1/5000.part");
         let whole = std::fs::read(&path).unwrap();
         for length in 0..whole.len() {
             std::fs::write(&path, &whole[..length]).unwrap();
-            assert!(files.read(5000).unwrap_err().to_string().contains("1/5000"), "{length}");
+            assert!(files.read(5000).unwrap_err().to_string().contains("1/5000.part"), "{length}");
         }
     }
 
