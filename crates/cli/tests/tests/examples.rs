@@ -8,10 +8,11 @@ use exavox_io::Volume;
 use crate::harness::Folder;
 
 /// Plans, and the volumes that they write.
-const PLANS: [(&str, &[&str]); 3] = [
+const PLANS: [(&str, &[&str]); 4] = [
     ("images.toml", &["smooth.zarr", "equalised.zarr", "brightest.zarr"]),
     ("labels.toml", &["objects.zarr", "soma.zarr"]),
     ("pyramid.toml", &["raw-half.zarr"]),
+    ("segments.toml", &["segments.zarr"]),
 ];
 
 #[test]

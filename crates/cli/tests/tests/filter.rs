@@ -99,7 +99,7 @@ fn what_does_not_fit_into_memory_is_filtered_by_blocks() {
     folder.run(&[&["filter", "v.zarr", "whole.npy"], &gaussian[..]].concat()).done();
     let little = ["--memory", "37MB", "--threads", "2", "--json"];
     let by_blocks = [&little[..], &["filter", "v.zarr", "o.zarr"], &gaussian].concat();
-    let chunk = largest_chunk(&folder.join("v.zarr"));
+    let chunk = largest_file(&folder.join("v.zarr/0"));
     let good = std::fs::read(&chunk).unwrap();
     std::fs::write(&chunk, &good[..good.len() / 2]).unwrap();
     let run = folder.run(&by_blocks);
@@ -120,15 +120,11 @@ fn what_does_not_fit_into_memory_is_filtered_by_blocks() {
     assert!(values(&folder, "o.zarr") == values(&folder, "sobel.npy"));
 }
 
-/// Names of chunks are numbers.
-fn largest_chunk(folder: &std::path::Path) -> std::path::PathBuf {
+/// The largest chunk; documents begin with a point.
+fn largest_file(folder: &std::path::Path) -> std::path::PathBuf {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let numbered = |path: &std::path::PathBuf| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().parse::<u64>().is_ok())
-    };
-    let chunks = entries
-        .filter(numbered)
-        .map(|path| if path.is_dir() { largest_chunk(&path) } else { path });
+    let files = entries.map(|path| if path.is_dir() { largest_file(&path) } else { path });
+    let chunks = files.filter(|path| !path.file_name().unwrap().to_string_lossy().starts_with('.'));
     chunks.max_by_key(|path| path.metadata().map_or(0, |m| m.len())).unwrap()
 }
 

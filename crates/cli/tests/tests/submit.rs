@@ -73,10 +73,9 @@ fn without_slurm_it_says_which_program_is_missing() {
 #[test]
 fn a_worker_takes_the_index_of_its_array() {
     let folder = folder("");
-    fs::create_dir(folder.join("plan.job")).unwrap();
-    // Planned, not run.
-    let killed = folder.program().args(["run", "plan.toml", "--memory", "1"]).output().unwrap();
-    assert!(!killed.status.success());
+    // Planned, but not run: it does not fit into one byte.
+    let refused = folder.program().args(["run", "plan.toml", "--memory", "1"]).output().unwrap();
+    assert!(!refused.status.success());
     let slurm = |index| [("SLURM_ARRAY_TASK_ID", index)];
     worker(&folder, &slurm("0"), &[]).done();
     worker(&folder, &slurm("2"), &["--offset", "-1"]).done();
@@ -128,9 +127,9 @@ fn kubernetes_takes_the_manifests() {
         for version in ["1.29", "1.31", "1.33", "1.35"] {
             let Some(valid) = is_valid(&folder, version, &text) else { return };
             assert!(valid, "{manifest} for {version}");
-            let misspelt = text.replace("completionMode", "completionmode");
-            assert_eq!(is_valid(&folder, version, &misspelt), Some(false), "{version}");
         }
+        let misspelt = text.replace("completionMode", "completionmode");
+        assert_eq!(is_valid(&folder, "1.35", &misspelt), Some(false));
     }
 }
 

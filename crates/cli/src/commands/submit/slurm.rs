@@ -110,6 +110,7 @@ fn queued(text: &str, tag: &str) -> Vec<String> {
             ids.push(id);
         }
     }
+    ids.sort_by_key(|id| (id.len(), id.clone()));
     ids
 }
 
@@ -193,8 +194,9 @@ mod tests {
 
     #[test]
     fn jobs_that_wait_or_run_are_known_by_their_names() {
-        let text = "12_[3-9] PENDING exavox-1a-1.infer\n12_2 RUNNING exavox-1a-1.infer\n\
-                    13 PENDING exavox-1a-1.infer-gate\n14 RUNNING exavox-2b-1.infer\n\
+        let text = "13 PENDING exavox-1a-1.infer-gate\n12_[3-9] PENDING exavox-1a-1.infer\n\
+                    12_2 RUNNING exavox-1a-1.infer\n\
+                    14 RUNNING exavox-2b-1.infer\n\
                     9 COMPLETING exavox-1a-1.infer\n\n15 RUNNING\n";
         assert_eq!(queued(text, "exavox-1a-"), ["12", "13"]);
     }

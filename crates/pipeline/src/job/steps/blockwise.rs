@@ -54,6 +54,10 @@ impl<'a> Blockwise<'a> {
             digests.push(voxels_digest(&voxels));
             writer.write(channel, area.start, &voxels)?;
         }
+        if self.target.remove_late()? {
+            let message = "has been finished by others meanwhile";
+            return Err(Error::settings(self.target.name(), message));
+        }
         self.target.sweep()?;
         Ok(joined(&digests))
     }
