@@ -132,7 +132,7 @@ fn what_does_not_fit_into_memory_is_done_by_blocks() {
         "--memory",
         "70MB",
         "--max-voxels",
-        "1000",
+        "100",
     ]);
     assert_eq!(leak.status, Some(1), "{leak:?}");
     assert!(leak.stderr.contains("a.npy: the flood leaks: "), "{leak:?}");
