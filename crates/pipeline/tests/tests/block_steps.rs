@@ -184,7 +184,7 @@ fn part(shape: [usize; 3], from: [usize; 3], flat: usize) -> (BoundingBox, Strin
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
     #[test]
     fn a_filter_by_blocks_is_that_of_the_whole(
         filter_of in prop::sample::select(filters()), shape in [1..20usize, 1..30usize, 1..40usize],
