@@ -30,6 +30,10 @@ pub(super) struct SubvolumeArgs {
     /// ... and this share of the smaller one, where they overlap [default: 0.5].
     #[arg(long, value_name = "SHARE")]
     link_fraction: Option<f64>,
+    /// Link every pair that passes, not only those that are each other's best match: fewer splits, a few
+    /// more mergers.
+    #[arg(long)]
+    link_all: bool,
     /// Coarser scales of the labels [default: until at most 128 voxels are left].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=32))]
     levels: Option<u8>,
@@ -72,6 +76,7 @@ pub(super) fn planned(
     spec.levels = flags.levels.map(usize::from);
     spec.link.min_voxels = flags.link_voxels.unwrap_or(spec.link.min_voxels);
     spec.link.min_fraction = flags.link_fraction.unwrap_or(spec.link.min_fraction);
+    spec.link.mutual_best = !flags.link_all;
     match (flags.subvolume, begun) {
         (Some(size), _) => spec.subvolume = size,
         // Memory that is free changes from run to run; the subvolumes must not.
