@@ -26,6 +26,21 @@ install_system_packages() {
     fi
 }
 
+# Three nodes of Slurm on this machine, for jobs on clusters (scripts/slurm-lab.sh). Only root can start them; where
+# they cannot be had, the tests of Slurm say so and pass.
+install_slurm() {
+    local program missing=
+    for program in slurmctld slurmd sbatch munged ip; do
+        command -v "$program" >/dev/null || missing=yes
+    done
+    [ -n "$missing" ] || return 0
+    [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null || return 0
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        slurmctld slurmd slurm-client munge iproute2 >/dev/null ||
+        echo "Slurm cannot be installed: its tests are skipped" >&2
+}
+
 # The programs that our files are cross-read with, at pinned versions.
 install_peers() {
     local lock=benches/peers/requirements.txt
@@ -42,6 +57,7 @@ install_peers() {
 export NODEVICE_SELECT=1
 
 install_system_packages
+install_slurm
 scripts/install-llvm.sh
 install_peers
 cargo test --release --workspace --features wgpu,cpu-jit,hdf5-write "$@"

@@ -8,7 +8,7 @@ use exavox_compute::DeviceSpec;
 
 use crate::commands::{
     bench, bench_row, completions, components, convert, demo, devices, downsample, evaluate,
-    filter, flood, info, plan, project, resume, run, segment, status, verify, worker,
+    filter, flood, info, plan, project, resume, run, segment, status, submit, verify, worker,
 };
 use crate::context::{all_cores, all_cores_but_one};
 use crate::env_vars;
@@ -70,6 +70,7 @@ pub(crate) enum Command {
     Segment(segment::Args),
     Evaluate(evaluate::Args),
     Run(run::Args),
+    Submit(submit::Args),
     Resume(resume::Args),
     Status(status::Args),
     Verify(verify::Args),

@@ -19,6 +19,7 @@ pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod segment;
 pub(crate) mod status;
+pub(crate) mod submit;
 pub(crate) mod verify;
 pub(crate) mod worker;
 
@@ -40,6 +41,7 @@ pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<ExitSta
         Command::Evaluate(args) => evaluate::run(args, context),
         Command::Run(args) => run::run(args, context),
         Command::Resume(args) => resume::run(args, context),
+        Command::Submit(args) => submit::run(args, context),
         Command::Status(args) => status::run(args, context),
         Command::Verify(args) => verify::run(args, context),
         Command::Worker(args) => worker::run(args, context),

@@ -11,6 +11,8 @@ mod convert;
 mod downsample;
 #[path = "tests/evaluate.rs"]
 mod evaluate;
+#[path = "tests/examples.rs"]
+mod examples;
 #[path = "tests/filter.rs"]
 mod filter;
 #[path = "tests/frame.rs"]
@@ -21,6 +23,8 @@ mod harness;
 mod info;
 #[path = "tests/jobs.rs"]
 mod jobs;
+#[path = "tests/lab.rs"]
+mod lab;
 #[path = "tests/plan.rs"]
 mod plan;
 #[path = "tests/project.rs"]
@@ -31,3 +35,7 @@ mod reference;
 mod resume;
 #[path = "tests/segment.rs"]
 mod segment;
+#[path = "tests/slurm.rs"]
+mod slurm;
+#[path = "tests/submit.rs"]
+mod submit;

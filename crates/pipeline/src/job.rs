@@ -5,6 +5,7 @@
 //! JOB/ledger/1.filter/    which blocks of a stage are done
 //! JOB/data/1/             what the stages of a step hand to each other
 //! JOB/run.lock            held by a run of this machine
+//! JOB/submitted/1/        what was handed to a cluster
 //! ```
 //!
 //! Any number of processes on any number of machines may work on a job at once: blocks are pure functions,
@@ -27,6 +28,7 @@ mod boot;
 mod document;
 mod inputs;
 mod local;
+mod measure;
 mod plan;
 mod shards;
 pub mod steps;
@@ -36,6 +38,7 @@ mod verify;
 pub use document::StepDocument;
 pub use inputs::Inputs;
 pub use local::RunReport;
+pub use measure::Measured;
 pub use plan::Plan;
 pub use shards::shard_range;
 pub use target::SharedTarget;
@@ -107,6 +110,19 @@ impl Job {
                 steps.iter().try_for_each(|step| step.refuse_existing_targets())?;
                 document.write(folder)?;
             }
+        }
+        Ok(Self { folder: folder.to_owned(), document, steps })
+    }
+
+    /// As [`Job::create`], but writes nothing: for a look at what would be done.
+    ///
+    /// # Errors
+    /// As [`Job::create`].
+    pub fn preview(folder: &Path, plan: &Plan) -> Result<Self> {
+        let (document, steps) = document::planned(plan)?;
+        match Document::read(folder)? {
+            Some(found) => found.refuse_changes(folder, &document)?,
+            None => steps.iter().try_for_each(|step| step.refuse_existing_targets())?,
         }
         Ok(Self { folder: folder.to_owned(), document, steps })
     }
@@ -202,9 +218,9 @@ impl Job {
     pub fn open_stage<'a>(
         &'a self,
         id: StageId,
-        device: &ComputeDevice,
+        device: &'a ComputeDevice,
         memory_bytes: u64,
-        observer: &dyn Observer,
+        observer: &'a dyn Observer,
     ) -> Result<Box<dyn Stage + 'a>> {
         let durability =
             if self.document.plan.synced { Durability::Synced } else { Durability::Buffered };

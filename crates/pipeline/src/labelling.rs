@@ -48,7 +48,7 @@ pub(crate) fn part_spec(source: &Volume, options: &LabellingOptions) -> PartSpec
 }
 
 /// A region with open ends as people write it.
-fn written(region: &BoundingBox) -> String {
+pub(crate) fn written(region: &BoundingBox) -> String {
     let end = |end: u64| if end == u64::MAX { String::new() } else { end.to_string() };
     let [z, y, x] = [0, 1, 2].map(|a| format!("{}:{}", region.start[a], end(region.end[a])));
     format!("{z},{y},{x}")

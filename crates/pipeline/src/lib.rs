@@ -6,6 +6,7 @@ pub mod components;
 pub mod convert;
 pub mod demo;
 pub mod downsample;
+pub mod engines;
 pub mod error;
 pub mod estimate;
 pub mod evaluate;

@@ -73,8 +73,10 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
             None => return job::incomplete(&folder, done.run, context),
         }
     } else {
-        let needed = DecimalBytes(needed);
-        context.printer.note(&format!("{}: needs {needed} of memory", args.source));
+        if needed <= context.memory_bytes() {
+            let needed = DecimalBytes(needed);
+            context.printer.note(&format!("{}: needs {needed} of memory", args.source));
+        }
         components(&source, target, &options, observer)?
     };
     let connectivity = args.connectivity.neighbours();

@@ -79,8 +79,10 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
             None => return job::incomplete(&folder, done.run, context),
         }
     } else {
-        let needed = DecimalBytes(needed);
-        context.printer.note(&format!("{}: needs at most {needed} of memory", args.source));
+        if needed <= context.memory_bytes() {
+            let needed = DecimalBytes(needed);
+            context.printer.note(&format!("{}: needs at most {needed} of memory", args.source));
+        }
         flood(&source, target, &options, observer)?
     };
     warn(&report, context);

@@ -27,17 +27,17 @@ pub(crate) struct Args {
 
 /// Makes or opens the job, and does what is left of it.
 pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
-    let job = create(&args.plan, args.job.as_deref())?;
-    run_all(&job, context)
+    let (plan, folder) = planned(&args.plan, args.job.as_deref())?;
+    run_all(&Job::create(&folder, &plan)?, context)
 }
 
-/// The job of a plan; the plan's folder becomes the working directory.
-pub(crate) fn create(plan: &Path, folder: Option<&Path>) -> anyhow::Result<Job> {
+/// A plan and the folder of its job; the plan's folder becomes the working directory.
+pub(crate) fn planned(plan: &Path, folder: Option<&Path>) -> anyhow::Result<(Plan, PathBuf)> {
     let absolute =
         |path: &Path| std::path::absolute(path).with_context(|| path.display().to_string());
     let path = absolute(plan)?;
     let folder = absolute(folder.unwrap_or(&path.with_extension("job")))?;
     let plan = Plan::open(&path)?;
     enter(path.parent().unwrap_or(Path::new("/")))?;
-    Ok(Job::create(&folder, &plan)?)
+    Ok((plan, folder))
 }

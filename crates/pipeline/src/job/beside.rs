@@ -15,6 +15,8 @@ use crate::progress::Observer;
 
 /// Voxels of a block, from the largest that is worth its memory to the smallest that is worth its surface.
 const BLOCK_VOXELS: [u64; 3] = [1 << 21, 1 << 19, 1 << 17];
+/// The same for filters, of which each block reads its halo.
+const FILTER_VOXELS: [u64; 4] = [1 << 24, 1 << 22, 1 << 20, 1 << 18];
 
 /// A volume that is to be made by a job.
 pub(crate) struct Beside<'a> {
@@ -58,7 +60,7 @@ impl Beside<'_> {
         let made = folder.join(target.file_name().unwrap_or_default());
         let name = if replaces { made.display().to_string() } else { self.name.to_owned() };
         let layout = layout(folder, self.shape, engine, |layout| step(name.clone(), layout))?;
-        let job = Job::create(folder, &Plan { synced: false, steps: vec![step(name, layout)] })?;
+        let job = Job::create(folder, &Plan::of_step(step(name, layout)))?;
         let device = ComputeDevice::cpu()
             .or_else(|_| ComputeDevice::open(DeviceSpec::Auto).map(|(device, _)| device))?;
         let run = job.run(engine, &device, self.observer)?;
@@ -90,10 +92,15 @@ fn layout(
     match begun.as_ref().map(|job| &job.plan().steps[..]) {
         Some([StepSpec::Components(spec)]) => return Ok(spec.layout),
         Some([StepSpec::Flood(spec)]) => return Ok(spec.layout),
+        Some([StepSpec::Filter(spec)]) => return Ok(spec.layout),
         _ => (),
     }
     let mut layout = Layout::default();
-    for voxels in BLOCK_VOXELS {
+    let candidates = match step(layout) {
+        StepSpec::Filter(_) => &FILTER_VOXELS[..],
+        _ => &BLOCK_VOXELS,
+    };
+    for &voxels in candidates {
         layout = Layout::default().with_blocks(shape, voxels);
         let planned = step(layout).plan(&mut Inputs::default())?;
         let fits = |stage: &StagePlan| {

@@ -6,6 +6,8 @@ use exavox_io::Place;
 use serde::{Deserialize, Serialize};
 
 use super::steps::StepSpec;
+use crate::engines::kubernetes::KubernetesSettings;
+use crate::engines::slurm::SlurmSettings;
 use crate::error::{Error, Result};
 
 /// Longest plan that is read.
@@ -21,12 +23,24 @@ pub struct Plan {
     /// steps that were not finished are begun again after a restart of the machine.
     #[serde(default)]
     pub synced: bool,
+    /// For Slurm; changes nothing of what is computed, and is no part of the job.
+    #[serde(default, skip_serializing)]
+    pub slurm: SlurmSettings,
+    /// For Kubernetes; as `slurm`.
+    #[serde(default, skip_serializing)]
+    pub kubernetes: KubernetesSettings,
     /// The steps.
     #[serde(rename = "step")]
     pub steps: Vec<StepSpec>,
 }
 
 impl Plan {
+    /// A plan of one step, for one machine.
+    pub fn of_step(step: StepSpec) -> Self {
+        let (slurm, kubernetes) = (SlurmSettings::default(), KubernetesSettings::default());
+        Self { synced: false, slurm, kubernetes, steps: vec![step] }
+    }
+
     /// Reads a plan.
     ///
     /// # Errors

@@ -110,6 +110,23 @@ impl SharedTarget {
         }
     }
 
+    /// Removes what was written after others had finished the volume, as by a node that was cut off and went on;
+    /// whether there was anything. The volume itself is out of reach: it has moved.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn remove_late(&self) -> Result<bool> {
+        if self.factor.is_some() || !self.is_finished()? {
+            return Ok(false);
+        }
+        let partial = self.partial()?;
+        match std::fs::remove_dir_all(&partial) {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(exavox_io::Error::io(exavox_io::Place::path(&partial), e).into()),
+        }
+    }
+
     /// Whether the volume is there under its name.
     ///
     /// # Errors

@@ -287,6 +287,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
         fn sets_are_those_of_the_naive_way_whatever_fits(
             edges in graph(),
