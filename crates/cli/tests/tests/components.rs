@@ -116,7 +116,7 @@ fn what_does_not_fit_into_memory_is_done_by_blocks() {
         }
         assert!(labels(&folder, "b.zarr") == labels(&folder, "w.zarr"), "{args:?}");
         assert_eq!(folder.entries(), ["a.npy", "b.zarr", "w.zarr"]);
-        let refused = run("b.npy", &["--memory", "70MB"]).error();
+        let refused = run("b.npy", &["--memory", "70MB", "--quiet"]).error();
         assert!(
             refused.contains("or a .zarr, .n5 or .precomputed target, which is made by blocks")
         );
