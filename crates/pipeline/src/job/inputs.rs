@@ -85,8 +85,8 @@ fn files(name: &str) -> Value {
     match stamp(path) {
         Some(stamp) => stamp.into(),
         None => {
-            let stamped = |d: &&str| Some(((**d).to_owned(), stamp(&path.join(d))?.into()));
-            Value::Object(DOCUMENTS.iter().filter_map(|d| stamped(&d)).collect())
+            let stamped = |d: &str| Some((d.to_owned(), stamp(&path.join(d))?.into()));
+            Value::Object(DOCUMENTS.into_iter().filter_map(stamped).collect())
         }
     }
 }
