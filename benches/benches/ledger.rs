@@ -1,4 +1,5 @@
 //! The ledger of a stage of a million blocks: noting them, counting them, finding the last one.
+#![allow(clippy::expect_used, clippy::result_large_err, missing_docs)]
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use exavox_pipeline::blocks::{Digest, Ledger};
