@@ -1,4 +1,5 @@
 //! Behaviour of whole runs, one module per subject.
+#![allow(clippy::result_large_err)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 #[path = "tests/block_steps.rs"]

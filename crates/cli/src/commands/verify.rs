@@ -33,8 +33,10 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
         None => job.stages().collect(),
     };
     let (device, memory) = (device(&job, context)?, context.memory_bytes());
-    let reports: Result<Vec<VerifyReport>, _> =
-        stages.into_iter().map(|id| job.verify(id, &device, memory, &context.observer)).collect();
+    let reports: anyhow::Result<Vec<VerifyReport>> = stages
+        .into_iter()
+        .map(|id| Ok(job.verify(id, &device, memory, &context.observer)?))
+        .collect();
     let answer = Answer { stages: reports? };
     let good = answer.stages.iter().all(VerifyReport::is_good);
     context.printer.answer(&answer)?;

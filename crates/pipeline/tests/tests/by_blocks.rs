@@ -65,7 +65,7 @@ fn values(kind: u8, shape: [usize; 3], random: u64) -> Vec<i16> {
 fn serpent([z, y, x]: [usize; 3], [_, ny, nx]: [usize; 3]) -> usize {
     let end = |n: usize, forth: bool| if forth { n - 1 } else { 0 };
     let rows = ny.div_ceil(2);
-    let corner = |row: usize| end(nx, row % 2 == 0);
+    let corner = |row: usize| end(nx, row.is_multiple_of(2));
     let on = match (z % 2, y % 2) {
         (0, 0) => true,
         (0, _) => x == corner(y / 2 + z / 2 * rows),
