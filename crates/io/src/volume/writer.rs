@@ -30,7 +30,7 @@ pub(crate) trait Writer: Send + Sync {
 }
 
 /// A volume being written. It appears under its name when [`VolumeWriter::finish`] succeeds; dropped
-/// before, it leaves nothing, or, if [`WriteMode::keeps_parts`], what a later writer goes on with.
+/// before, it leaves nothing, or, if [`super::WriteMode::keeps_parts`], what a later writer goes on with.
 pub struct VolumeWriter {
     name: String,
     options: WriteOptions,
@@ -63,8 +63,8 @@ impl VolumeWriter {
         Ok(Self { name: name.to_owned(), options: options.clone(), writer })
     }
 
-    /// Where an unfinished volume lies that [`WriteMode::Resume`] and [`WriteMode::Shared`] go on with: beside its final path,
-    /// under a hidden name.
+    /// Where an unfinished volume lies that [`super::WriteMode::Resume`] and [`super::WriteMode::Shared`] go
+    /// on with: beside its final path, under a hidden name.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the format or the store of this name cannot be resumed.
@@ -130,7 +130,7 @@ impl VolumeWriter {
     /// Makes the volume visible under its name.
     ///
     /// # Errors
-    /// [`Error::Io`] if the system refuses; nothing is left then, unless [`WriteMode::keeps_parts`].
+    /// [`Error::Io`] if the system refuses; nothing is left then, unless [`super::WriteMode::keeps_parts`].
     pub fn finish(self) -> Result<()> {
         self.writer.finish()
     }
