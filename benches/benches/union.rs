@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use exavox_pipeline::Silent;
 use exavox_pipeline::records::RecordWriter;
 use exavox_pipeline::union::{Edge, union};
-use exavox_pipeline::{Result, Silent};
 
 /// Links of a block to its three neighbours of higher number.
 const LINKS: u64 = 3_000;
@@ -40,9 +40,11 @@ fn random(edges: u64) -> impl Fn(u64) -> Edge {
     move |n| Edge { a: id(2 * n), b: id(2 * n + 1) }
 }
 
-fn write(path: &Path, edges: u64, edge: impl Fn(u64) -> Edge) -> Result<PathBuf> {
+fn write(path: &Path, edges: u64, edge: impl Fn(u64) -> Edge) -> anyhow::Result<PathBuf> {
     let mut writer = RecordWriter::create(path)?;
-    (0..edges).try_for_each(|n| writer.push(edge(n)))?;
+    for n in 0..edges {
+        writer.push(edge(n))?;
+    }
     writer.finish()?;
     Ok(path.to_owned())
 }
@@ -65,7 +67,9 @@ fn of(
     group.throughput(Throughput::Elements(edges));
     group.bench_function(format!("{name}_{edges}"), |bencher| {
         let Ok(file) = file.get_or_insert_with(|| write(&input, edges, &edge)) else { return };
-        bencher.iter(|| union(std::slice::from_ref(file), folder.path(), &output, memory, &Silent));
+        bencher.iter(|| {
+            union(std::slice::from_ref(file), folder.path(), &output, memory, &Silent).ok()
+        });
     });
 }
 

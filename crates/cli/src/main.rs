@@ -10,6 +10,8 @@ mod env_vars;
 mod exit_status;
 mod failure;
 mod labelling_args;
+#[cfg(target_os = "linux")]
+mod large_blocks;
 mod memory_size;
 mod printer;
 mod progress;

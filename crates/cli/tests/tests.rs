@@ -11,6 +11,8 @@ mod convert;
 mod downsample;
 #[path = "tests/evaluate.rs"]
 mod evaluate;
+#[path = "tests/examples.rs"]
+mod examples;
 #[path = "tests/filter.rs"]
 mod filter;
 #[path = "tests/frame.rs"]

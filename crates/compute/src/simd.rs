@@ -7,6 +7,7 @@
 pub(crate) mod aligned;
 pub(crate) mod lanes;
 mod limit;
+pub(crate) mod sink;
 
 pub(crate) use limit::allows;
 #[cfg(test)]

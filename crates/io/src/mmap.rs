@@ -67,13 +67,14 @@ const LARGE_PAGES_FROM: usize = 4 << 20;
 
 /// Asks the system to back a fresh block with large pages. Filling 128 MiB for the first time takes
 /// 32,768 page faults of 4 KiB or 64 of 2 MiB: several times the time of the copy itself.
-pub(crate) fn prefer_large_pages(block: &mut [u8]) {
+pub(crate) fn prefer_large_pages<T>(block: &mut [T]) {
     #[cfg(target_os = "linux")]
-    if block.len() >= LARGE_PAGES_FROM {
+    if size_of_val(block) >= LARGE_PAGES_FROM {
         let page = 4096;
-        let skip = block.as_ptr().align_offset(page);
-        let length = (block.len() - skip) / page * page;
-        let start = block[skip..].as_mut_ptr().cast();
+        let first = block.as_mut_ptr().cast::<u8>();
+        let skip = first.align_offset(page);
+        let length = (size_of_val(block) - skip) / page * page;
+        let start = first.wrapping_add(skip).cast();
         // SAFETY: the range lies inside of the block; the advice changes how pages are provided, not
         // what is in them. A system that does not know it says so, which changes nothing.
         #[allow(unsafe_code)]

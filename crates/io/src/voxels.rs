@@ -237,6 +237,23 @@ pub(crate) fn copy_row(target: &mut [u8], source: &[u8]) {
     }
 }
 
+/// An empty vector with room for `count` values, on large pages if it is large: for output whose every
+/// value will be written, which [`Voxels::zeros`] would write twice.
+///
+/// # Errors
+/// [`Error::LimitExceeded`] if the memory cannot be had.
+pub fn room_for<T>(count: usize) -> Result<Vec<T>> {
+    let mut values = Vec::new();
+    values.try_reserve_exact(count).map_err(|_| Error::LimitExceeded {
+        place: Place::new("voxels"),
+        what: format!("room for {count} values"),
+        needed: (count as u64).saturating_mul(size_of::<T>() as u64),
+        limit: isize::MAX as u64,
+    })?;
+    prefer_large_pages(values.spare_capacity_mut());
+    Ok(values)
+}
+
 fn zeroed<T: Element>(shape: [usize; 3]) -> Result<Vec<T>> {
     let needed = shape.iter().fold(size_of::<T>() as u64, |n, s| n.saturating_mul(*s as u64));
     let too_much = || Error::LimitExceeded {
@@ -248,6 +265,6 @@ fn zeroed<T: Element>(shape: [usize; 3]) -> Result<Vec<T>> {
     let count = usize::try_from(needed).map_err(|_| too_much())? / size_of::<T>();
     // `try_zeroed_vec` takes zeroed pages from the system: no pass over the memory.
     let mut values = bytemuck::allocation::try_zeroed_vec(count).map_err(|()| too_much())?;
-    prefer_large_pages(bytemuck::cast_slice_mut(&mut values));
+    prefer_large_pages(&mut values);
     Ok(values)
 }

@@ -1,4 +1,4 @@
-//! Connected components of a volume that fits into memory.
+//! Connected components: of a volume that fits into memory, or by blocks.
 
 use std::time::Instant;
 
@@ -10,7 +10,11 @@ use exavox_compute::ops::labels::{Numbering, filter};
 use exavox_io::{Volume, Voxels};
 use serde::Serialize;
 
-pub use crate::labelling::LabellingOptions;
+pub use crate::labelling::{LabellingOptions, goes_by_blocks};
+
+mod by_blocks;
+
+pub use by_blocks::{ComponentsByBlocks, components_by_blocks};
 
 use crate::error::{Error, Result};
 use crate::labelling::{self, Part, stage};
@@ -67,6 +71,8 @@ pub struct ComponentsReport {
     pub dtype: &'static str,
     /// Voxels of the region.
     pub voxels: u64,
+    /// Blocks that it was cut into, if it was not held in memory as a whole.
+    pub blocks: Option<u64>,
     /// Wall-clock time of the whole run.
     pub seconds: f64,
     /// Time of finding and counting components, without reading and writing.
@@ -130,6 +136,7 @@ pub fn components(
         largest_voxels: found.sizes.iter().map(|size| size.voxels).max().unwrap_or(0),
         dtype: dtype.name(),
         voxels: total,
+        blocks: None,
         seconds,
         compute_seconds,
         voxels_per_second: total as f64 / seconds.max(1e-9),

@@ -21,7 +21,7 @@
 //!
 //! [`StageModel`] says what a stage is made of: by arithmetic for a volume that need not exist
 //! ([`Hypothetical`]), or from blocks that were measured. [`ClusterModel`] says on what it runs.
-//! [`estimate`] works out the ideal time and simulates the schedule; [`chart`] draws it.
+//! [`estimate`] works out the ideal time and simulates the schedule; [`chart()`] draws it.
 
 use crate::error::{Error, Result};
 

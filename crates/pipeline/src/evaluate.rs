@@ -8,11 +8,14 @@ use exavox_io::{BoundingBox, Volume};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::blocks::BlockGrid;
 use crate::error::{Error, Result};
 use crate::progress::{Event, Observer, Unit};
 
 /// Voxels along the edge of a block, before it is rounded up to whole chunks.
 const BLOCK: u64 = 128;
+/// Voxels of a block at most: 16 bytes each while two volumes are compared, for each thread.
+const MAX_VOXELS: u64 = 1 << 24;
 
 /// What is compared.
 #[derive(Debug, Clone, Default)]
@@ -70,14 +73,14 @@ pub fn evaluate(
     region.check_inside(labels.shape(), labels.name())?;
     let total = region.num_voxels();
     observer.notify(&Event::Started { stage: "evaluate", total, unit: Unit::Voxels });
-    let blocks: Vec<BoundingBox> = region.tiles(block_shape(labels, truth)).collect();
-    let table = blocks.par_iter().map(|block| count(labels, truth, block, observer)).try_reduce(
-        Contingency::new,
-        |mut a, b| {
+    let blocks = BlockGrid::new(region, block_shape(labels, truth))?;
+    let table = (0..blocks.len())
+        .into_par_iter()
+        .map(|number| count(labels, truth, &blocks.block(number), observer))
+        .try_reduce(Contingency::new, |mut a, b| {
             a.merge(b);
             Ok(a)
-        },
-    )?;
+        })?;
     let seconds = started.elapsed().as_secs_f64();
     observer.notify(&Event::Finished { stage: "evaluate", seconds });
     Ok(report(&table.scores(&options.scores)?, seconds))
@@ -99,13 +102,19 @@ fn check_shapes(labels: &Volume, truth: &Volume) -> Result<()> {
     Ok(())
 }
 
-/// Whole chunks of the one with the larger chunks, so that few are decoded twice.
+/// Whole chunks of the one with the larger chunks, so that few are decoded twice, as long as that are not
+/// too many voxels.
 fn block_shape(labels: &Volume, truth: &Volume) -> [u64; 3] {
     let (a, b) = (labels.metadata().chunk_shape, truth.metadata().chunk_shape);
-    std::array::from_fn(|axis| {
+    let mut shape: [u64; 3] = std::array::from_fn(|axis| {
         let chunk = a[axis].max(b[axis]).max(1);
         BLOCK.next_multiple_of(chunk).min(4 * BLOCK)
-    })
+    });
+    while shape.iter().product::<u64>() > MAX_VOXELS {
+        let longest = (0..3).max_by_key(|axis| shape[*axis]).unwrap_or_default();
+        shape[longest] = shape[longest].div_ceil(2);
+    }
+    shape
 }
 
 fn count(

@@ -15,6 +15,10 @@ use crate::error::{Error, Result};
 use crate::peak_memory::peak_memory_bytes;
 use crate::progress::{Event, Observer, Unit};
 
+mod by_blocks;
+
+pub use by_blocks::{FilteredByBlocks, filter_by_blocks, filter_goes_by_blocks};
+
 /// What the program itself takes: code, threads, a chunk that is being decoded.
 const PROGRAM_BYTES: u64 = 32 << 20;
 
@@ -228,17 +232,9 @@ impl<'a> Job<'a> {
     /// A channel filtered and cast, and the seconds that took.
     fn filtered(&self, voxels: Voxels) -> Result<(Voxels, f64)> {
         let started = Instant::now();
-        let mut filtered = self.options.filter.run(&voxels)?;
+        let filtered = self.options.filter.run(&voxels)?;
         drop(voxels);
-        if self.options.filter.is_unit_range() {
-            stretch(&mut filtered, self.dtype)?;
-        }
-        let result = match cast(filtered, self.dtype, Precision::Lossy)? {
-            Cast::Whole(voxels) => voxels,
-            Cast::Loses { .. } => {
-                return Err(Error::settings(self.source.name(), "a lossy cast stopped"));
-            }
-        };
+        let result = as_type(filtered, &self.options.filter, self.dtype)?;
         Ok((result, started.elapsed().as_secs_f64()))
     }
 
@@ -257,6 +253,18 @@ impl<'a> Job<'a> {
                 error: error.map(|e| e.to_string()),
             })
             .collect()
+    }
+}
+
+/// What a filter has made, in the type asked for: integers are rounded and clipped, and results between 0
+/// and 1 stretched before.
+pub(crate) fn as_type(mut filtered: Voxels, filter: &Filter, dtype: DataType) -> Result<Voxels> {
+    if filter.is_unit_range() {
+        stretch(&mut filtered, dtype)?;
+    }
+    match cast(filtered, dtype, Precision::Lossy)? {
+        Cast::Whole(voxels) => Ok(voxels),
+        Cast::Loses { .. } => Err(Error::settings(filter.name(), "a lossy cast stopped")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Seeded flood fill of a volume that fits into memory.
+//! Seeded flood fill: of a volume that fits into memory, or by blocks.
 
 use std::path::Path;
 use std::time::Instant;
@@ -6,9 +6,13 @@ use std::time::Instant;
 use exavox_compute::ops::ValueRange;
 use exavox_compute::ops::flood_fill::{FloodOptions as Spread, Seed, bytes_needed, flood_fill};
 use exavox_io::{DataType, Volume};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-pub use crate::labelling::LabellingOptions;
+pub use crate::labelling::{LabellingOptions, goes_by_blocks};
+
+mod by_blocks;
+
+pub use by_blocks::{FloodByBlocks, flood_by_blocks};
 
 use crate::error::{Error, Result};
 use crate::labelling::{self, Part, stage};
@@ -16,12 +20,18 @@ use crate::peak_memory::peak_memory_bytes;
 use crate::progress::{Event, Observer, Unit};
 
 /// A voxel of the volume to flood from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FloodSeed {
     /// `[z, y, x]` in the volume.
     pub position_zyx: [u64; 3],
     /// What is reached from here gets this label; above 0.
+    #[serde(default = "one")]
     pub label: u32,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// What to flood, and how it is written.
@@ -64,6 +74,8 @@ pub struct FloodReport {
     pub dtype: &'static str,
     /// Voxels of the region.
     pub voxels: u64,
+    /// Blocks that it was cut into, if it was not held in memory as a whole.
+    pub blocks: Option<u64>,
     /// Wall-clock time of the whole run.
     pub seconds: f64,
     /// Time of the flood itself, without reading and writing.
@@ -106,10 +118,7 @@ pub fn flood(
     let seeds = seeds_in(&part, &options.seeds)?;
     let memory_needed_bytes = needed(&part);
     part.check_memory(memory_needed_bytes, &options.labelling)?;
-    let dtype = match options.seeds.iter().any(|seed| seed.label > 255) {
-        true => DataType::U32,
-        false => DataType::U8,
-    };
+    let dtype = label_type(&options.seeds);
     let writer = part.create(target, dtype, &options.labelling)?;
     let voxels = part.read(observer)?;
     let computing = Instant::now();
@@ -132,12 +141,21 @@ pub fn flood(
         seeds_taken: found.seeds_taken,
         dtype: dtype.name(),
         voxels: total,
+        blocks: None,
         seconds,
         compute_seconds,
         voxels_per_second: total as f64 / seconds.max(1e-9),
         memory_needed_bytes,
         peak_memory_bytes: peak_memory_bytes(),
     })
+}
+
+/// The type of what is written.
+pub(crate) fn label_type(seeds: &[FloodSeed]) -> DataType {
+    match seeds.iter().any(|seed| seed.label > 255) {
+        true => DataType::U32,
+        false => DataType::U8,
+    }
 }
 
 /// Seeds of the volume as seeds of the region.

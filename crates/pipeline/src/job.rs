@@ -23,10 +23,12 @@ use crate::blocks::{
 use crate::error::{Error, Result};
 use crate::progress::Observer;
 
+pub(crate) mod beside;
 mod boot;
 mod document;
 mod inputs;
 mod local;
+mod measure;
 mod plan;
 mod shards;
 pub mod steps;
@@ -36,6 +38,7 @@ mod verify;
 pub use document::StepDocument;
 pub use inputs::Inputs;
 pub use local::RunReport;
+pub use measure::Measured;
 pub use plan::Plan;
 pub use shards::shard_range;
 pub use target::SharedTarget;
@@ -117,8 +120,9 @@ impl Job {
     /// As [`Job::create`].
     pub fn preview(folder: &Path, plan: &Plan) -> Result<Self> {
         let (document, steps) = document::planned(plan)?;
-        if let Some(found) = Document::read(folder)? {
-            found.refuse_changes(folder, &document)?;
+        match Document::read(folder)? {
+            Some(found) => found.refuse_changes(folder, &document)?,
+            None => steps.iter().try_for_each(|step| step.refuse_existing_targets())?,
         }
         Ok(Self { folder: folder.to_owned(), document, steps })
     }
@@ -214,9 +218,9 @@ impl Job {
     pub fn open_stage<'a>(
         &'a self,
         id: StageId,
-        device: &ComputeDevice,
+        device: &'a ComputeDevice,
         memory_bytes: u64,
-        observer: &dyn Observer,
+        observer: &'a dyn Observer,
     ) -> Result<Box<dyn Stage + 'a>> {
         let durability =
             if self.document.plan.synced { Durability::Synced } else { Durability::Buffered };

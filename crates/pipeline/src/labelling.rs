@@ -7,6 +7,8 @@ use exavox_io::{BoundingBox, Limits, Volume, VolumeWriter, Voxels, WriteOptions}
 
 use crate::convert::same_place;
 use crate::error::{Error, Result};
+use crate::job::SharedTarget;
+use crate::job::steps::PartSpec;
 use crate::progress::{Event, Observer, Unit};
 
 /// Larger volumes are read in slabs, so that progress can be seen.
@@ -29,6 +31,29 @@ pub struct LabellingOptions {
     pub memory_bytes: Option<u64>,
 }
 
+/// Whether a target can be written by blocks: a volume of many objects on a local disk.
+pub fn goes_by_blocks(target: &str) -> bool {
+    // The rest of what it is to be does not count.
+    SharedTarget::new(target, WriteOptions::new(exavox_io::DataType::U8, [1; 3])).check().is_ok()
+}
+
+/// What a step reads, as a plan says it.
+pub(crate) fn part_spec(source: &Volume, options: &LabellingOptions) -> PartSpec {
+    PartSpec {
+        scale: source.scale(),
+        time: source.time(),
+        channel: options.channel.clone(),
+        region: options.region.map(|region| written(&region)),
+    }
+}
+
+/// A region with open ends as people write it.
+pub(crate) fn written(region: &BoundingBox) -> String {
+    let end = |end: u64| if end == u64::MAX { String::new() } else { end.to_string() };
+    let [z, y, x] = [0, 1, 2].map(|a| format!("{}:{}", region.start[a], end(region.end[a])));
+    format!("{z},{y},{x}")
+}
+
 /// A channel and a region of a volume that are known to be there.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Part<'a> {
@@ -40,15 +65,9 @@ pub(crate) struct Part<'a> {
 impl<'a> Part<'a> {
     /// The part that the options name.
     pub(crate) fn of(source: &'a Volume, options: &LabellingOptions) -> Result<Self> {
-        let channel = channel_of(source, options.channel.as_deref())?;
-        let shape = source.shape();
-        let mut region = options.region.unwrap_or(BoundingBox::whole(shape));
-        for (end, size) in region.end.iter_mut().zip(shape) {
-            if *end == u64::MAX {
-                *end = size;
-            }
-        }
-        region.check_inside(shape, source.name())?;
+        let metadata = source.metadata();
+        let channel = channel_of(source.name(), &metadata.channels, options.channel.as_deref())?;
+        let region = region_of(source.name(), source.shape(), options.region)?;
         Ok(Self { source, channel, region })
     }
 
@@ -66,7 +85,7 @@ impl<'a> Part<'a> {
         }
         let message = format!(
             "region {} needs {needed} bytes of memory, {limit} may be used; choose a smaller region \
-             (--roi)",
+             (--roi), or a .zarr, .n5 or .precomputed target, which is made by blocks",
             self.region
         );
         Err(Error::settings(self.source.name(), message))
@@ -150,9 +169,24 @@ pub(crate) fn stage<T>(
     Ok(result)
 }
 
+/// The region asked for, its open ends closed; without one, the whole volume.
+pub(crate) fn region_of(
+    source: &str,
+    shape: [u64; 3],
+    wanted: Option<BoundingBox>,
+) -> Result<BoundingBox> {
+    let mut region = wanted.unwrap_or(BoundingBox::whole(shape));
+    for (end, size) in region.end.iter_mut().zip(shape) {
+        if *end == u64::MAX {
+            *end = size;
+        }
+    }
+    region.check_inside(shape, source)?;
+    Ok(region)
+}
+
 /// The channel of a name or else a number; without one, the only channel.
-fn channel_of(source: &Volume, wanted: Option<&str>) -> Result<usize> {
-    let names = &source.metadata().channels;
+pub(crate) fn channel_of(source: &str, names: &[String], wanted: Option<&str>) -> Result<usize> {
     let listed = || names.iter().take(16).map(String::as_str).collect::<Vec<_>>().join(", ");
     let Some(wanted) = wanted else {
         if names.len() == 1 {
@@ -160,11 +194,11 @@ fn channel_of(source: &Volume, wanted: Option<&str>) -> Result<usize> {
         }
         let message =
             format!("there are {} channels: {}; choose one (--channel)", names.len(), listed());
-        return Err(Error::settings(source.name(), message));
+        return Err(Error::settings(source, message));
     };
     let by_number = || wanted.parse().ok().filter(|channel| *channel < names.len());
     names.iter().position(|name| name == wanted).or_else(by_number).ok_or_else(|| {
         let message = format!("no channel '{wanted}', there are {}: {}", names.len(), listed());
-        Error::settings(source.name(), message)
+        Error::settings(source, message)
     })
 }

@@ -24,6 +24,7 @@ use crate::progress::{Event, Observer, Unit};
 
 mod channel;
 mod colour;
+mod column;
 mod focus;
 mod output;
 mod plan;
@@ -32,6 +33,7 @@ mod run;
 mod target;
 
 pub use colour::depth_colour;
+pub(crate) use column::Column;
 pub use focus::extended_focus;
 
 /// What to project, and how.
@@ -174,11 +176,7 @@ fn write_options(
     let planes = region.shape()[a];
     let mut shape = region.shape();
     shape[a] = 1;
-    let voxel_size = metadata.voxel_size.and_then(|size| {
-        let mut nm_zyx = size.nm_zyx;
-        nm_zyx[a] *= planes as f64;
-        VoxelSize::from_nm_zyx(nm_zyx)
-    });
+    let voxel_size = projected_voxel_size(metadata.voxel_size, a, planes);
     let dtype = options.kind.output_dtype(metadata.dtype, planes as usize);
     let mut write = WriteOptions::new(dtype, shape)
         .with_channels(metadata.channels.clone())
@@ -187,6 +185,17 @@ fn write_options(
     let default = if is_tiff(target) { Codec::Raw } else { write.codec };
     write.codec = options.codec.unwrap_or(default);
     write
+}
+
+/// Size of a voxel that is as long along an axis as so many planes.
+pub(crate) fn projected_voxel_size(
+    size: Option<VoxelSize>,
+    axis: usize,
+    planes: u64,
+) -> Option<VoxelSize> {
+    let mut nm_zyx = size?.nm_zyx;
+    nm_zyx[axis] *= planes as f64;
+    VoxelSize::from_nm_zyx(nm_zyx)
 }
 
 fn is_tiff(target: &str) -> bool {

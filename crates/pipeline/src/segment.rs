@@ -1,27 +1,35 @@
 //! Flood-filling-network segmentation of a volume that fits into memory as one subvolume: labels,
-//! a table of segments, and a report.
+//! a table of segments, and a report. Larger ones are cut into [`Subvolumes`] by a job
+//! ([`crate::job::steps::SegmentSpec`]).
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use exavox_compute::ffn::{
-    self, Canvas, Counters, FallbackNetwork, FloodEvent, Network, Origin, Weights,
-};
-use exavox_compute::{ComputeDevice, Error as ComputeError};
+use exavox_compute::ComputeDevice;
+use exavox_compute::ffn::{Counters, Network, Origin, Weights};
 use exavox_io::volume::WriteMode;
 use exavox_io::{BoundingBox, DataType, Metadata, Volume, VolumeWriter, Voxels, WriteOptions};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::progress::{Event, Observer, Unit};
+use crate::progress::Observer;
+use crate::reconcile::{Conflict, Refusals};
+use crate::report::Overlay;
 
-mod outputs;
+pub(crate) mod inference;
+pub(crate) mod outputs;
 mod request;
 mod settings;
+mod subvolumes;
+mod tables;
 mod text_proto;
 
 pub use request::Request;
 pub use settings::{Seeds, SegmentSettings};
+pub use subvolumes::{Subvolumes, fitting_subvolume};
+pub use tables::{InferenceTable, ModelTable, PrecisionName, SeedTable};
+
+use inference::{Subvolume, infer, network_on_device};
 
 /// Bytes a voxel takes at the peak: image, canvas and the seed policy's work.
 pub(crate) const BYTES_PER_VOXEL: u64 = 48;
@@ -48,7 +56,7 @@ impl SegmentRun {
 }
 
 /// What a segmentation gave. The names are those of `--json`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SegmentReport {
     /// Labels written.
     pub target: String,
@@ -82,6 +90,26 @@ pub struct SegmentReport {
     pub too_small: u64,
     /// Voxels of accepted objects that belonged to earlier segments.
     pub voxels_overlapping: u64,
+    /// How subvolumes were put together; nothing if there was but one.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<JoinedReport>,
+}
+
+/// How the labels of subvolumes became those of the volume. The names are those of `--json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JoinedReport {
+    /// Subvolumes.
+    pub subvolumes: u64,
+    /// Segments of all subvolumes, before they were linked and cropped.
+    pub local_segments: u64,
+    /// Pairs of labels that were linked where subvolumes overlap.
+    pub links: u64,
+    /// Pairs that overlap and were not linked.
+    pub refusals: Refusals,
+    /// The places at which subvolumes contradict each other, the largest first.
+    pub conflicts: Vec<Conflict>,
+    /// Time of a subvolume, by all of its stages: the shortest, the mean and the longest.
+    pub subvolume_seconds: [f64; 3],
 }
 
 /// Segments one channel of a volume and writes labels, table and report; all of them or none.
@@ -96,9 +124,9 @@ pub fn segment(
     observer: &dyn Observer,
 ) -> Result<SegmentReport> {
     // Everything that can be refused is refused before the hours begin.
-    check_memory(&region_of(image, settings)?, run.memory_bytes)?;
+    check_memory(&region_of(image.name(), image.shape(), settings)?, run.memory_bytes)?;
     let weights = Weights::open(&settings.checkpoint, settings.depth)?;
-    let mut network = network(&weights, settings, run, observer)?;
+    let mut network = network_on_device(&weights, settings, &run.device, observer)?;
     segment_with(network.as_mut(), image, settings, run, observer)
 }
 
@@ -115,53 +143,69 @@ pub fn segment_with(
     observer: &dyn Observer,
 ) -> Result<SegmentReport> {
     let started = Instant::now();
-    let region = region_of(image, settings)?;
+    let region = region_of(image.name(), image.shape(), settings)?;
     check_memory(&region, run.memory_bytes)?;
     let side_files = outputs::SideFiles::create(&run.target, run.mode)?;
     let writer = create_labels(image.metadata(), &region, run)?;
 
     let voxels = image.read(settings.channel, &region)?;
-    let canvas = Canvas::new(voxels.to_f32(), voxels.shape(), settings.model, settings.inference)?;
     let read_seconds = started.elapsed().as_secs_f64();
-    let (seeds, seed_seconds) = find_seeds(&canvas, settings, image.metadata(), &region, observer)?;
-    let flooding = Instant::now();
-    let result = flood(canvas, &seeds, network, observer)?;
+    let voxel_size = image.metadata().voxel_size;
+    let subvolume = Subvolume { image: &voxels, region, voxel_size };
+    let inferred = infer(&subvolume, settings, network, observer)?;
 
-    let mut report = report(&result.origins, &result.counters, voxels.len(), run, &side_files);
+    let (origins, counters) = (inferred.segmentation.origins, inferred.segmentation.counters);
+    let mut report = report(&origins, &counters, voxels.len(), run, &side_files);
     report.device = network.device_name();
-    report.stage_seconds = [read_seconds, seed_seconds, flooding.elapsed().as_secs_f64()];
+    report.stage_seconds = [read_seconds, inferred.seed_seconds, inferred.flood_seconds];
     report.seconds = started.elapsed().as_secs_f64();
     report.voxels_per_second = voxels.len() as f64 / report.seconds;
 
-    let labels = Voxels::from_vec(voxels.shape(), result.labels)?;
+    let labels = Voxels::from_vec(voxels.shape(), inferred.segmentation.labels)?;
     write_labels(&writer, &labels)?;
-    let page = outputs::Page { image, settings, region, report: &report, origins: &result.origins };
-    side_files.write(&page, &voxels, &labels)?;
+    let html = outputs::html(outputs::Page {
+        image: image.name(),
+        settings,
+        region,
+        report: &report,
+        segments: outputs::largest(&origins, region.start),
+        overlay: Overlay { image: &voxels, labels: &labels, origin: region.start, voxel_size },
+    })?;
+    side_files.write(&outputs::csv_table(&origins, region.start)?, &html)?;
     // The labels come last: where they are, table and report are too.
     side_files.commit()?;
     writer.finish()?;
     Ok(report)
 }
 
-fn region_of(image: &Volume, settings: &SegmentSettings) -> Result<BoundingBox> {
-    let whole = BoundingBox::whole(image.shape());
+/// The part of a volume of a name and a shape that is segmented.
+///
+/// # Errors
+/// [`Error::Settings`] if it is smaller than the FOV; if it does not lie inside.
+pub fn region_of(name: &str, shape: [u64; 3], settings: &SegmentSettings) -> Result<BoundingBox> {
+    let whole = BoundingBox::whole(shape);
     let mut region = settings.roi.unwrap_or(whole);
     for a in 0..3 {
         if region.end[a] == u64::MAX {
             region.end[a] = whole.end[a];
         }
     }
-    region.check_inside(image.shape(), image.name())?;
+    region.check_inside(shape, name)?;
     for (a, axis) in ["z", "y", "x"].into_iter().enumerate() {
         let (found, fov) = (region.shape()[a], settings.model.fov_zyx[a] as u64);
         if found < fov {
             let message = format!(
                 "region {region} is smaller than the FOV along {axis}: expected {fov}, found {found}"
             );
-            return Err(Error::settings(image.name(), message));
+            return Err(Error::settings(name, message));
         }
     }
     Ok(region)
+}
+
+/// Whether a region can be segmented as one subvolume in so much memory.
+pub fn fits_one_subvolume(region: &BoundingBox, memory_bytes: u64) -> bool {
+    check_memory(region, memory_bytes).is_ok()
 }
 
 fn check_memory(region: &BoundingBox, available: u64) -> Result<()> {
@@ -171,110 +215,11 @@ fn check_memory(region: &BoundingBox, available: u64) -> Result<()> {
     if needed > available || too_many {
         let (needed, available) = (needed >> 20, available >> 20);
         let message = format!(
-            "needs {needed} MiB of memory, {available} MiB may be used; choose a smaller --roi"
+            "needs {needed} MiB of memory, {available} MiB may be used; choose a smaller --roi, or --subvolume"
         );
         return Err(Error::settings(format!("region {region}"), message));
     }
     Ok(())
-}
-
-fn find_seeds(
-    canvas: &Canvas,
-    settings: &SegmentSettings,
-    metadata: &Metadata,
-    region: &BoundingBox,
-    observer: &dyn Observer,
-) -> Result<(Vec<[usize; 3]>, f64)> {
-    let started = Instant::now();
-    let seeds = match &settings.seeds {
-        Seeds::Peaks => {
-            let total = region.num_voxels();
-            observer.notify(&Event::Started { stage: "seeds", total, unit: Unit::Voxels });
-            let size = metadata.voxel_size.map_or([1.0; 3], |v| v.nm_zyx);
-            let margin = settings.model.margin();
-            let seeds = ffn::seed::peaks(canvas.image(), canvas.shape(), size, margin);
-            let note = format!("{} seeds", seeds.len());
-            observer.notify(&Event::Advanced { by: total, note: &note });
-            seeds
-        }
-        Seeds::Points(points) => relative(points, region)?,
-    };
-    let seconds = started.elapsed().as_secs_f64();
-    observer.notify(&Event::Finished { stage: "seeds", seconds });
-    Ok((seeds, seconds))
-}
-
-/// Points of the volume as points of the region.
-fn relative(points: &[[u64; 3]], region: &BoundingBox) -> Result<Vec<[usize; 3]>> {
-    let inside = |p: &[u64; 3]| (0..3).all(|a| region.start[a] <= p[a] && p[a] < region.end[a]);
-    points
-        .iter()
-        .map(|p| {
-            if !inside(p) {
-                return Err(Error::settings(
-                    format!("seed {p:?}"),
-                    format!("lies outside {region}"),
-                ));
-            }
-            Ok([0, 1, 2].map(|a| (p[a] - region.start[a]) as usize))
-        })
-        .collect()
-}
-
-/// The network on the device of the run, with the CPU to take over.
-fn network<'a>(
-    weights: &'a Weights,
-    settings: &'a SegmentSettings,
-    run: &SegmentRun,
-    observer: &'a dyn Observer,
-) -> Result<Box<dyn Network + 'a>> {
-    let on_cpu = move || -> Result<Box<dyn Network + 'a>, ComputeError> {
-        let cpu = ComputeDevice::cpu()?;
-        ffn::network_on(weights, &settings.model, &cpu, settings.precision)
-    };
-    if run.device.is_cpu() {
-        return Ok(on_cpu()?);
-    }
-    let warn = move |message: &str| observer.notify(&Event::Warning(message));
-    match ffn::network_on(weights, &settings.model, &run.device, settings.precision) {
-        Ok(first) => Ok(Box::new(FallbackNetwork::new(first, Some(Box::new(on_cpu)), warn))),
-        Err(error) => {
-            warn(&format!("{error}; the run goes on on the CPU"));
-            Ok(on_cpu()?)
-        }
-    }
-}
-
-fn flood(
-    canvas: Canvas,
-    seeds: &[[usize; 3]],
-    network: &mut dyn Network,
-    observer: &dyn Observer,
-) -> Result<ffn::Segmentation> {
-    let started = Instant::now();
-    let total = seeds.len() as u64;
-    observer.notify(&Event::Started { stage: "flood", total, unit: Unit::Seeds });
-    let (mut steps, mut segments, mut settled) = (0, 0, 0);
-    let result = ffn::segment_all(canvas, seeds, network, |event| {
-        let by = match event {
-            FloodEvent::Step { steps: done } => {
-                steps = done;
-                0
-            }
-            FloodEvent::Seed { settled: now, segments: found } => {
-                segments = found;
-                let by = now.saturating_sub(settled);
-                settled = now;
-                by as u64
-            }
-            FloodEvent::Segment(_) => return,
-        };
-        let note = format!("{segments} segments, {steps} steps");
-        observer.notify(&Event::Advanced { by, note: &note });
-    })?;
-    let seconds = started.elapsed().as_secs_f64();
-    observer.notify(&Event::Finished { stage: "flood", seconds });
-    Ok(result)
 }
 
 fn create_labels(
@@ -326,11 +271,12 @@ fn report(
         seed_got_too_weak: counters.seed_got_too_weak,
         too_small: counters.too_small,
         voxels_overlapping: counters.voxels_overlapping,
+        joined: None,
     }
 }
 
 /// `labels.zarr` -> `labels.SUFFIX`, in the same directory.
-fn beside(target: &str, suffix: &str) -> PathBuf {
+pub(crate) fn beside(target: &str, suffix: &str) -> PathBuf {
     let path = Path::new(target.trim_end_matches('/'));
     let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     path.with_file_name(format!("{stem}.{suffix}"))

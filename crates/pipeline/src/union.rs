@@ -10,7 +10,8 @@
 //! lie close together, by hash if not. Ranks are
 //! joined without locks (larger root under smaller, path halving), so the smallest member is the root
 //! whatever the order. Cost: a few passes over the edges and two random reads of a table of 4 bytes per id
-//! for each edge. Memory: at most 48 bytes per edge.
+//! for each edge. Memory: 20 bytes for each edge and 12 for each id; 64
+//! for each edge at worst, while the tables are made.
 //!
 //! **Beyond memory.** The edges are read in runs that fit. A run is reduced to the chains of its sets, from
 //! each member to the next smaller one, never more edges than before, and these are dealt out by their
@@ -53,9 +54,9 @@ use crate::records::{Record, RecordFile, RecordWriter, Scratch};
 pub const MAX_ID: u64 = 1 << 63;
 /// The least memory that [`union`] works with.
 pub const MIN_MEMORY_BYTES: u64 = 16 << 20;
-/// Memory for an edge of a run: 20 for its ends and their buckets, 24 for two new ids at worst, and some
-/// room.
-const BYTES_PER_EDGE: u64 = 48;
+/// Memory for an edge of a run: 20 for its ends and their buckets; if both are new ids, 8 for their places
+/// in the table of sets, and 32 while the ids of all buckets are put together; and some room.
+const BYTES_PER_EDGE: u64 = 64;
 /// Memory for a file that is being written, among others.
 const BYTES_PER_PART: u64 = 40 << 10;
 

@@ -1,6 +1,10 @@
 //! Behaviour of whole runs, one module per subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+#[path = "tests/block_steps.rs"]
+mod block_steps;
+#[path = "tests/by_blocks.rs"]
+mod by_blocks;
 #[path = "tests/components.rs"]
 mod components;
 #[path = "tests/convert.rs"]
@@ -27,5 +31,7 @@ mod records;
 mod resume;
 #[path = "tests/segment.rs"]
 mod segment;
+#[path = "tests/subvolumes.rs"]
+mod subvolumes;
 #[path = "tests/union.rs"]
 mod union;

@@ -6,11 +6,13 @@ use exavox_compute::ops::connected_components::Foreground;
 use exavox_compute::ops::{Connectivity, ValueRange};
 use exavox_io::Volume;
 use exavox_pipeline::components::{
-    ComponentsOptions, ComponentsReport, Objects, components, memory_needed,
+    ComponentsOptions, ComponentsReport, Objects, components, components_by_blocks, goes_by_blocks,
+    memory_needed,
 };
 use indicatif::{DecimalBytes, HumanCount};
 use serde::Serialize;
 
+use super::job;
 use crate::context::Context;
 use crate::exit_status::ExitStatus;
 use crate::labelling_args::LabellingArgs;
@@ -19,7 +21,10 @@ use crate::labelling_args::LabellingArgs;
 ///
 /// Voxels that are not 0 and touch get one number, from 1 on in the order of their first voxels (z, y, x),
 /// the order of cc3d; the rest is 0. DST has type uint32 (uint64 from 2^32 voxels on) and SRC's voxel size.
-/// The whole region is held in memory: what needs more than --memory is refused before it is read.
+///
+/// The whole region is held in memory. If it needs more than --memory, a .zarr, .n5 or .precomputed DST is
+/// made by blocks, with the same labels; a run that was killed goes on when it is begun again. Other
+/// targets are refused then, before anything is read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The volume to read.
@@ -56,9 +61,24 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
     options.min_voxels = args.min_size;
     options.labelling = args.labelling.options(context);
     let source = Volume::open_with(&args.source, &args.labelling.from.open_options(context))?;
-    let needed = DecimalBytes(memory_needed(&source, &options)?);
-    context.printer.note(&format!("{}: needs {needed} of memory", args.source));
-    let report = components(&source, &args.target, &options, &context.observer)?;
+    let needed = memory_needed(&source, &options)?;
+    let (target, observer) = (&args.target, &context.observer);
+    let report = if needed > context.memory_bytes() && goes_by_blocks(target) {
+        let folder = job::beside(target)?;
+        job::note_blocks(&args.source, needed, &folder, context);
+        let engine = job::engine(context)?;
+        let done = components_by_blocks(&source, target, &options, &folder, &engine, observer)?;
+        match done.report {
+            Some(report) => report,
+            None => return job::incomplete(&folder, done.run, context),
+        }
+    } else {
+        if needed <= context.memory_bytes() {
+            let needed = DecimalBytes(needed);
+            context.printer.note(&format!("{}: needs {needed} of memory", args.source));
+        }
+        components(&source, target, &options, observer)?
+    };
     let connectivity = args.connectivity.neighbours();
     let (input, output) = (args.source, args.target);
     context.printer.summary(&Summary { input, output, connectivity, report })?;

@@ -8,11 +8,12 @@ use exavox_compute::ops::filter::{
 };
 use exavox_io::volume::{Codec, WriteMode};
 use exavox_io::{BoundingBox, DataType, Volume, VoxelSize};
-use exavox_pipeline::filter::memory_bytes;
+use exavox_pipeline::filter::{filter_by_blocks, filter_goes_by_blocks, memory_bytes};
 use exavox_pipeline::{FilterOptions, FilterReport, filter};
 use indicatif::DecimalBytes;
 use serde::Serialize;
 
+use super::job;
 use crate::context::Context;
 use crate::exit_status::ExitStatus;
 use crate::failure::Hint;
@@ -21,10 +22,12 @@ use crate::values;
 
 /// Filter every channel: gaussian, median, sobel, clahe, normalize, or the distance to background.
 ///
-/// A channel is read whole, filtered and written: the memory that takes is told before it is read, and
-/// refused if it is more than --memory. Of a volume that is too large choose a part with --roi.
+/// A channel is read whole, filtered and written: the memory that takes is told before it is read. If it is
+/// more than --memory, a .zarr, .n5 or .precomputed target is made block by block, with the same bits; killed
+/// and run again, it goes on. The distance, and other targets, are refused then: choose a part with --roi.
 ///
 /// A channel that cannot be read is named and left out, the others are written, and the exit status is 1.
+/// By blocks, what cannot be read is tried again when the command is, and DST appears when all is there.
 #[derive(Debug, clap::Args)]
 #[command(mut_args(|arg| if arg.is_positional() { arg } else { arg.global(true) }))]
 pub(crate) struct Args {
@@ -145,10 +148,20 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
     if fits {
         context.printer.note(&format!("takes about {} of memory", DecimalBytes(needed)));
     }
-    let filtered = filter(&source, &args.target, &options, &context.observer);
-    let report = match filtered {
-        Err(error) if !fits => return Err(anyhow::Error::new(error).context(TOO_LARGE)),
-        filtered => filtered?,
+    let report = if !fits && filter_goes_by_blocks(&args.target, &options) {
+        let folder = job::beside(&args.target)?;
+        job::note_blocks(&args.source, needed, &folder, context);
+        let (engine, observer) = (job::engine(context)?, &context.observer);
+        let done = filter_by_blocks(&source, &args.target, &options, &folder, &engine, observer)?;
+        match done.report {
+            Some(report) => report,
+            None => return job::incomplete(&folder, done.run, context),
+        }
+    } else {
+        match filter(&source, &args.target, &options, &context.observer) {
+            Err(error) if !fits => return Err(anyhow::Error::new(error).context(TOO_LARGE)),
+            filtered => filtered?,
+        }
     };
     let complete = report.failed().count() == 0;
     let unit = unit(&options.filter, &source, &args.filter);

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use exavox_compute::ops::{Connectivity, ValueRange};
 use exavox_io::Volume;
 use exavox_pipeline::flood::{
-    FloodOptions, FloodReport, FloodSeed, flood, memory_needed, seeds_from_csv,
+    FloodOptions, FloodReport, FloodSeed, flood, flood_by_blocks, goes_by_blocks, memory_needed,
+    seeds_from_csv,
 };
 use indicatif::{DecimalBytes, HumanCount};
 use serde::Serialize;
 
+use super::job;
 use crate::context::Context;
 use crate::exit_status::ExitStatus;
 use crate::labelling_args::LabellingArgs;
@@ -20,8 +22,11 @@ use crate::values;
 ///
 /// DST gets 1 (or the label of the seed in --seeds) at all voxels of the range that can be reached from a
 /// seed, 0 elsewhere; it has type uint8 (uint32 for labels above 255) and SRC's voxel size. Where seeds of
-/// several labels lie in one object, the first of them takes it. The whole region is held in memory: what
-/// needs more than --memory is refused before it is read.
+/// several labels lie in one object, the first of them takes it.
+///
+/// The whole region is held in memory. If it needs more than --memory, a .zarr, .n5 or .precomputed DST is
+/// made by blocks, with the same labels: only blocks that the flood comes to are read, and a run that was
+/// killed goes on when it is begun again. Other targets are refused then, before anything is read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The volume to read.
@@ -62,9 +67,24 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
     options.spread.max_voxels = args.max_voxels;
     options.labelling = args.labelling.options(context);
     let source = Volume::open_with(&args.source, &args.labelling.from.open_options(context))?;
-    let needed = DecimalBytes(memory_needed(&source, &options)?);
-    context.printer.note(&format!("{}: needs at most {needed} of memory", args.source));
-    let report = flood(&source, &args.target, &options, &context.observer)?;
+    let needed = memory_needed(&source, &options)?;
+    let (target, observer) = (&args.target, &context.observer);
+    let report = if needed > context.memory_bytes() && goes_by_blocks(target) {
+        let folder = job::beside(target)?;
+        job::note_blocks(&args.source, needed, &folder, context);
+        let engine = job::engine(context)?;
+        let done = flood_by_blocks(&source, target, &options, &folder, &engine, observer)?;
+        match done.report {
+            Some(report) => report,
+            None => return job::incomplete(&folder, done.run, context),
+        }
+    } else {
+        if needed <= context.memory_bytes() {
+            let needed = DecimalBytes(needed);
+            context.printer.note(&format!("{}: needs at most {needed} of memory", args.source));
+        }
+        flood(&source, target, &options, observer)?
+    };
     warn(&report, context);
     let nothing = report.filled_voxels == 0;
     let connectivity = args.connectivity.neighbours();

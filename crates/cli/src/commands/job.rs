@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use exavox_compute::ComputeDevice;
+use exavox_io::VolumeWriter;
 use exavox_pipeline::blocks::{BlockFailure, LocalEngine, StageReport, StopFlag};
 use exavox_pipeline::job::{Job, RunReport};
-use indicatif::{HumanCount, HumanDuration};
+use indicatif::{DecimalBytes, HumanCount, HumanDuration};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -37,6 +38,33 @@ pub(crate) fn engine(context: &Context) -> anyhow::Result<LocalEngine> {
     }
     let memory_bytes = context.block_bytes().unwrap_or_else(|| context.memory_bytes());
     Ok(LocalEngine { threads: context.threads, memory_bytes, stop })
+}
+
+/// Folder of a job that a command runs by itself: hidden, beside the target, `.NAME.job`.
+pub(crate) fn beside(target: &str) -> anyhow::Result<PathBuf> {
+    let partial = VolumeWriter::resume_path(target)?;
+    let name = partial.file_name().unwrap_or_default().to_string_lossy();
+    Ok(partial.with_file_name(name.replace(".resume.partial", ".job")))
+}
+
+/// Says that blocks are used, and where the job is.
+pub(crate) fn note_blocks(source: &str, needed: u64, folder: &Path, context: &Context) {
+    let needed = DecimalBytes(needed);
+    context.printer.note(&format!(
+        "{source}: needs {needed} of memory, which is too much: done by blocks; if it ends early, run it again to \
+         go on ({})",
+        folder.display()
+    ));
+}
+
+/// Tells of a run that left something to do.
+pub(crate) fn incomplete(
+    folder: &Path,
+    report: RunReport,
+    context: &Context,
+) -> anyhow::Result<ExitStatus> {
+    context.printer.summary(&Summary { job: folder.to_owned(), report })?;
+    Ok(ExitStatus::Incomplete)
 }
 
 /// The device of `--device` where the job has a network to run, else the CPU.

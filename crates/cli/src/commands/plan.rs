@@ -11,17 +11,21 @@ use indicatif::DecimalBytes;
 use serde::Serialize;
 
 use self::cluster_args::ClusterArgs;
+use self::plan_file::FileArgs;
 use self::volume_args::VolumeArgs;
 use crate::context::Context;
 use crate::exit_status::ExitStatus;
 
 mod cluster_args;
+mod plan_file;
 mod volume_args;
 
 const EXAMPLES: &str = "\
 Examples:
   An exabyte on 1000 nodes of 8 GPUs, the schedule as a picture:
     exavox plan --shape 1000000,1000000,1000000 --nodes 1000 --slots 8 --steps-per-second 1000 --svg plan.svg
+  A plan of real volumes, from 20 of its blocks, which then are done:
+    exavox plan plan.toml --measure 20 --nodes 4 --slots 16
   How many nodes are worth it for the components of a mask of 16 terabyte:
     exavox plan --shape 25000,25000,25000 --work components --slots 32 --compare-nodes 1,10,100";
 
@@ -34,6 +38,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    file: FileArgs,
     #[command(flatten)]
     volume: VolumeArgs,
     #[command(flatten)]
@@ -60,6 +66,9 @@ struct OutputArgs {
 
 /// Estimates, and prints the table.
 pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
+    if let Some(plan) = &args.file.plan {
+        return plan_file::run(plan, &args, context);
+    }
     let plan = args.volume.hypothetical();
     let cluster = args.cluster.model(context);
     if let Some(memory) = cluster.memory_bytes_per_node {

@@ -27,14 +27,8 @@ pub(crate) struct Args {
 
 /// Makes or opens the job, and does what is left of it.
 pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
-    let job = create(&args.plan, args.job.as_deref())?;
-    run_all(&job, context)
-}
-
-/// The job of a plan; the plan's folder becomes the working directory.
-pub(crate) fn create(plan: &Path, folder: Option<&Path>) -> anyhow::Result<Job> {
-    let (plan, folder) = planned(plan, folder)?;
-    Ok(Job::create(&folder, &plan)?)
+    let (plan, folder) = planned(&args.plan, args.job.as_deref())?;
+    run_all(&Job::create(&folder, &plan)?, context)
 }
 
 /// A plan and the folder of its job; the plan's folder becomes the working directory.

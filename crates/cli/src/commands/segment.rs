@@ -12,6 +12,9 @@ use exavox_pipeline::segment::{
 };
 use serde::Serialize;
 
+mod subvolumes;
+
+use self::subvolumes::SubvolumeArgs;
 use crate::context::Context;
 use crate::exit_status::ExitStatus;
 use crate::values;
@@ -21,6 +24,11 @@ use crate::values;
 /// Writes LABELS, and beside it STEM.segments.csv (a line per segment) and STEM.report.html (open it
 /// in a browser). Settings come from flags, then from --config or --request, then from those that
 /// were published with the FIB-25 weights.
+///
+/// An image that does not fit into memory is cut into subvolumes that overlap; each is segmented on its
+/// own, segments are linked where they overlap, and LABELS (.zarr, .n5, .precomputed) get one label space
+/// of 64 bits and a pyramid of scales. What is done is kept in a folder .LABELS.job: a run that was killed
+/// goes on when it is started again.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The image; with --request, the request's own unless given here.
@@ -47,6 +55,8 @@ pub(crate) struct Args {
     overwrite: bool,
     #[command(flatten)]
     flags: Flags,
+    #[command(flatten)]
+    subvolumes: SubvolumeArgs,
 }
 
 /// Settings one by one.
@@ -106,6 +116,9 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
     let inputs = inputs(&args, context)?;
     let options = OpenOptions::default().with_scale(args.flags.scale);
     let image = Volume::open_with(&inputs.image, &options)?;
+    if let Some(job) = subvolumes::planned(&args, &inputs, &image, context)? {
+        return job.run(context);
+    }
     let run = SegmentRun {
         target: inputs.labels,
         mode: if args.overwrite { WriteMode::Overwrite } else { WriteMode::CreateNew },
@@ -191,6 +204,15 @@ impl fmt::Display for Summary {
         writeln!(f, "{} segments, {percent:.2} % of the voxels labelled", report.segments)?;
         let (steps, seconds) = (report.fov_steps, report.seconds);
         writeln!(f, "{steps} steps in {seconds:.1} s on {}", report.device)?;
+        if let Some(joined) = &report.joined {
+            let (parts, refusals) = (joined.local_segments, &joined.refusals);
+            let others = refusals.too_small + refusals.fraction_too_low + refusals.not_mutual_best;
+            writeln!(
+                f,
+                "{} subvolumes with {parts} segments: {} links, {others} pairs not linked, {} conflicts",
+                joined.subvolumes, joined.links, refusals.conflicts
+            )?;
+        }
         writeln!(f, "labels: {}", report.target)?;
         writeln!(f, "table:  {}", report.table.display())?;
         write!(f, "report: {}", report.report.display())

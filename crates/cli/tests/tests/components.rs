@@ -90,6 +90,55 @@ fn floods_fill_from_seeds() {
 }
 
 #[test]
+fn what_does_not_fit_into_memory_is_done_by_blocks() {
+    let folder = Folder::new();
+    let shape = [64, 512, 512];
+    let value = |i: usize| {
+        let [z, y, x] = [i >> 18, i >> 9 & 511, i & 511];
+        u8::from((z / 3 + y / 5 + x / 7) % 4 == 0) * (1 + (z / 32) as u8)
+    };
+    folder.write("a.npy", shape, (0..64 << 18).map(value).collect::<Vec<u8>>());
+    for args in [
+        &["components", "a.npy", "--connectivity", "18", "--multi-label", "--min-size", "30"][..],
+        &["flood", "a.npy", "--range", "1:1", "--seed", "0,0,0", "--seed", "40,300,0"],
+    ] {
+        let run = |target: &str, more: &[&str]| {
+            folder.run(&[args, &[target, "--json", "--overwrite"], more].concat())
+        };
+        let by_blocks = run("b.zarr", &["--memory", "70MB", "--codec", "zstd:1"]);
+        assert!(by_blocks.stderr.contains("done by blocks; if it ends early"), "{by_blocks:?}");
+        let (found, whole) = (by_blocks.json(), run("w.zarr", &[]).json());
+        assert!(found["blocks"].as_u64() > Some(8) && whole["blocks"].is_null(), "{found}");
+        for name in
+            ["components", "dropped", "foreground_voxels", "filled_voxels", "dtype", "voxels"]
+        {
+            assert_eq!(found[name], whole[name], "{name}");
+        }
+        assert!(labels(&folder, "b.zarr") == labels(&folder, "w.zarr"), "{args:?}");
+        assert_eq!(folder.entries(), ["a.npy", "b.zarr", "w.zarr"]);
+        let refused = run("b.npy", &["--memory", "70MB", "--quiet"]).error();
+        assert!(
+            refused.contains("or a .zarr, .n5 or .precomputed target, which is made by blocks")
+        );
+    }
+    let leak = folder.run(&[
+        "flood",
+        "a.npy",
+        "l.zarr",
+        "--range",
+        "1:2",
+        "--seed",
+        "0,0,0",
+        "--memory",
+        "70MB",
+        "--max-voxels",
+        "100",
+    ]);
+    assert_eq!(leak.status, Some(1), "{leak:?}");
+    assert!(leak.stderr.contains("a.npy: the flood leaks: "), "{leak:?}");
+}
+
+#[test]
 fn voxel_sizes_are_carried_over_and_channels_chosen() {
     let folder = Folder::new();
     folder.write_ramp("a.npy", [3, 4, 5], DataType::I32);

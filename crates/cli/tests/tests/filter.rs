@@ -91,6 +91,45 @@ fn memory_is_told_before_and_refused() {
 }
 
 #[test]
+fn what_does_not_fit_into_memory_is_filtered_by_blocks() {
+    let folder = Folder::new();
+    folder.write_ramp("v.npy", [40, 160, 160], DataType::U8);
+    folder.run(&["convert", "v.npy", "v.zarr", "--chunk", "32,32,32"]).done();
+    let gaussian = ["gaussian", "--sigma", "1,2,2"];
+    folder.run(&[&["filter", "v.zarr", "whole.npy"], &gaussian[..]].concat()).done();
+    let little = ["--memory", "37MB", "--threads", "2", "--json"];
+    let by_blocks = [&little[..], &["filter", "v.zarr", "o.zarr"], &gaussian].concat();
+    let chunk = largest_file(&folder.join("v.zarr/0"));
+    let good = std::fs::read(&chunk).unwrap();
+    std::fs::write(&chunk, &good[..good.len() / 2]).unwrap();
+    let run = folder.run(&by_blocks);
+    assert_eq!(run.status, Some(1), "{run:?}");
+    assert!(run.stderr.contains("done by blocks"), "{run:?}");
+    let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert!(report["stages"][0]["failed"].as_u64().unwrap() > 0, "{report}");
+    assert!(folder.join(".o.zarr.job").is_dir() && !folder.join("o.zarr").exists());
+    std::fs::write(&chunk, good).unwrap();
+    let report = folder.run(&by_blocks).json();
+    assert_eq!((&report["filter"], &report["voxels"]), (&json!("gaussian"), &json!(1_024_000)));
+    assert!(!folder.join(".o.zarr.job").exists());
+    assert!(values(&folder, "o.zarr") == values(&folder, "whole.npy"));
+    let sobel = [&little[..], &["filter", "v.zarr", "o.zarr", "sobel"]].concat();
+    let refused = folder.run(&sobel);
+    assert!(refused.status == Some(2) && refused.stderr.contains("o.zarr: exists"), "{refused:?}");
+    folder.run(&[&sobel[..], &["--overwrite"]].concat()).done();
+    folder.run(&["filter", "v.zarr", "sobel.npy", "sobel"]).done();
+    assert!(values(&folder, "o.zarr") == values(&folder, "sobel.npy"));
+}
+
+/// The largest chunk; documents begin with a point.
+fn largest_file(folder: &std::path::Path) -> std::path::PathBuf {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = entries.map(|path| if path.is_dir() { largest_file(&path) } else { path });
+    let chunks = files.filter(|path| !path.file_name().unwrap().to_string_lossy().starts_with('.'));
+    chunks.max_by_key(|path| path.metadata().map_or(0, |m| m.len())).unwrap()
+}
+
+#[test]
 fn wrong_use_ends_with_2_and_leaves_nothing() {
     let folder = Folder::new();
     folder.write_ramp("v.npy", [3, 4, 5], DataType::F32);

@@ -380,3 +380,26 @@ fn wrong_plans_are_refused_with_line_and_column() {
         assert!(!folder.join("plan.job").exists(), "{expected}");
     }
 }
+
+#[test]
+fn a_plan_is_reckoned_with_blocks_that_were_measured() {
+    let folder = Folder::new();
+    write_source(&folder);
+    let plan = folder.run(&["plan", "plan.toml", "--json"]).json();
+    assert!(plan.get("sample").is_none());
+    assert_eq!(folder.entries(), ["a.npy", "plan.toml"]);
+    let stages = plan["estimate"]["stages"].as_array().unwrap();
+    assert_eq!((&stages[0]["name"], &stages[0]["blocks"]), (&"1.downsample".into(), &512.into()));
+
+    let args =
+        ["plan", "plan.toml", "--measure", "20", "--slots", "2", "--svg", "plan.svg", "--json"];
+    let measured = folder.run(&args).json();
+    assert_eq!(measured["sample"]["blocks"], 20);
+    assert!(measured["sample"]["mean_seconds"].as_f64().unwrap() > 0.0);
+    assert!(fs::read_to_string(folder.join("plan.svg")).unwrap().starts_with("<svg"));
+    // The sample is done, and only the rest is left.
+    assert_eq!(done(&folder), 20);
+    let report = folder.run(&["resume", "plan.job", "--json"]).json();
+    assert_eq!(report["stages"][0]["done_before"], 20);
+    assert!(tree(&folder.join("b.zarr")) == undisturbed());
+}

@@ -82,6 +82,93 @@ fn a_request_of_google_ffn_is_taken_as_it_is() {
     assert!(error.contains("r.pbtxt line 3") && error.contains("image_maen"), "{error}");
 }
 
+/// Settings, subvolumes that cut the image in two along each axis, and seeds in both halves of a tube.
+const SUBVOLUMES: &[&str] = &[
+    "image.npy",
+    "labels.zarr",
+    "--config",
+    "seeds.toml",
+    "--subvolume",
+    "44,64,28",
+    "--overlap",
+    "16,16,16",
+];
+
+fn write_seeds(folder: &Folder) {
+    let made = synthetic(SHAPE, 1).unwrap();
+    let text = format!("{SETTINGS}[seeds]\npoints_zyx = {:?}\n", made.seeds_zyx);
+    std::fs::write(folder.join("seeds.toml"), text).unwrap();
+}
+
+#[test]
+fn subvolumes_are_put_together_and_their_job_is_removed() {
+    let (folder, _) = folder();
+    write_seeds(&folder);
+    let before = folder.entries();
+    let report = segment(&folder, &[SUBVOLUMES, &["--json"]].concat()).json();
+    assert_eq!(report["subvolumes"], 8, "{report}");
+    for name in ["segments", "links", "local_segments", "fov_steps", "seconds"] {
+        assert!(report[name].as_f64().unwrap() > 0.0, "{name}: {report}");
+    }
+    for name in ["too_small", "fraction_too_low", "not_mutual_best", "conflicts"] {
+        assert!(report["refusals"][name].is_u64(), "{name}: {report}");
+    }
+    assert!(report["conflicts"].is_array(), "{report}");
+    let made: Vec<String> =
+        folder.entries().into_iter().filter(|name| !before.contains(name)).collect();
+    let expected =
+        ["labels.report.html", "labels.report.json", "labels.segments.csv", "labels.zarr"];
+    assert_eq!(made, expected);
+    let error = segment(&folder, SUBVOLUMES).error();
+    assert!(error.contains("labels.zarr") && error.contains("exists"), "{error}");
+}
+
+#[test]
+fn a_job_that_is_kept_is_gone_on_with_and_guards_its_settings() {
+    let (folder, _) = folder();
+    write_seeds(&folder);
+    // A target that cannot be written by many, and one that is to be replaced.
+    let refused = |args: &[&str], expected: &str| {
+        let error = segment(&folder, args).error();
+        assert!(error.contains(expected), "{error}");
+        assert!(!folder.join(".labels.zarr.job").exists(), "{error}");
+    };
+    refused(&[SUBVOLUMES, &["--overwrite"]].concat(), "--overwrite");
+    refused(&[&["image.npy", "l.npy"], &SUBVOLUMES[2..]].concat(), ".precomputed");
+    refused(&[&SUBVOLUMES[..6], &["--overlap", "44,0,0"]].concat(), "overlap below 44 along z");
+
+    let kept = [SUBVOLUMES, &["--keep-job"]].concat();
+    let first = segment(&folder, &[&kept[..], &["--json"]].concat()).json();
+    assert!(folder.join(".labels.zarr.job/job.json").is_file());
+    // The subvolumes are those of the job that is there.
+    let again = segment(
+        &folder,
+        &["image.npy", "labels.zarr", "--config", "seeds.toml", "--json", "--keep-job"],
+    )
+    .json();
+    assert_eq!(again["segments"], first["segments"]);
+    let other = [&kept[..], &["--segment-threshold", "0.7"]].concat();
+    let error = segment(&folder, &other).error();
+    assert!(error.contains("segment_threshold was 0.6"), "{error}");
+    segment(&folder, SUBVOLUMES).done();
+    assert!(!folder.join(".labels.zarr.job").exists());
+}
+
+#[test]
+fn an_image_too_large_for_the_memory_is_cut_by_itself() {
+    let (folder, _) = folder();
+    let shape = [72, 112, 176];
+    let made = synthetic(shape, 1).unwrap();
+    folder.write("large.npy", shape, made.channels[0].as_slice::<u8>().unwrap().to_vec());
+    let seeds = format!("{SETTINGS}[seeds]\npoints_zyx = {:?}\n", &made.seeds_zyx[..2]);
+    std::fs::write(folder.join("seeds.toml"), seeds).unwrap();
+    let args = ["large.npy", "labels.zarr", "--config", "seeds.toml"];
+    let limits = ["--memory", "60MiB", "--threads", "2"];
+    let run = folder.run(&[&["--device", "cpu", "segment"], &args[..], &limits].concat()).done();
+    assert!(run.stderr.contains("subvolumes of") && run.stderr.contains("links"), "{}", run.stderr);
+    assert!(folder.join("labels.zarr").is_dir());
+}
+
 #[test]
 fn bad_input_is_one_line_and_leaves_nothing() {
     let (folder, _) = folder();

@@ -15,13 +15,15 @@ mod median;
 mod normalize;
 mod sample;
 mod sobel;
+mod survey;
 
 pub use boundary::Boundary;
-pub use clahe::{ClaheOptions, Dimensions, clahe};
+pub use clahe::{ClaheOptions, ClaheTiles, Dimensions, LevelCounts, Mapping, clahe};
 pub use gaussian::gaussian;
 pub use median::median;
-pub use normalize::{Normalization, normalize};
+pub use normalize::{Normalization, normalize, normalize_by};
 pub use sobel::{Gradient, sobel};
+pub use survey::{Sought, Survey, Tally};
 
 /// A filter with its settings.
 #[derive(Debug, Clone, PartialEq)]

@@ -116,6 +116,40 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn groups_of_cells_and_what_is_left_of_them(
+        planes in 1..40usize, rows in 1..4usize, row in 1..1500usize, turn in 0..3usize,
+        seed in any::<u64>(), kind in kinds(), axis in axes(),
+        dtype in prop::sample::select(DataType::ALL.to_vec()),
+    ) {
+        let mut shape = [planes, rows, row];
+        shape.rotate_left(turn);
+        let stack = random_voxels(dtype, shape, seed);
+        let expected = reference::project(kind, axis, &stack).unwrap();
+        let mut on_one = None;
+        for threads in [1, 2, 5] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let found = pool.install(|| project(kind, axis, &stack).unwrap());
+            assert_same(kind, &found, &expected);
+            let on_one = on_one.get_or_insert_with(|| found.bytes().to_vec());
+            prop_assert!(on_one == found.bytes(), "{kind} on {threads} threads");
+        }
+    }
+}
+
+/// More output than is left in the caches.
+#[test]
+fn large_projections_are_the_definition() {
+    let stack = random_voxels(DataType::U16, [3, 1501, 1403], 12);
+    for kind in [ProjectionKind::Max, ProjectionKind::Argmax, ProjectionKind::Mean] {
+        let expected = reference::project(kind, Axis::Z, &stack).unwrap();
+        assert_same(kind, &project(kind, Axis::Z, &stack).unwrap(), &expected);
+    }
+}
+
 #[test]
 fn pieces_of_large_planes_are_put_together() {
     for (shape, axis) in

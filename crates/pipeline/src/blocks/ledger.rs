@@ -6,6 +6,7 @@
 //! a seal beside the folder says so. To know what is left, only folders and pages that are not sealed are
 //! looked at. A journal or seal of other parameters does not count.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::ErrorKind;
@@ -111,14 +112,14 @@ impl Ledger {
     pub fn record(&self, block: u64, digest: Digest) -> Result<()> {
         let page = block / PAGE;
         let mut journals = self.journals.lock().unwrap_or_else(PoisonError::into_inner);
-        if !journals.contains_key(&page) {
-            let path = self.page_folder(page).join(format!("{page}.{}.log", self.attempt));
-            journals.insert(page, JournalWriter::create(&path, self.parameters)?);
-        }
-        match journals.get_mut(&page) {
-            Some(journal) => journal.record(block, digest, self.synced),
-            None => Ok(()),
-        }
+        let journal = match journals.entry(page) {
+            Entry::Occupied(journal) => journal.into_mut(),
+            Entry::Vacant(none) => {
+                let path = self.page_folder(page).join(format!("{page}.{}.log", self.attempt));
+                none.insert(JournalWriter::create(&path, self.parameters)?)
+            }
+        };
+        journal.record(block, digest, self.synced)
     }
 
     /// Seals the pages of a range that are whole and were not sealed, and folders of pages; closes

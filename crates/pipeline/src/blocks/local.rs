@@ -162,7 +162,11 @@ impl LocalEngine {
                         let pool = pool.map_err(|e| {
                             Error::settings(format!("{threads} threads"), e.to_string())
                         })?;
-                        pool.install(|| Ok(shared.run_all(shared.stage.worker()?.as_mut())))
+                        pool.install(|| {
+                            let mut worker = shared.stage.worker()?;
+                            shared.run_all(worker.as_mut());
+                            Ok(())
+                        })
                     })
                 })
                 .collect();

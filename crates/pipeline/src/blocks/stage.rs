@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::Digest;
 use crate::error::Result;
 
-/// Computes blocks, one after the other, on one thread of the engine.
-pub trait BlockWorker: Send {
+/// Computes blocks, one after the other, on the one thread of the engine that made it: it may hold what
+/// cannot move to another, such as a network.
+pub trait BlockWorker {
     /// Computes a block and commits its output; gives the digest of the output. Called again for a block
     /// that is done, it must give the same and harm nothing.
     ///
@@ -15,7 +16,7 @@ pub trait BlockWorker: Send {
     fn run(&mut self, block: u64) -> Result<Digest>;
 }
 
-impl<F: FnMut(u64) -> Result<Digest> + Send> BlockWorker for F {
+impl<F: FnMut(u64) -> Result<Digest>> BlockWorker for F {
     fn run(&mut self, block: u64) -> Result<Digest> {
         self(block)
     }

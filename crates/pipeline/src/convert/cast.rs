@@ -1,9 +1,9 @@
 //! Values of one type as values of another, each checked.
 
-use exavox_io::{DataType, Element, Voxels, match_dtype};
+use exavox_io::{BoundingBox, DataType, Element, Voxels, match_dtype};
 
 use super::Precision;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What became of a block.
 #[derive(Debug, PartialEq)]
@@ -38,6 +38,28 @@ pub(crate) fn cast(voxels: Voxels, to: DataType, precision: Precision) -> Result
             Err(index) => Ok(Cast::Loses { index, value: values[index].to_string() }),
         }
     }))
+}
+
+/// Casts the voxels of a box of a volume.
+///
+/// # Errors
+/// [`Error::LossyCast`] with the first voxel whose value the type does not have.
+pub(crate) fn cast_block(
+    voxels: Voxels,
+    to: DataType,
+    precision: Precision,
+    (source, channel, block): (&str, usize, &BoundingBox),
+) -> Result<Voxels> {
+    match cast(voxels, to, precision)? {
+        Cast::Whole(voxels) => Ok(voxels),
+        Cast::Loses { index, value } => {
+            let [_, y, x] = block.shape();
+            let index = index as u64;
+            let offset = [index / (y * x), index / x % y, index % x];
+            let voxel_zyx = std::array::from_fn(|a| block.start[a] + offset[a]);
+            Err(Error::LossyCast { place: source.to_owned(), channel, voxel_zyx, value, dtype: to })
+        }
+    }
 }
 
 /// The language's conversions between two types, which no trait of the standard library offers.

@@ -9,7 +9,7 @@ use exavox_io::volume::{WriteMode, WriteOrder};
 use exavox_io::{BoundingBox, DataType, ReadAhead, Volume, VolumeWriter, Voxels, WriteOptions};
 
 use super::blocks::{Blocks, Cutting};
-use super::cast::{Cast, cast};
+use super::cast::cast_block;
 use super::cost::Cost;
 use super::queue::in_parallel;
 use super::resume::{Found, Resumable};
@@ -292,17 +292,7 @@ impl Moving<'_> {
         block: &BoundingBox,
     ) -> Result<Voxels> {
         let _span = span(Activity::Compute, block.start);
-        match cast(voxels, self.dtype, precision)? {
-            Cast::Whole(voxels) => Ok(voxels),
-            Cast::Loses { index, value } => {
-                let [_, y, x] = block.shape();
-                let index = index as u64;
-                let offset = [index / (y * x), index / x % y, index % x];
-                let voxel_zyx = std::array::from_fn(|a| block.start[a] + offset[a]);
-                let (place, dtype) = (self.job.source.name().to_owned(), self.dtype);
-                Err(Error::LossyCast { place, channel, voxel_zyx, value, dtype })
-            }
-        }
+        cast_block(voxels, self.dtype, precision, (self.job.source.name(), channel, block))
     }
 
     fn write(&self, task: &Task, voxels: &Voxels) -> Result<()> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use exavox_io::location::Location;
-use exavox_io::{Metadata, Volume};
+use exavox_io::{Metadata, OpenOptions, Volume};
 use serde_json::{Value, json};
 
 use crate::error::Result;
@@ -35,10 +35,18 @@ impl Inputs {
     /// # Errors
     /// If it is neither planned nor can be opened.
     pub fn metadata(&mut self, name: &str) -> Result<Metadata> {
+        self.metadata_with(name, &OpenOptions::default())
+    }
+
+    /// Metadata of a volume at a scale and a time point; of one that is planned, as it is planned.
+    ///
+    /// # Errors
+    /// As [`Inputs::metadata`].
+    pub fn metadata_with(&mut self, name: &str, open: &OpenOptions) -> Result<Metadata> {
         if let Some(planned) = self.planned.get(name) {
             return Ok(planned.clone());
         }
-        let volume = Volume::open(name)?;
+        let volume = Volume::open_with(name, open)?;
         let metadata = volume.metadata().clone();
         let print = json!({
             "shape": metadata.shape,
@@ -77,8 +85,8 @@ fn files(name: &str) -> Value {
     match stamp(path) {
         Some(stamp) => stamp.into(),
         None => {
-            let stamped = |d: &&str| Some(((**d).to_owned(), stamp(&path.join(d))?.into()));
-            Value::Object(DOCUMENTS.iter().filter_map(|d| stamped(&d)).collect())
+            let stamped = |d: &str| Some((d.to_owned(), stamp(&path.join(d))?.into()));
+            Value::Object(DOCUMENTS.into_iter().filter_map(stamped).collect())
         }
     }
 }

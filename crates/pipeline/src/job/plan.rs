@@ -35,6 +35,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// A plan of one step, for one machine.
+    pub fn of_step(step: StepSpec) -> Self {
+        let (slurm, kubernetes) = (SlurmSettings::default(), KubernetesSettings::default());
+        Self { synced: false, slurm, kubernetes, steps: vec![step] }
+    }
+
     /// Reads a plan.
     ///
     /// # Errors

@@ -8,12 +8,34 @@ use crate::blocks::{Stage, StagePlan};
 use crate::error::Result;
 
 mod blockwise;
+mod codec;
+mod components;
+mod convert;
 mod downsample;
+mod files;
+mod filter;
 mod finish;
+mod flood;
 mod layout;
+mod part;
+mod part_files;
+mod project;
+mod segment;
+mod source;
+mod surface;
+mod touching;
 
+pub use codec::CodecName;
+pub use components::{ComponentTotals, ComponentsSpec};
+pub use convert::ConvertSpec;
 pub use downsample::DownsampleSpec;
+pub use filter::{FilterSettings, FilterSpec};
+pub use flood::{FloodSpec, FloodTotals};
 pub use layout::Layout;
+pub use part::PartSpec;
+pub use project::ProjectSpec;
+pub use segment::SegmentSpec;
+pub use source::SourceSpec;
 
 /// A step, planned: it knows its stages by arithmetic, and opens them one at a time.
 pub trait Step: Send + Sync {
@@ -24,7 +46,7 @@ pub trait Step: Send + Sync {
     ///
     /// # Errors
     /// If an input or output cannot be opened.
-    fn open<'a>(&'a self, stage: usize, context: &StageContext<'_>) -> Result<Box<dyn Stage + 'a>>;
+    fn open<'a>(&'a self, stage: usize, context: &StageContext<'a>) -> Result<Box<dyn Stage + 'a>>;
 
     /// Volumes that it writes under names of the user's.
     fn targets(&self) -> Vec<&SharedTarget>;
@@ -48,6 +70,18 @@ pub trait Step: Send + Sync {
 pub enum StepSpec {
     /// A coarser volume, or the coarser scales of a pyramid.
     Downsample(DownsampleSpec),
+    /// A filter of every channel.
+    Filter(FilterSpec),
+    /// A projection along an axis.
+    Project(ProjectSpec),
+    /// Another format, type, chunk shape or codec, or a part.
+    Convert(ConvertSpec),
+    /// Connected components.
+    Components(ComponentsSpec),
+    /// Seeded flood fill.
+    Flood(FloodSpec),
+    /// Labels of a flood-filling network, by subvolumes.
+    Segment(Box<SegmentSpec>),
 }
 
 impl StepSpec {
@@ -55,6 +89,12 @@ impl StepSpec {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Downsample(_) => "downsample",
+            Self::Filter(_) => "filter",
+            Self::Project(_) => "project",
+            Self::Convert(_) => "convert",
+            Self::Components(_) => "components",
+            Self::Flood(_) => "flood",
+            Self::Segment(_) => "segment",
         }
     }
 
@@ -65,6 +105,12 @@ impl StepSpec {
     pub fn plan(&self, inputs: &mut Inputs) -> Result<Box<dyn Step>> {
         match self {
             Self::Downsample(spec) => spec.plan(inputs),
+            Self::Filter(spec) => spec.plan(inputs),
+            Self::Project(spec) => spec.plan(inputs),
+            Self::Convert(spec) => spec.plan(inputs),
+            Self::Components(spec) => spec.plan(inputs),
+            Self::Flood(spec) => spec.plan(inputs),
+            Self::Segment(spec) => spec.plan(inputs),
         }
     }
 }

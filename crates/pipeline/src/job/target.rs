@@ -179,9 +179,13 @@ impl SharedTarget {
         Ok(VolumeWriter::resume_path(&self.name)?)
     }
 
-    /// `.NAME.resume.partial` -> `NAME`.
     fn path(&self) -> Result<PathBuf> {
-        let partial = self.partial()?;
+        Self::local_path(&self.name)
+    }
+
+    /// Where a volume of this name lies when it is finished: `.NAME.resume.partial` -> `NAME`.
+    pub(crate) fn local_path(name: &str) -> Result<PathBuf> {
+        let partial = VolumeWriter::resume_path(name)?;
         let name = partial.file_name().and_then(|n| n.to_str()).unwrap_or_default();
         let name = name.trim_start_matches('.').trim_end_matches(".resume.partial");
         Ok(partial.with_file_name(name))

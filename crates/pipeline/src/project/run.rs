@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use exavox_compute::Error as ComputeError;
 use exavox_compute::ops::projection::{CpuEngine, ProjectionEngine};
-use exavox_io::trace::{Activity, span};
 use exavox_io::{BoundingBox, DataType, Volume, VolumeWriter, Voxels, WriteOptions};
 
 use super::channel::Channel;
+use super::column::{Column, project_tile};
 use super::output::ChannelOutput;
 use super::plan::{Cutting, Plan};
 use super::{ChannelReport, ProjectOptions, target, write_options};
@@ -237,20 +237,15 @@ impl Job<'_> {
         tile: BoundingBox,
         buffer: &mut Option<Voxels>,
     ) -> Result<Option<Voxels>> {
-        let (kind, axis, dtype) =
-            (self.options.kind, self.options.axis, self.source.metadata().dtype);
-        let shape = tile.shape().map(|v| v as usize);
-        let Some(mut projection) = engine.begin(kind, dtype, axis, shape)? else {
-            return Ok(None);
+        let column = Column {
+            source: self.source,
+            channel,
+            kind: self.options.kind,
+            axis: self.options.axis,
+            region: tile,
+            tile_bytes: u64::MAX,
         };
-        for step in self.plan.steps(tile) {
-            let block = block_of(buffer, dtype, step.shape().map(|v| v as usize))?;
-            self.source.read_into(channel, &step, block)?;
-            let _span = span(Activity::Compute, step.start);
-            projection.push(block)?;
-        }
-        let _span = span(Activity::Compute, tile.start);
-        Ok(Some(projection.finish()?))
+        project_tile(&column, engine, &self.plan, tile, buffer)
     }
 
     /// Name of what made at least one tile, the device before the CPU.

@@ -102,15 +102,16 @@ impl<'a, T: Record, K: Ord + Copy, F: Fn(&T) -> K + Sync> ExternalSort<'a, T, F>
         name: &mut impl FnMut() -> PathBuf,
     ) -> Result<Vec<PathBuf>> {
         let mut runs = Vec::new();
-        let mut records: Vec<T> = Vec::new();
-        for input in inputs {
-            let file = RecordFile::<T>::open(input)?;
+        let files = inputs.iter().map(|path| RecordFile::<T>::open(path));
+        let files = files.collect::<Result<Vec<_>>>()?;
+        let total: u64 = files.iter().map(RecordFile::len).sum();
+        // Not left to grow: that would take half as much again.
+        let mut records: Vec<T> = Vec::with_capacity(total.min(run_records) as usize);
+        for file in files {
             let mut from = 0;
             while from < file.len() {
                 let end = (from + run_records - records.len() as u64).min(file.len());
-                // Pages, so that the copy on its way stays small.
-                let end = end.min(from + super::page_records::<T>());
-                records.append(&mut file.read(from..end)?);
+                file.append_to(from..end, &mut records)?;
                 from = end;
                 if records.len() as u64 == run_records {
                     runs.push(self.write_run(&mut records, name())?);

@@ -7,6 +7,7 @@ use exavox_compute::ffn::{InferenceOptions, ModelConfig};
 use exavox_io::BoundingBox;
 use serde::Deserialize;
 
+use super::{InferenceTable, ModelTable, SeedTable};
 use crate::error::{Error, Result};
 
 /// Where objects start.
@@ -70,96 +71,20 @@ impl SegmentSettings {
             Error::settings(format!("{place} line {line}"), message)
         })?;
         let mut settings = Self::new("");
-        file.apply(&mut settings, path.parent().unwrap_or(Path::new("")));
+        file.model.apply(&mut settings, path.parent().unwrap_or(Path::new("")));
+        file.inference.apply(&mut settings);
+        file.seeds.apply(&mut settings);
         Ok(settings)
     }
 }
 
-/// The TOML file. Names are those of google/ffn, positions and sizes in z, y, x.
+/// The TOML file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct File {
-    model: Model,
-    inference: Inference,
+    model: ModelTable,
+    inference: InferenceTable,
     seeds: SeedTable,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Model {
-    checkpoint: Option<PathBuf>,
-    depth: Option<usize>,
-    fov_zyx: Option<[usize; 3]>,
-    deltas_zyx: Option<[usize; 3]>,
-    precision: Option<FilePrecision>,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum FilePrecision {
-    Exact,
-    Fast,
-}
-
-impl From<FilePrecision> for Precision {
-    fn from(value: FilePrecision) -> Self {
-        match value {
-            FilePrecision::Exact => Self::Exact,
-            FilePrecision::Fast => Self::Fast,
-        }
-    }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Inference {
-    image_mean: Option<f32>,
-    image_stddev: Option<f32>,
-    init_activation: Option<f32>,
-    pad_value: Option<f32>,
-    move_threshold: Option<f32>,
-    segment_threshold: Option<f32>,
-    disco_seed_threshold: Option<f32>,
-    min_boundary_dist_zyx: Option<[usize; 3]>,
-    min_segment_size: Option<usize>,
-    channel: Option<usize>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct SeedTable {
-    points_zyx: Option<Vec<[u64; 3]>>,
-}
-
-impl File {
-    fn apply(self, settings: &mut SegmentSettings, directory: &Path) {
-        let Self { model, inference, seeds } = self;
-        if let Some(checkpoint) = model.checkpoint {
-            settings.checkpoint = directory.join(checkpoint);
-        }
-        settings.depth = model.depth;
-        set(&mut settings.precision, model.precision.map(Precision::from));
-        set(&mut settings.model.fov_zyx, model.fov_zyx);
-        set(&mut settings.model.deltas_zyx, model.deltas_zyx);
-        let options = &mut settings.inference;
-        set(&mut options.image_mean, inference.image_mean);
-        set(&mut options.image_stddev, inference.image_stddev);
-        set(&mut options.init_activation, inference.init_activation);
-        set(&mut options.pad_value, inference.pad_value);
-        set(&mut options.move_threshold, inference.move_threshold);
-        set(&mut options.segment_threshold, inference.segment_threshold);
-        set(&mut options.disco_seed_threshold, inference.disco_seed_threshold);
-        set(&mut options.min_boundary_dist_zyx, inference.min_boundary_dist_zyx);
-        set(&mut options.min_segment_size, inference.min_segment_size);
-        set(&mut settings.channel, inference.channel);
-        set(&mut settings.seeds, seeds.points_zyx.map(Seeds::Points));
-    }
-}
-
-fn set<T>(target: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *target = value;
-    }
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ impl Squeeze {
         let first_high = low >> high_from;
         let between = first & mask(high_from) & !mask(low_bits);
         let rows = (high >> high_from) - first_high + 1;
-        let len = rows.checked_mul(1 << low_bits).unwrap_or(u64::MAX);
+        let len = rows.saturating_mul(1 << low_bits);
         Some(Self { low_bits, high_from, between, first_high, len })
     }
 

@@ -287,11 +287,12 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
         fn sets_are_those_of_the_naive_way_whatever_fits(
             edges in graph(),
             files in 1_usize..5,
-            run_edges in 2_u64..80,
+            run_edges in 12_u64..80,
             fan_out in 2_usize..7,
         ) {
             let expected = naive(&edges);

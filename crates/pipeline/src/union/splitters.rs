@@ -1,7 +1,9 @@
 //! Which bucket an id belongs to.
 
-/// Cells of the table that finds a bucket in one step where ids are spread evenly.
-const CELLS: usize = 1 << 16;
+/// Most cells of the table that finds a bucket in one step where ids are spread evenly.
+const MOST_CELLS: usize = 1 << 16;
+/// Cells for each bucket: small problems come by the thousand, and a large table takes longer than they do.
+const CELLS_PER_BUCKET: usize = 8;
 
 /// Cuts the range of ids into buckets, in ascending order, that hold about equally many ends of edges.
 #[derive(Debug)]
@@ -24,10 +26,11 @@ impl Splitters {
         let low = sample.first().copied().unwrap_or(0);
         let range = sample.last().copied().unwrap_or(0) - low;
         let bits = u64::BITS - range.leading_zeros();
-        let shift = bits.saturating_sub(CELLS.ilog2());
+        let count = (buckets * CELLS_PER_BUCKET).next_power_of_two().min(MOST_CELLS);
+        let shift = bits.saturating_sub(count.ilog2());
         let begin = |cell: usize| low.saturating_add((cell as u64) << shift);
         let below = |id: u64| bounds.partition_point(|bound| *bound < id) as u16;
-        let mut cells: Vec<u16> = (0..CELLS).map(|cell| below(begin(cell))).collect();
+        let mut cells: Vec<u16> = (0..count).map(|cell| below(begin(cell))).collect();
         cells.push(bounds.len() as u16);
         Self { bounds, cells, low, shift }
     }
@@ -39,7 +42,8 @@ impl Splitters {
 
     /// The bucket of an id; an id that is larger is in the same or a later one.
     pub(super) fn bucket(&self, id: u64) -> u16 {
-        let cell = (id.saturating_sub(self.low) >> self.shift).min(CELLS as u64 - 1) as usize;
+        let cell =
+            (id.saturating_sub(self.low) >> self.shift).min(self.cells.len() as u64 - 2) as usize;
         let (from, to) = (self.cells[cell], self.cells[cell + 1]);
         let inside = &self.bounds[usize::from(from)..usize::from(to)];
         from + inside.partition_point(|bound| *bound <= id) as u16

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use exavox_pipeline::Silent;
 use exavox_pipeline::records::RecordWriter;
 use exavox_pipeline::union::{
     Edge, LabelMap, LabelSet, MAX_ID, MIN_MEMORY_BYTES, UnionReport, largest_sets, union,
 };
-use exavox_pipeline::{Result, Silent};
 use tempfile::TempDir;
 
 fn mixed(n: u64) -> u64 {
@@ -21,7 +21,7 @@ fn edges(count: u64) -> Vec<Edge> {
     let id = |block: u64, n: u64| block << 32 | (mixed(n) % 3000 + 1);
     let edge = |n: u64| {
         let block = n / 500;
-        let other = if n % 97 == 0 { mixed(n) % (count / 500 + 1) } else { block + n % 2 };
+        let other = if n.is_multiple_of(97) { mixed(n) % (count / 500 + 1) } else { block + n % 2 };
         Edge { a: id(block, 2 * n), b: id(other, 2 * n + 1) }
     };
     (0..count).map(edge).collect()
@@ -34,9 +34,16 @@ fn write(path: &Path, edges: &[Edge]) -> PathBuf {
     path.to_owned()
 }
 
-fn run(folder: &TempDir, files: &[PathBuf], name: &str, memory: u64) -> Result<UnionReport> {
+/// The report, or the text of the error.
+fn run(
+    folder: &TempDir,
+    files: &[PathBuf],
+    name: &str,
+    memory: u64,
+) -> Result<UnionReport, String> {
     let work = folder.path().join("work");
-    union(files, &work, &folder.path().join(name), memory, &Silent)
+    let done = union(files, &work, &folder.path().join(name), memory, &Silent);
+    done.map_err(|e| e.to_string())
 }
 
 #[test]
@@ -126,7 +133,7 @@ fn ids_that_are_none_are_named() {
         let mut edges = edges(3000);
         edges[at].b = bad;
         let file = write(&folder.path().join("edges"), &edges);
-        let error = run(&folder, &[file], "map", MIN_MEMORY_BYTES).unwrap_err().to_string();
+        let error = run(&folder, &[file], "map", MIN_MEMORY_BYTES).unwrap_err();
         assert!(error.contains(&format!("edge {at}: expected ids from 1")), "{error}");
         assert!(error.contains(&bad.to_string()) && error.contains("edges"), "{error}");
         assert!(!folder.path().join("map").exists());
@@ -143,12 +150,12 @@ fn damage_is_named_and_nothing_is_left() {
     fs::write(&bad, &bytes).unwrap();
     for memory in [MIN_MEMORY_BYTES, 1 << 30] {
         let files = [good.clone(), bad.clone()];
-        let error = run(&folder, &files, "map", memory).unwrap_err().to_string();
+        let error = run(&folder, &files, "map", memory).unwrap_err();
         assert!(error.contains("bad: damaged"), "{error}");
         assert!(!folder.path().join("map").exists());
         let left = fs::read_dir(folder.path().join("work")).map_or(0, |files| files.count());
         assert_eq!(left, 0);
     }
-    let error = run(&folder, &[good], "map", MIN_MEMORY_BYTES - 1).unwrap_err().to_string();
+    let error = run(&folder, &[good], "map", MIN_MEMORY_BYTES - 1).unwrap_err();
     assert!(error.contains("found 16777215"), "{error}");
 }

@@ -11,7 +11,8 @@ use crate::values;
 pub(super) struct VolumeArgs {
     /// Voxels of the volume.
     #[arg(long, value_name = "Z,Y,X", value_parser = values::shape_zyx)]
-    shape: [u64; 3],
+    #[arg(required_unless_present = "plan")]
+    shape: Option<[u64; 3]>,
     /// Type of its values.
     #[arg(long, value_name = "TYPE", default_value = "uint8")]
     dtype: DataType,
@@ -84,6 +85,11 @@ impl From<WorkArg> for Work {
 }
 
 impl VolumeArgs {
+    /// Operations of the network in a second on one slot, if they were named.
+    pub(super) fn flops(&self) -> Option<f64> {
+        self.tflops.map(|tflops| tflops * 1e12)
+    }
+
     /// As the pipeline knows it.
     pub(super) fn hypothetical(&self) -> Hypothetical {
         let rate = (self.seconds_per_block.map(ComputeRate::SecondsPerBlock))
@@ -91,7 +97,8 @@ impl VolumeArgs {
             .or(self.tflops.map(|tflops| ComputeRate::FlopPerSecond(tflops * 1e12)));
         Hypothetical {
             work: self.work.into(),
-            shape_zyx: self.shape,
+            // Without a plan clap insists on a shape.
+            shape_zyx: self.shape.unwrap_or_default(),
             dtype: self.dtype,
             chunk_zyx: self.chunk,
             shard_zyx: self.shard,

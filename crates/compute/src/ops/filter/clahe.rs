@@ -2,16 +2,19 @@
 //! Histogram Equalization", Graphics Gems IV (1994), in two or three dimensions.
 
 mod mapping;
+mod parts;
 mod tiles;
 
-use exavox_io::{DataType, Voxels, match_dtype};
+use exavox_io::{BoundingBox, DataType, Voxels, match_dtype};
 use rayon::prelude::*;
 
-use super::normalize::statistics;
 use super::sample::Sample;
+use super::survey::{Sought, survey};
 use crate::error::{Error, Result};
-use mapping::{BINS, Gray, Mapping};
-use tiles::{Near, Tiles};
+use mapping::Gray;
+pub use mapping::{LevelCounts, Mapping};
+pub use parts::ClaheTiles;
+use tiles::Tiles;
 
 /// Settings of [`clahe`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,21 +64,18 @@ impl Default for ClaheOptions {
 /// [`Error::Io`] if memory cannot be had.
 pub fn clahe(voxels: &Voxels, options: &ClaheOptions) -> Result<Voxels> {
     let tiles = check(voxels.shape(), options)?;
-    let mut out = Voxels::zeros(DataType::F32, voxels.shape())?;
-    if out.is_empty() {
-        return Ok(out);
+    if voxels.is_empty() {
+        return Ok(Voxels::zeros(DataType::F32, voxels.shape())?);
     }
-    match_dtype!(voxels.dtype(), T => {
-        let values = voxels.as_slice::<T>()?;
-        let range = options.range.unwrap_or_else(|| {
-            let found = statistics(values);
-            [found.min, found.max]
-        });
-        let gray = Gray::new(range);
-        let mappings = mappings(values, &tiles, gray, options.clip_limit)?;
-        equalise(values, &tiles, gray, &mappings, out.as_mut_slice::<f32>()?);
-    });
-    Ok(out)
+    let range = match options.range {
+        Some(range) => range,
+        None => survey(voxels, Sought::Extremes)?,
+    };
+    let tiles = ClaheTiles::of(tiles, Gray::new(range), options.clip_limit);
+    let whole = BoundingBox::whole(voxels.shape().map(|v| v as u64));
+    let mappings =
+        match_dtype!(voxels.dtype(), T => mappings(voxels.as_slice::<T>()?, &whole, &tiles))?;
+    tiles.equalise(voxels, [0; 3], &BoundingBox::whole(tiles.count()), &mappings)
 }
 
 fn check(shape: [usize; 3], options: &ClaheOptions) -> Result<Tiles> {
@@ -101,64 +101,21 @@ fn check(shape: [usize; 3], options: &ClaheOptions) -> Result<Tiles> {
 /// The mappings of all tiles, in C order.
 fn mappings<T: Sample>(
     values: &[T],
-    tiles: &Tiles,
-    gray: Gray,
-    clip_limit: f64,
+    whole: &BoundingBox,
+    tiles: &ClaheTiles,
 ) -> Result<Vec<Mapping>> {
-    let count = tiles.count.iter().product::<usize>();
+    let count = tiles.count().iter().product::<u64>() as usize;
     let mut mappings: Vec<Mapping> = Vec::new();
-    mappings.try_reserve_exact(count).map_err(|_| {
-        Error::Usage(format!("CLAHE with tiles of {:?}: {count} are too many", tiles.size))
-    })?;
-    mappings.resize(count, [0; BINS]);
+    mappings
+        .try_reserve_exact(count)
+        .map_err(|_| Error::Usage(format!("CLAHE: {count} tiles are too many")))?;
+    mappings.resize(count, [0; 256]);
     mappings.par_iter_mut().enumerate().for_each(|(n, mapping)| {
-        let mut histogram = [0u32; BINS];
-        tiles.for_each_voxel(n, |index| {
-            if let Some(level) = gray.level(values[index].to_f64()) {
-                histogram[gray.bin(level)] += 1;
-            }
-        });
-        let voxels = tiles.voxels();
-        mapping::clip(&mut histogram, mapping::limit(clip_limit, voxels));
-        *mapping = mapping::equalising(&histogram, voxels);
+        let mut counts = [0; 256];
+        tiles.count_tile(n, values, whole, &mut counts);
+        *mapping = tiles.mapping(counts);
     });
     Ok(mappings)
-}
-
-fn equalise<T: Sample>(
-    values: &[T],
-    tiles: &Tiles,
-    gray: Gray,
-    mappings: &[Mapping],
-    out: &mut [f32],
-) {
-    let [_, ny, nx] = tiles.shape;
-    let along_x: Vec<Near> = (0..nx).map(|x| tiles.near(2, x)).collect();
-    let rows = out.par_chunks_mut(nx).zip(values.par_chunks(nx)).enumerate();
-    rows.for_each(|(row, (out, values))| {
-        let (z, y) = (tiles.near(0, row / ny), tiles.near(1, row % ny));
-        for ((out, value), x) in out.iter_mut().zip(values).zip(&along_x) {
-            *out = match gray.level(value.to_f64()) {
-                None => f32::NAN,
-                Some(level) => blend(mappings, tiles, [&z, &y, x], gray.bin(level)),
-            };
-        }
-    });
-}
-
-/// The mappings of the tiles around a voxel, weighted by their distance.
-fn blend(mappings: &[Mapping], tiles: &Tiles, near: [&Near; 3], bin: usize) -> f32 {
-    let [_, ny, nx] = tiles.count;
-    let mut sum = 0.0f32;
-    for (z, wz) in near[0].tiles() {
-        for (y, wy) in near[1].tiles() {
-            for (x, wx) in near[2].tiles() {
-                let level = mappings[(z * ny + y) * nx + x][bin];
-                sum += (f64::from(level) * (wx * wy * wz)) as f32;
-            }
-        }
-    }
-    sum.trunc() / mapping::HIGHEST as f32
 }
 
 #[cfg(test)]

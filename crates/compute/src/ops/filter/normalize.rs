@@ -1,17 +1,12 @@
 //! Intensities brought to a common scale.
 
-mod quantile;
-mod statistics;
-
 use exavox_io::{DataType, Voxels, match_dtype};
 use rayon::prelude::*;
 
 use super::sample::Sample;
+use super::survey::{Sought, survey};
 use crate::error::{Error, Result};
 use crate::simd::{Vectorised, dispatch};
-
-use quantile::quantile;
-pub(super) use statistics::statistics;
 
 /// What becomes of intensities.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,24 +37,50 @@ impl Normalization {
     pub fn is_unit_range(&self) -> bool {
         !matches!(self, Self::MeanStd)
     }
+
+    /// What must be known of the whole volume; nothing for a range.
+    pub fn sought(&self) -> Option<Sought> {
+        match self {
+            Self::MeanStd => Some(Sought::MeanStd),
+            Self::MinMax => Some(Sought::Extremes),
+            Self::Range { .. } => None,
+            Self::Percentiles { low, high } => {
+                Some(Sought::Quantiles([*low, *high].map(|p| p / 100.0)))
+            }
+        }
+    }
 }
 
 /// Normalises the intensities of a volume; f32.
 ///
 /// Only finite values count for mean, extremes and percentiles. NaN stays NaN; infinities are clipped where
 /// the method clips or, with the minimum and maximum, lie beyond 0 and 1. A volume of one value becomes 0.
-/// Percentiles are exact, found by counting digits, without a copy. Cost: one to five passes over the
-/// volume before the one that writes. Memory: the result.
+/// Mean and deviation come from sums without rounding, percentiles are exact, found by counting digits,
+/// without a copy. Cost: one to four passes over the volume before the one that writes. Memory: the result.
 ///
 /// # Errors
 /// [`Error::Usage`] if `low` is not below `high`, or a percentile is not within 0 and 100;
 /// [`Error::Io`] if memory cannot be had.
 pub fn normalize(voxels: &Voxels, method: Normalization) -> Result<Voxels> {
-    check(method)?;
+    method.check()?;
+    let found = match method.sought() {
+        Some(sought) => survey(voxels, sought)?,
+        None => [0.0; 2],
+    };
+    normalize_by(voxels, method, found)
+}
+
+/// Normalises a part of a volume: as [`normalize`] does with the whole, of which `found` tells what
+/// [`Normalization::sought`] asks for (nothing for a range).
+///
+/// # Errors
+/// As [`normalize`].
+pub fn normalize_by(voxels: &Voxels, method: Normalization, found: [f64; 2]) -> Result<Voxels> {
+    method.check()?;
     let mut out = Voxels::zeros(DataType::F32, voxels.shape())?;
+    let map = map(method, found);
     match_dtype!(voxels.dtype(), T => {
         let values = voxels.as_slice::<T>()?;
-        let map = map(values, method);
         let chunks = out.as_mut_slice::<f32>()?.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK));
         chunks.for_each(|(out, values)| dispatch(Apply { map, values, out }));
     });
@@ -69,18 +90,26 @@ pub fn normalize(voxels: &Voxels, method: Normalization) -> Result<Voxels> {
 /// Voxels that a thread takes at once.
 const CHUNK: usize = 1 << 16;
 
-fn check(method: Normalization) -> Result<()> {
-    let usage = |message: String| Err(Error::Usage(message));
-    match method {
-        Normalization::Range { low, high } | Normalization::Percentiles { low, high }
-            if !(low < high && low.is_finite() && high.is_finite()) =>
-        {
-            usage(format!("normalisation from {low} to {high}: the first must be below the second"))
+impl Normalization {
+    /// Whether it can be.
+    ///
+    /// # Errors
+    /// As [`normalize`].
+    pub fn check(&self) -> Result<()> {
+        let usage = |message: String| Err(Error::Usage(message));
+        match self {
+            Self::Range { low, high } | Self::Percentiles { low, high }
+                if !(low < high && low.is_finite() && high.is_finite()) =>
+            {
+                usage(format!(
+                    "normalisation from {low} to {high}: the first must be below the second"
+                ))
+            }
+            Self::Percentiles { low, high } if *low < 0.0 || *high > 100.0 => {
+                usage(format!("percentiles {low} and {high}: they lie between 0 and 100"))
+            }
+            _ => Ok(()),
         }
-        Normalization::Percentiles { low, high } if low < 0.0 || high > 100.0 => {
-            usage(format!("percentiles {low} and {high}: they lie between 0 and 100"))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -92,23 +121,15 @@ struct Map {
     clip: [f64; 2],
 }
 
-fn map<T: Sample>(values: &[T], method: Normalization) -> Map {
+fn map(method: Normalization, found: [f64; 2]) -> Map {
     const NONE: [f64; 2] = [f64::NEG_INFINITY, f64::INFINITY];
     let inverse = |width: f64| if width > 0.0 { 1.0 / width } else { 0.0 };
     let range = |[low, high]: [f64; 2], clip| Map { offset: low, scale: inverse(high - low), clip };
     match method {
-        Normalization::MeanStd => {
-            let found = statistics(values);
-            Map { offset: found.mean, scale: inverse(found.std), clip: NONE }
-        }
-        Normalization::MinMax => {
-            let found = statistics(values);
-            range([found.min, found.max], NONE)
-        }
+        Normalization::MeanStd => Map { offset: found[0], scale: inverse(found[1]), clip: NONE },
+        Normalization::MinMax => range(found, NONE),
         Normalization::Range { low, high } => range([low, high], [0.0, 1.0]),
-        Normalization::Percentiles { low, high } => {
-            range([low, high].map(|p| quantile(values, p / 100.0)), [0.0, 1.0])
-        }
+        Normalization::Percentiles { .. } => range(found, [0.0, 1.0]),
     }
 }
 
@@ -175,23 +196,6 @@ mod tests {
                     prop_assert!((clipped - unit(*v, p, q).clamp(0.0, 1.0)).abs() < 1e-6);
                 }
             }
-        }
-
-        #[test]
-        fn quantiles_are_those_of_sorted_values(
-            values in prop::collection::vec(any::<i64>(), 1..200), q in 0.0..=1.0f64,
-        ) {
-            // Values of all sizes: every digit is counted.
-            let values: Vec<i64> = values.iter().enumerate().map(|(i, v)| v >> (i % 60)).collect();
-            let mut sorted: Vec<f64> = values.iter().map(|v| *v as f64).collect();
-            sorted.sort_by(f64::total_cmp);
-            let expected = naive_quantile(&sorted, q);
-            prop_assert!((quantile(&values, q) - expected).abs() <= 1e-12 * expected.abs().max(1e19) );
-            let floats: Vec<f32> = values.iter().map(|v| *v as f32).collect();
-            let mut sorted: Vec<f64> = floats.iter().map(|v| f64::from(*v)).collect();
-            sorted.sort_by(f64::total_cmp);
-            let found = quantile(&floats, q);
-            prop_assert!((found - naive_quantile(&sorted, q)).abs() <= 1e-9 * found.abs());
         }
     }
 

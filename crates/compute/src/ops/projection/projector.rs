@@ -6,9 +6,11 @@ use exavox_io::{Axis, DataType, Element, Voxels, match_dtype};
 
 use super::deviation::{Deviation, Variance};
 use super::extremum::{Argmax, Extremum, Highest, Lowest};
+use super::fold::{Extreme, FirstMaximum, MeanFold, SumFold};
 use super::layout::Layout;
 use super::median::Median;
 use super::sample::{FEW, Sample};
+use super::streams::fold_whole;
 use super::sums::{MeanOf, SumOf};
 use super::whole::project_whole;
 use super::{Projection, ProjectionKind};
@@ -103,17 +105,18 @@ fn whole_of<T: Sample>(
     layout: Layout,
     shape: [usize; 3],
 ) -> Result<Voxels> {
+    let few = layout.depth <= FEW;
     match kind {
-        ProjectionKind::Max => project_whole::<T, Extremum<T, Highest>>(values, layout, shape),
-        ProjectionKind::Min => project_whole::<T, Extremum<T, Lowest>>(values, layout, shape),
+        ProjectionKind::Max => fold_whole::<T, Extreme<Highest>>(values, layout, shape),
+        ProjectionKind::Min => fold_whole::<T, Extreme<Lowest>>(values, layout, shape),
+        ProjectionKind::Mean if few => fold_whole::<T, MeanFold>(values, layout, shape),
+        ProjectionKind::Sum if few => fold_whole::<T, SumFold>(values, layout, shape),
+        ProjectionKind::Argmax if few => fold_whole::<T, FirstMaximum>(values, layout, shape),
         ProjectionKind::Mean => project_whole::<T, MeanOf<T>>(values, layout, shape),
         ProjectionKind::Sum => project_whole::<T, SumOf<T>>(values, layout, shape),
         ProjectionKind::Std => project_whole::<T, T::Spread<Deviation>>(values, layout, shape),
         ProjectionKind::Variance => project_whole::<T, T::Spread<Variance>>(values, layout, shape),
         ProjectionKind::Median => project_whole::<T, Median<T>>(values, layout, shape),
-        ProjectionKind::Argmax if layout.depth <= 1 << 16 => {
-            project_whole::<T, Argmax<T, u16>>(values, layout, shape)
-        }
         ProjectionKind::Argmax => project_whole::<T, Argmax<T, u32>>(values, layout, shape),
     }
 }

@@ -11,6 +11,15 @@ use super::projector::Accumulator;
 /// values of 16 bits just fit into 32 bits.
 pub(super) const FEW: usize = 1 << 16;
 
+/// Bytes of a group of cells: so many of a plane are read before those of the next plane. Of 512 on,
+/// what goes past the caches does not leave in time, and the reads wait for it.
+pub(super) const GROUP_BYTES: usize = 256;
+
+/// Something done with groups of cells, `C` in each.
+pub(super) trait WithGroup {
+    fn run<const C: usize>(self);
+}
+
 /// Sums that accumulators are made of.
 pub(super) trait Sum: Copy + Default + AddAssign + Send {
     fn to_f64(self) -> f64;
@@ -43,6 +52,8 @@ pub(super) trait Sample: Element {
     fn is_nan(self) -> bool;
     /// Mean of the two middle values of a median; toward zero for integers.
     fn middle(self, other: Self) -> Self;
+    /// Does something with groups as large as they are to be for this type.
+    fn with_group<W: WithGroup>(work: W);
 }
 
 /// An integer type whose squares can be added up exactly.
@@ -117,6 +128,10 @@ macro_rules! integer {
             #[inline(always)]
             fn middle(self, other: Self) -> Self {
                 ((<$wide>::from(self) + <$wide>::from(other)) / 2) as Self
+            }
+            #[inline(always)]
+            fn with_group<W: WithGroup>(work: W) {
+                work.run::<{ GROUP_BYTES / size_of::<$type>() }>();
             }
         }
     )*};
@@ -202,6 +217,10 @@ macro_rules! float {
             #[inline(always)]
             fn middle(self, other: Self) -> Self {
                 (self + other) / 2.0
+            }
+            #[inline(always)]
+            fn with_group<W: WithGroup>(work: W) {
+                work.run::<{ GROUP_BYTES / size_of::<$type>() }>();
             }
         }
     )*};

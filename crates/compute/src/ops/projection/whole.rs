@@ -1,5 +1,6 @@
-//! Projection of a block that is in memory as a whole: pieces of the output go to the threads, and the
-//! state of a piece stays in the cache of its core while all planes go by.
+//! Projection of a block that is in memory as a whole, for kinds that are no fold (see
+//! [`super::streams`]): pieces of the output go to the threads, and the state of a piece stays in the
+//! cache of its core while all planes go by.
 
 use std::marker::PhantomData;
 

@@ -16,7 +16,7 @@ text{font:12px system-ui,sans-serif;fill:#222}.title{font-size:15px;font-weight:
 .end{text-anchor:end}.middle{text-anchor:middle}.tick{fill:#666;font-size:11px}\
 .frame{fill:#fafafa;stroke:#ccc}.grid{stroke:#e4e4e4}\
 .ideal{stroke:#222;stroke-width:1.3;stroke-dasharray:5 3;fill:none}\
-.done{stroke:#222;stroke-width:1.6;fill:none}.fault{stroke:#c2185b;stroke-width:1}\
+.done{stroke:#222;stroke-width:1.6;fill:none}.fault{stroke:#c2185b;stroke-width:1.4}\
 .c0{fill:#1b6ca8}.c1{fill:#d98b2b}.c2{fill:#8e6bbf}.c3{fill:#4c9f70}.c4{fill:#5bb5c5}.c5{fill:#8a7a5c}\
 .starting{fill:#b9c2c9}.down{fill:#c2185b}.dot{fill:#1b6ca8}";
 

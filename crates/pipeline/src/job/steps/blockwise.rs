@@ -32,7 +32,8 @@ impl<'a> Blockwise<'a> {
     fn writer(&self) -> Result<VolumeWriter> {
         let writer = self.target.writer(self.durability)?;
         let (granule, block) = (writer.granule(), self.grid.block_shape());
-        if (0..3).any(|a| !block[a].is_multiple_of(granule[a])) {
+        let end = self.grid.region().end;
+        if (0..3).any(|a| block[a] < end[a] && !block[a].is_multiple_of(granule[a])) {
             let message = format!(
                 "blocks of {block:?} are no multiples of what is written at once, {granule:?}"
             );

@@ -43,7 +43,7 @@ impl Layout {
     /// # Errors
     /// [`Error::Settings`] if the block is no multiple of what is written at once.
     pub fn grid(&self, shape: [u64; 3]) -> Result<BlockGrid> {
-        let granule = self.shard.unwrap_or_else(|| self.chunk(shape));
+        let granule = self.granule(shape);
         let block = self.block.unwrap_or_else(|| fitting_block(shape, granule, BLOCK_VOXELS));
         for (a, axis) in ["z", "y", "x"].into_iter().enumerate() {
             if !block[a].is_multiple_of(granule[a].max(1)) {
@@ -57,6 +57,16 @@ impl Layout {
             }
         }
         BlockGrid::new(exavox_io::BoundingBox::whole(shape), block)
+    }
+
+    /// The same with blocks of about so many voxels, if no block is given.
+    pub fn with_blocks(&self, shape: [u64; 3], voxels: u64) -> Self {
+        let block = self.block.unwrap_or_else(|| fitting_block(shape, self.granule(shape), voxels));
+        Self { block: Some(block), ..*self }
+    }
+
+    fn granule(&self, shape: [u64; 3]) -> [u64; 3] {
+        self.shard.unwrap_or_else(|| self.chunk(shape))
     }
 
     fn chunk(&self, shape: [u64; 3]) -> [u64; 3] {

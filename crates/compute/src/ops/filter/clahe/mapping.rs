@@ -1,14 +1,16 @@
 //! From a histogram to a mapping of gray levels.
 
 /// Bins of a histogram.
-pub(super) const BINS: usize = 256;
+const BINS: usize = 256;
 /// The highest of the 2^14 gray levels.
 pub(super) const HIGHEST: u32 = (1 << 14) - 1;
 /// Gray levels of a bin, as scikit-image has it.
 const PER_BIN: u32 = 1 + (HIGHEST + 1) / BINS as u32;
 
-/// The gray level that each bin becomes.
-pub(super) type Mapping = [u16; BINS];
+/// How many voxels of a tile have a gray level of each of 256 bins.
+pub type LevelCounts = [u64; BINS];
+/// The gray level, of 2^14, that each of 256 bins becomes.
+pub type Mapping = [u16; BINS];
 
 /// Values as gray levels.
 #[derive(Debug, Clone, Copy)]
@@ -41,34 +43,33 @@ impl Gray {
 }
 
 /// The largest count that a bin may keep.
-pub(super) fn limit(clip_limit: f64, voxels: usize) -> u32 {
-    let voxels = voxels.min(u32::MAX as usize) as u32;
-    if clip_limit > 0.0 { ((clip_limit * f64::from(voxels)) as u32).max(1) } else { voxels }
+pub(super) fn limit(clip_limit: f64, voxels: usize) -> u64 {
+    let voxels = voxels as u64;
+    if clip_limit > 0.0 { ((clip_limit * voxels as f64) as u64).max(1) } else { voxels }
 }
 
 /// Clips a histogram, and shares out evenly what was clipped.
-pub(super) fn clip(histogram: &mut [u32; BINS], limit: u32) {
-    let mut excess: i64 = histogram.iter().map(|n| i64::from(n.saturating_sub(limit))).sum();
+pub(super) fn clip(histogram: &mut LevelCounts, limit: u64) {
+    let mut excess: i64 = histogram.iter().map(|n| n.saturating_sub(limit) as i64).sum();
     histogram.iter_mut().for_each(|n| *n = (*n).min(limit));
     // The same to each bin; those that come near the limit are filled up to it, as scikit-image has it.
-    let (limit, share) = (i64::from(limit), excess / BINS as i64);
+    let (limit, share) = (limit as i64, excess / BINS as i64);
     for n in histogram.iter_mut() {
-        let mut count = i64::from(*n);
+        let mut count = *n as i64;
         if count < limit - share {
             count += share;
         }
         if count >= limit - share {
             count = limit;
         }
-        excess -= count - i64::from(*n);
-        *n = count as u32;
+        excess -= count - *n as i64;
+        *n = count as u64;
     }
-    let limit = limit as u32;
-    share_rest(histogram, limit, excess);
+    share_rest(histogram, limit as u64, excess);
 }
 
 /// The rest one by one, in steps that spread it over the bins with room.
-fn share_rest(histogram: &mut [u32; BINS], limit: u32, mut excess: i64) {
+fn share_rest(histogram: &mut LevelCounts, limit: u64, mut excess: i64) {
     while excess > 0 {
         let before = excess;
         for start in 0..BINS {
@@ -89,11 +90,11 @@ fn share_rest(histogram: &mut [u32; BINS], limit: u32, mut excess: i64) {
 }
 
 /// The mapping that makes the counts so far the gray level.
-pub(super) fn equalising(histogram: &[u32; BINS], voxels: usize) -> Mapping {
+pub(super) fn equalising(histogram: &LevelCounts, voxels: usize) -> Mapping {
     let scale = f64::from(HIGHEST) / voxels.max(1) as f64;
     let mut sum = 0u64;
     histogram.map(|n| {
-        sum += u64::from(n);
+        sum += n;
         (sum as f64 * scale).min(f64::from(HIGHEST)) as u16
     })
 }
@@ -104,19 +105,19 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_by_clipping_if_there_is_room() {
-        let mut histogram = [3u32; BINS];
+        let mut histogram = [3u64; BINS];
         histogram[7] = 1000;
-        let sum: u32 = histogram.iter().sum();
+        let sum: u64 = histogram.iter().sum();
         clip(&mut histogram, 20);
         assert!(histogram.iter().all(|n| *n <= 20) && histogram[7] == 20);
-        let shared = histogram.iter().sum::<u32>();
+        let shared = histogram.iter().sum::<u64>();
         // The last round goes over all bins with room.
-        assert!(shared.abs_diff(sum) < BINS as u32, "{sum} became {shared}");
+        assert!(shared.abs_diff(sum) < BINS as u64, "{sum} became {shared}");
     }
 
     #[test]
     fn without_room_clipping_ends() {
-        let mut histogram = [9u32; BINS];
+        let mut histogram = [9u64; BINS];
         clip(&mut histogram, 2);
         assert_eq!(histogram, [2; BINS]);
     }

@@ -1,5 +1,7 @@
 //! How a volume is cut into tiles, and which tiles are near a voxel.
 
+use std::ops::Range;
+
 use super::Dimensions;
 
 /// Tiles of a volume. Those at an end reach beyond it, where the volume is mirrored at its last voxel:
@@ -21,6 +23,11 @@ pub(super) struct Near {
 }
 
 impl Near {
+    /// Both tiles, whatever their weight.
+    pub(super) fn both(&self) -> [usize; 2] {
+        self.tiles
+    }
+
     /// The tiles with their weights.
     #[inline(always)]
     pub(super) fn tiles(&self) -> impl Iterator<Item = (usize, f64)> + use<> {
@@ -48,20 +55,26 @@ impl Tiles {
         self.size.iter().fold(1, |n, s| n.saturating_mul(*s))
     }
 
-    /// Calls `take` with the index of each voxel of tile `n`.
-    pub(super) fn for_each_voxel(&self, n: usize, mut take: impl FnMut(usize)) {
+    /// Positions along an axis of the voxels of a tile, those beyond the end mirrored.
+    pub(super) fn positions(&self, a: usize, tile: usize) -> impl Iterator<Item = usize> + '_ {
+        let first = tile * self.size[a];
+        (first..first + self.size[a]).map(move |i| mirror(i, self.shape[a]))
+    }
+
+    /// Coordinate of a tile by its number in C order.
+    pub(super) fn coordinate(&self, n: usize) -> [usize; 3] {
         let [_, my, mx] = self.count;
-        let tile = [n / (my * mx), n / mx % my, n % mx];
-        let range = |a: usize| {
-            (tile[a] * self.size[a]..(tile[a] + 1) * self.size[a])
-                .map(move |i| mirror(i, self.shape[a]))
-        };
-        for z in range(0) {
-            for y in range(1) {
-                let row = (z * self.shape[1] + y) * self.shape[2];
-                range(2).for_each(|x| take(row + x));
-            }
-        }
+        [n / (my * mx), n / mx % my, n % mx]
+    }
+
+    /// Positions along an axis that some neighbouring tiles are made of: from the first to one past the
+    /// last.
+    pub(super) fn reach(&self, a: usize, tiles: Range<usize>) -> Range<usize> {
+        let (length, first) = (self.shape[a], tiles.start * self.size[a]);
+        let end = tiles.end * self.size[a];
+        // What lies beyond the end is mirrored to a range that ends at the last voxel but one.
+        let beyond = end.saturating_sub(length).min(length - 1);
+        first.min(length - 1 - beyond)..end.min(length)
     }
 
     /// The tiles near position `i` of an axis. In two dimensions a plane is its own tile along z.
@@ -89,4 +102,25 @@ fn mirror(i: usize, length: usize) -> usize {
     }
     let folded = i % period;
     if folded < length { folded } else { period - folded }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn tiles_reach_as_far_as_their_positions(length in 1usize..40, size in 1usize..50, from in 0usize..40, n in 1usize..5) {
+            let tiles = Tiles::new([1, 1, length], [1, 1, size], Dimensions::Three);
+            let from = from % tiles.count[2];
+            let range = from..(from + n).min(tiles.count[2]);
+            let all: Vec<usize> = range.clone().flat_map(|t| tiles.positions(2, t)).collect();
+            let reach = tiles.reach(2, range);
+            prop_assert!(all.iter().all(|p| reach.contains(p)));
+            prop_assert_eq!(all.iter().min(), Some(&reach.start));
+            prop_assert_eq!(all.iter().max().map(|p| p + 1), Some(reach.end));
+        }
+    }
 }

@@ -56,7 +56,7 @@ fn failures(svg: &mut Svg, estimate: &Estimate, panel: &Place, x: impl Fn(f64) -
     }
     let most = f64::from(counts.iter().copied().max().unwrap_or(0).max(1));
     let ticks = counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(step, count)| {
-        let length = 2.0 + 7.0 * f64::from(*count) / most;
+        let length = 4.0 + 5.0 * f64::from(*count) / most;
         (panel.left + (step as f64 + 0.5) * STEP, panel.bottom + 1.0, panel.bottom + 1.0 + length)
     });
     svg.vertical_lines("fault", ticks);

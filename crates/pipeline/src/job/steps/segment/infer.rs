@@ -1,0 +1,132 @@
+//! Subvolumes, each on its own.
+
+use std::time::Instant;
+
+use exavox_compute::ComputeDevice;
+use exavox_compute::ffn::Network;
+use exavox_io::store::Durability;
+use exavox_io::{BoundingBox, OpenOptions, Volume, VolumeWriter, Voxels};
+
+use super::places::Places;
+use super::record::{CounterRecord, OriginRecord, SubvolumeRecord};
+use super::{Segment, holds};
+use crate::blocks::{BlockWorker, Digest, Stage};
+use crate::error::{Error, Result};
+use crate::job::steps::blockwise::voxels_digest;
+use crate::job::{SharedTarget, StageContext};
+use crate::progress::{Event, Observer};
+use crate::segment::inference::{Inferred, Subvolume, infer, network_on_device};
+use crate::segment::{Seeds, SegmentSettings};
+
+struct Infer<'a> {
+    step: &'a Segment,
+    image: Volume,
+    places: Places,
+    target: SharedTarget,
+    durability: Durability,
+    device: &'a ComputeDevice,
+    notes: Notes<'a>,
+}
+
+pub(super) fn open<'a>(
+    step: &'a Segment,
+    context: &StageContext<'a>,
+) -> Result<Box<dyn Stage + 'a>> {
+    let options = OpenOptions::default().with_scale(step.scale);
+    Ok(Box::new(Infer {
+        step,
+        image: Volume::open_with(&step.source, &options)?,
+        places: Places::new(&context.data),
+        target: step.slots.target(&context.data),
+        durability: context.durability,
+        device: context.device,
+        notes: Notes(context.observer),
+    }))
+}
+
+impl Stage for Infer<'_> {
+    fn worker(&self) -> Result<Box<dyn BlockWorker + '_>> {
+        let step = self.step;
+        let mut network =
+            network_on_device(&step.weights, &step.settings, self.device, &self.notes)?;
+        let writer = self.target.writer(self.durability)?;
+        Ok(Box::new(move |block: u64| self.run(block, network.as_mut(), &writer)))
+    }
+
+    fn describe(&self, block: u64) -> String {
+        self.step.subvolumes.area(block).to_string()
+    }
+
+    fn digest(&self, block: u64) -> Result<Digest> {
+        if !self.target.is_finished()? {
+            let message = "cannot be read before all subvolumes are done";
+            return Err(Error::settings(self.target.name(), message));
+        }
+        let area = self.step.subvolumes.area(block);
+        let labels = self.step.slots.read(&self.target.open()?, block, &area)?;
+        Ok(digest(&SubvolumeRecord::read(&self.places.record(block))?, &labels))
+    }
+}
+
+impl Infer<'_> {
+    fn run(&self, block: u64, network: &mut dyn Network, writer: &VolumeWriter) -> Result<Digest> {
+        let step = self.step;
+        let (started, region) = (Instant::now(), step.subvolumes.area(block));
+        let image = self.image.read(step.settings.channel, &region)?;
+        let read_seconds = started.elapsed().as_secs_f64();
+        let subvolume = Subvolume { image: &image, region, voxel_size: step.voxel_size };
+        let settings = with_seeds_inside(&step.settings, &region);
+        let inferred = infer(&subvolume, &settings, network, &self.notes)?;
+        let record = record(&inferred, &region, read_seconds, network.device_name());
+        let labels = Voxels::from_vec(image.shape(), inferred.segmentation.labels)?;
+        drop(image);
+        let digest = digest(&record, &labels);
+        record.write(&self.places.record(block))?;
+        writer.write(0, step.slots.start(block), &step.slots.filled(labels)?)?;
+        Ok(digest)
+    }
+}
+
+fn record(
+    inferred: &Inferred,
+    area: &BoundingBox,
+    read_seconds: f64,
+    device: String,
+) -> SubvolumeRecord {
+    let origins = &inferred.segmentation.origins;
+    SubvolumeRecord {
+        area: area.to_string(),
+        device,
+        stage_seconds: [read_seconds, inferred.seed_seconds, inferred.flood_seconds],
+        counters: CounterRecord::new(&inferred.segmentation.counters),
+        origins: origins.iter().map(|origin| OriginRecord::new(origin, area)).collect(),
+    }
+}
+
+fn digest(record: &SubvolumeRecord, labels: &Voxels) -> Digest {
+    let parts = [record.digest(), voxels_digest(labels)].map(|digest| digest.0.to_le_bytes());
+    Digest::of(parts.as_flattened())
+}
+
+/// Given seeds belong to the subvolumes that hold them.
+fn with_seeds_inside(settings: &SegmentSettings, region: &BoundingBox) -> SegmentSettings {
+    let mut settings = settings.clone();
+    if let Seeds::Points(points) = &mut settings.seeds {
+        points.retain(|point| holds(region, point));
+    }
+    settings
+}
+
+/// Passes on what happens inside of a subvolume, but neither its stages nor its progress, which are not
+/// those of the run.
+struct Notes<'a>(&'a dyn Observer);
+
+impl Observer for Notes<'_> {
+    fn notify(&self, event: &Event<'_>) {
+        match event {
+            Event::Advanced { note, .. } => self.0.notify(&Event::Advanced { by: 0, note }),
+            Event::Warning(_) => self.0.notify(event),
+            _ => {}
+        }
+    }
+}
