@@ -72,6 +72,11 @@ impl Folder {
         Self(tempfile::tempdir().unwrap())
     }
 
+    /// One in memory, where there is such a place: for tests that make thousands of writes wait for the disk.
+    pub(crate) fn in_memory() -> Self {
+        Self(tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap())
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }

@@ -5,15 +5,13 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-
-use crate::harness::Run;
+use crate::harness::{Folder, Run};
 
 /// Longest time that anything in a lab is waited for. A slow machine needs more than a fast one.
 const PATIENCE: Duration = Duration::from_secs(150);
 
 /// The cluster; stopped when it is dropped.
-pub(crate) struct Lab(TempDir);
+pub(crate) struct Lab(Folder);
 
 impl Lab {
     /// Starts one, or says why this machine cannot.
@@ -23,7 +21,7 @@ impl Lab {
             eprintln!("skipped: {}", String::from_utf8_lossy(&check.stderr).trim());
             return None;
         }
-        let lab = Self(tempfile::tempdir().unwrap());
+        let lab = Self(Folder::in_memory());
         lab.call("start", &[]);
         Some(lab)
     }
@@ -69,7 +67,7 @@ impl Lab {
     }
 
     fn folder(&self) -> PathBuf {
-        self.0.path().join("lab")
+        self.0.join("lab")
     }
 }
 
@@ -91,6 +89,7 @@ pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(started.elapsed() < PATIENCE, "waited in vain: {what}");
         sleep(Duration::from_millis(100));
     }
+    eprintln!("{:5.1} s until {what}", started.elapsed().as_secs_f64());
 }
 
 /// Asked at run time: a build folder can be shared between checkouts.

@@ -143,7 +143,7 @@ fn assert_same(folder: &Folder) {
 #[test]
 fn power_and_network_cuts_change_no_bit() {
     let Some(lab) = Lab::start() else { return };
-    let folder = Folder::new();
+    let folder = Folder::in_memory();
     let program = write_program(&folder, HELD);
     write_plans(&folder, &program, PLAN);
     write_source(&folder);
@@ -183,7 +183,7 @@ fn power_and_network_cuts_change_no_bit() {
 #[test]
 fn what_fails_for_good_stops_the_chain_until_it_is_mended() {
     let Some(lab) = Lab::start() else { return };
-    let folder = Folder::new();
+    let folder = Folder::in_memory();
     let program = write_program(&folder, TEMPORARY);
     write_plans(&folder, &program, &PLAN.replace("a.npy", "a.zarr"));
     folder.write_ramp("a.npy", SHAPE, DataType::U16);
