@@ -9,7 +9,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
-use rustix::mm::{Advice, MapFlags, MremapFlags, ProtFlags, madvise, mmap_anonymous, mremap, munmap};
+use rustix::mm::{
+    Advice, MapFlags, MremapFlags, ProtFlags, madvise, mmap_anonymous, mremap, munmap,
+};
 
 #[global_allocator]
 static ALLOCATOR: LargeBlocks = LargeBlocks { kept: Mutex::new([Block::NONE; KEPT_BLOCKS]) };
@@ -61,7 +63,9 @@ unsafe impl GlobalAlloc for LargeBlocks {
             return unsafe { System.alloc(layout) };
         }
         let Some(length) = length(layout.size()) else { return ptr::null_mut() };
-        self.take(length).or_else(|| Block::new(length)).map_or(ptr::null_mut(), |block| block.start)
+        self.take(length)
+            .or_else(|| Block::new(length))
+            .map_or(ptr::null_mut(), |block| block.start)
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
@@ -153,7 +157,8 @@ impl Block {
     #[allow(unsafe_code)]
     fn new(length: usize) -> Option<Self> {
         let block = Self::mapped(length)?;
-        let block = if block.start.addr().is_multiple_of(PAGE) { block } else { block.aligned()? };
+        let block =
+            if block.start.addr().is_multiple_of(PAGE) { block } else { block.aligned()? };
         // SAFETY: the block's own pages; the advice changes how they are provided, not what is in them.
         // A system that does not know it says so, which changes nothing.
         let _ = unsafe { madvise(block.start.cast(), length, Advice::LinuxHugepage) };

@@ -97,7 +97,9 @@ fn written_past_cache<T: Pod>(to: &mut [MaybeUninit<T>], from: &[T]) -> bool {
     for i in 0..bytes / BYTES {
         // SAFETY: both slices have `bytes` bytes, as the caller has cut `to` to the length of `from`;
         // `to` is aligned; SSE2 is part of every x86-64.
-        unsafe { _mm_stream_si128(to.add(i), _mm_loadu_si128(from.as_ptr().cast::<__m128i>().add(i))) };
+        unsafe {
+            _mm_stream_si128(to.add(i), _mm_loadu_si128(from.as_ptr().cast::<__m128i>().add(i)))
+        };
     }
     true
 }
