@@ -1,6 +1,7 @@
 //! A coarser volume, or the coarser scales of a pyramid.
 
 use exavox_compute::ops::downsample::{DownsampleMethod, downsampled_shape};
+use exavox_io::volume::FileAccess;
 use exavox_io::{BoundingBox, Metadata, OpenOptions, Volume, VoxelSize, WriteOptions};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,10 @@ pub struct DownsampleSpec {
     #[serde(default)]
     pub layout: Layout,
 }
+
+/// Decoded chunks take at most this, and this share of the memory.
+const MOST_CACHED: u64 = 64 << 20;
+const CACHE_SHARE: u64 = 16;
 
 fn two() -> [u64; 3] {
     [2; 3]
@@ -185,7 +190,11 @@ impl Level {
 
     /// Opens it; the level before must have been finished.
     pub(super) fn open<'a>(&'a self, context: &StageContext<'_>) -> Result<Box<dyn Stage + 'a>> {
-        let open = OpenOptions::default().with_scale(self.scale);
+        // Pages of a mapping would count as memory of the process.
+        let open = OpenOptions::default()
+            .with_scale(self.scale)
+            .with_cache_bytes((context.memory_bytes / CACHE_SHARE).min(MOST_CACHED))
+            .with_file_access(FileAccess::Read);
         let source = Volume::open_with(&self.source, &open)?;
         let slabs = Slabs::new(source.metadata(), self.factor);
         let (factor, method) = (self.factor, self.method);

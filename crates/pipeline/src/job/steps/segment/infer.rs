@@ -5,6 +5,7 @@ use std::time::Instant;
 use exavox_compute::ComputeDevice;
 use exavox_compute::ffn::Network;
 use exavox_io::store::Durability;
+use exavox_io::volume::FileAccess;
 use exavox_io::{BoundingBox, OpenOptions, Volume, VolumeWriter, Voxels};
 
 use super::places::Places;
@@ -32,7 +33,8 @@ pub(super) fn open<'a>(
     step: &'a Segment,
     context: &StageContext<'a>,
 ) -> Result<Box<dyn Stage + 'a>> {
-    let options = OpenOptions::default().with_scale(step.scale);
+    // Pages of a mapping would count as memory of the process.
+    let options = OpenOptions::default().with_scale(step.scale).with_file_access(FileAccess::Read);
     Ok(Box::new(Infer {
         step,
         image: Volume::open_with(&step.source, &options)?,
