@@ -10,6 +10,7 @@ pub mod downsample;
 pub mod filter;
 pub mod flood_fill;
 pub mod labels;
+pub mod on_device;
 pub mod projection;
 mod runs;
 pub mod value_range;

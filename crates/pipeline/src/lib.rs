@@ -15,6 +15,7 @@ pub mod flood;
 pub mod job;
 mod labelling;
 mod ledger;
+mod on_device;
 pub mod peak_memory;
 pub mod picture;
 pub mod progress;
