@@ -25,6 +25,8 @@ mod info;
 mod jobs;
 #[path = "tests/lab.rs"]
 mod lab;
+#[path = "tests/large.rs"]
+mod large;
 #[path = "tests/plan.rs"]
 mod plan;
 #[path = "tests/project.rs"]
