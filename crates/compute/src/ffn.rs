@@ -32,6 +32,8 @@ mod segment;
 mod segmenter;
 mod steps;
 mod tensor_bundle;
+#[cfg(feature = "train")]
+pub mod train;
 mod weights;
 
 pub use canvas::Canvas;
