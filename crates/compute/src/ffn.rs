@@ -12,26 +12,37 @@
 //! inner cuboid and queues those positions; when the queue is empty, voxels above
 //! [`InferenceOptions::segment_threshold`] become a segment if they are enough.
 
+mod architecture;
 mod canvas;
 mod config;
 #[cfg(feature = "cube")]
 mod device_network;
+mod flax;
+mod floats;
+mod layer_norm;
 mod model;
 mod movement;
 mod network;
+mod res_conv_stack;
 pub mod seed;
 mod segment;
+mod stack;
 mod tensor_bundle;
+mod trained_model;
 mod weights;
 
+pub use architecture::{Architecture, ArchitectureOptions, Family, Padding, SeedUpdate};
 pub use canvas::Canvas;
 pub use config::{InferenceOptions, ModelConfig};
 #[cfg(feature = "cube")]
 pub use device_network::DeviceNetwork;
+pub use layer_norm::NormLayer;
 pub use model::ConvStack3d;
 pub use movement::FaceMax;
 pub use network::{BurnNetwork, FallbackNetwork, MakeNetwork, Network};
+pub use res_conv_stack::ResConvStackWeights;
 pub use segment::{Counters, FloodEvent, Origin, Segmentation, segment_all};
+pub use trained_model::{Layers, TrainedModel};
 pub use weights::{Layer, Weights};
 
 use crate::device::ComputeDevice;
@@ -50,8 +61,29 @@ pub fn network_on(
     precision: Precision,
 ) -> Result<Box<dyn Network>> {
     #[cfg(feature = "cube")]
-    if device.client().is_some() {
+    if device.client().is_some() && weights.architecture().image_channels == 1 {
         return Ok(Box::new(DeviceNetwork::new(weights, config, device, precision)?));
     }
     Ok(Box::new(BurnNetwork::with_precision(weights, config, device, precision)?))
+}
+
+/// As [`network_on`], for a network of any architecture. Fused kernels know ConvStacks of one image
+/// channel; others go through burn everywhere.
+///
+/// # Errors
+/// [`Error::Usage`](crate::Error::Usage) if the FOV is too small for the network;
+/// [`Error::DeviceFailed`](crate::Error::DeviceFailed) if the device has no room for it.
+pub fn model_on(
+    model: &TrainedModel,
+    config: &ModelConfig,
+    device: &ComputeDevice,
+    precision: Precision,
+) -> Result<Box<dyn Network>> {
+    model.architecture().check(config)?;
+    match model.layers() {
+        Layers::ConvStack(weights) if model.architecture().image_channels == 1 => {
+            network_on(weights, config, device, precision)
+        }
+        _ => Ok(Box::new(BurnNetwork::of_model(model, config, device, precision)?)),
+    }
 }

@@ -16,6 +16,8 @@ mod device_volume;
 mod downsample;
 #[path = "tests/filters.rs"]
 mod filters;
+#[path = "tests/flax.rs"]
+mod flax;
 #[path = "tests/flood_fill.rs"]
 mod flood_fill;
 #[path = "tests/focus.rs"]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use exavox_compute::ComputeDevice;
-use exavox_compute::ffn::{Counters, Network, Origin, Weights};
+use exavox_compute::ffn::{Counters, Network, Origin};
 use exavox_io::volume::WriteMode;
 use exavox_io::{BoundingBox, DataType, Metadata, Volume, VolumeWriter, Voxels, WriteOptions};
 use serde::{Deserialize, Serialize};
@@ -18,18 +18,22 @@ use crate::report::Overlay;
 
 pub(crate) mod inference;
 pub(crate) mod outputs;
+mod channels;
+mod model_table;
 mod request;
 mod settings;
 mod subvolumes;
 mod tables;
 mod text_proto;
 
+pub use channels::{ImageChannel, MoreChannels, PerChannel};
+pub use model_table::{Features, FamilyName, ModelTable, PaddingName, PrecisionName};
 pub use request::Request;
 pub use settings::{Seeds, SegmentSettings};
 pub use subvolumes::{Subvolumes, fitting_subvolume};
-pub use tables::{InferenceTable, ModelTable, PrecisionName, SeedTable};
+pub use tables::{InferenceTable, SeedTable};
 
-use inference::{Subvolume, infer, network_on_device};
+use inference::{Subvolume, infer, network_on_device, open_model};
 
 /// Bytes a voxel takes at the peak: image, canvas and the seed policy's work.
 pub(crate) const BYTES_PER_VOXEL: u64 = 48;
@@ -125,8 +129,8 @@ pub fn segment(
 ) -> Result<SegmentReport> {
     // Everything that can be refused is refused before the hours begin.
     check_memory(&region_of(image.name(), image.shape(), settings)?, run.memory_bytes)?;
-    let weights = Weights::open(&settings.checkpoint, settings.depth)?;
-    let mut network = network_on_device(&weights, settings, &run.device, observer)?;
+    let model = open_model(settings)?;
+    let mut network = network_on_device(&model, settings, &run.device, observer)?;
     segment_with(network.as_mut(), image, settings, run, observer)
 }
 

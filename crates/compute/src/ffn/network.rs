@@ -1,9 +1,8 @@
 //! One step of the network, whatever runs it: the seam between the flood loop and the devices.
 
-use burn::tensor::{Tensor, TensorData};
-
 use super::config::ModelConfig;
-use super::model::ConvStack3d;
+use super::stack::Stack;
+use super::trained_model::TrainedModel;
 use super::weights::Weights;
 use crate::conv3d::Kernel;
 use crate::device::{ComputeDevice, guarded};
@@ -14,8 +13,9 @@ use crate::precision::Precision;
 pub trait Network {
     /// Writes the new logits of one FOV.
     ///
-    /// All three have the FOV's voxels in C order `[z, y, x]`: `image` normalised, `seed` logits
-    /// without NaN, `logits` the result (seed + update).
+    /// All three have the FOV's voxels in C order `[z, y, x]`: `image` normalised, of several channels
+    /// one after the other; `seed` logits without NaN; `logits` the result, NaN where the network says
+    /// nothing (at the border, without padding).
     ///
     /// # Errors
     /// [`Error::DeviceFailed`] if the device fails or is out of memory; `logits` is then undefined.
@@ -27,7 +27,7 @@ pub trait Network {
 
 /// The network on a burn device.
 pub struct BurnNetwork {
-    model: ConvStack3d,
+    model: Stack,
     device: ComputeDevice,
     fov_zyx: [usize; 3],
 }
@@ -55,6 +55,24 @@ impl BurnNetwork {
         Self::with_kernel(weights, config, device, Kernel::Own(precision))
     }
 
+    /// A network of any architecture.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the FOV is too small for it; [`Error::DeviceFailed`] if the device has no room
+    /// for the weights.
+    pub fn of_model(
+        model: &TrainedModel,
+        config: &ModelConfig,
+        device: &ComputeDevice,
+        precision: Precision,
+    ) -> Result<Self> {
+        model.architecture().check(config)?;
+        let (fov_zyx, kernel) = (config.fov_zyx, Kernel::Own(precision));
+        let model = guarded(|| Stack::new(model, fov_zyx, kernel, device.burn()))
+            .map_err(|reason| failed(device, reason))?;
+        Ok(Self { model, device: device.clone(), fov_zyx })
+    }
+
     /// The same network by burn's own convolution, which ours is measured against.
     ///
     /// # Errors
@@ -73,7 +91,7 @@ impl BurnNetwork {
         device: &ComputeDevice,
         kernel: Kernel,
     ) -> Result<Self> {
-        let model = guarded(|| ConvStack3d::new(weights, config.fov_zyx, kernel, device.burn()))
+        let model = guarded(|| Stack::conv_stack(weights, config.fov_zyx, kernel, device.burn()))
             .map_err(|reason| failed(device, reason))?;
         Ok(Self { model, device: device.clone(), fov_zyx: config.fov_zyx })
     }
@@ -81,22 +99,14 @@ impl BurnNetwork {
 
 impl Network for BurnNetwork {
     fn step(&mut self, image: &[f32], seed: &[f32], logits: &mut [f32]) -> Result<()> {
-        let [z, y, x] = self.fov_zyx;
-        let input = |values: &[f32]| {
-            let data = TensorData::new(values.to_vec(), [1, z, y, x, 1]);
-            Tensor::<5>::from_data(data, self.device.burn())
-        };
+        let input =
+            |values: &[f32]| super::stack::input(values, self.fov_zyx, self.device.burn());
         // burn reports some failures as errors and some as panics; both mean the same here.
         let data = guarded(|| self.model.forward(input(image), input(seed)).try_into_data())
             .map_err(|reason| failed(&self.device, reason))?
             .map_err(|error| failed(&self.device, error.to_string()))?;
         let values = data.as_slice::<f32>().map_err(|e| failed(&self.device, format!("{e:?}")))?;
-        if values.len() != logits.len() {
-            let reason = format!("expected {} logits, found {}", logits.len(), values.len());
-            return Err(failed(&self.device, reason));
-        }
-        logits.copy_from_slice(values);
-        Ok(())
+        self.model.place(values, self.fov_zyx, logits).map_err(|reason| failed(&self.device, reason))
     }
 
     fn device_name(&self) -> String {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use exavox_compute::ffn::{self, Canvas, FallbackNetwork, FloodEvent, Network, Weights};
+use exavox_compute::ffn::{self, Canvas, FallbackNetwork, FloodEvent, Network, TrainedModel};
 use exavox_compute::{ComputeDevice, Error as ComputeError};
 use exavox_io::{BoundingBox, VoxelSize, Voxels};
 
@@ -91,22 +91,41 @@ fn relative(points: &[[u64; 3]], region: &BoundingBox) -> Result<Vec<[usize; 3]>
         .collect()
 }
 
+/// The trained network of the settings, which takes as many channels of the image as they name.
+///
+/// # Errors
+/// What the checkpoint says; [`Error::Settings`] if it takes another number of channels, or a larger FOV.
+pub(crate) fn open_model(settings: &SegmentSettings) -> Result<TrainedModel> {
+    let model = TrainedModel::open(&settings.checkpoint, &settings.architecture)?;
+    let place = || settings.checkpoint.display().to_string();
+    let (expected, found) = (model.architecture().image_channels, settings.num_channels());
+    if expected != found {
+        let message = format!(
+            "the network takes {expected} channels of the image, {found} are given; choose them with channels"
+        );
+        return Err(Error::settings(place(), message));
+    }
+    let fits = model.architecture().check(&settings.model);
+    fits.map_err(|error| Error::settings(place(), error.to_string()))?;
+    Ok(model)
+}
+
 /// The network on a device, with the CPU to take over.
 pub(crate) fn network_on_device<'a>(
-    weights: &'a Weights,
+    model: &'a TrainedModel,
     settings: &'a SegmentSettings,
     device: &ComputeDevice,
     observer: &'a dyn Observer,
 ) -> Result<Box<dyn Network + 'a>> {
     let on_cpu = move || -> Result<Box<dyn Network + 'a>, ComputeError> {
         let cpu = ComputeDevice::cpu()?;
-        ffn::network_on(weights, &settings.model, &cpu, settings.precision)
+        ffn::model_on(model, &settings.model, &cpu, settings.precision)
     };
     if device.is_cpu() {
         return Ok(on_cpu()?);
     }
     let warn = move |message: &str| observer.notify(&Event::Warning(message));
-    match ffn::network_on(weights, &settings.model, device, settings.precision) {
+    match ffn::model_on(model, &settings.model, device, settings.precision) {
         Ok(first) => Ok(Box::new(FallbackNetwork::new(first, Some(Box::new(on_cpu)), warn))),
         Err(error) => {
             warn(&format!("{error}; the run goes on on the CPU"));

@@ -10,7 +10,7 @@
 //! | scale-N | blocks of the scale | the pyramid, by the most frequent label |
 //! | report | 1 | table of segments, page, figures |
 
-use exavox_compute::ffn::Weights;
+use exavox_compute::ffn::TrainedModel;
 use exavox_io::{BoundingBox, DataType, Metadata, OpenOptions, Scale, Volume, WriteOptions};
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,7 @@ use crate::convert::same_place;
 use crate::error::{Error, Result};
 use crate::job::{Inputs, SharedTarget, StageContext};
 use crate::reconcile::{GlobalIds, LinkRule};
+use crate::segment::inference::open_model;
 use crate::segment::{
     InferenceTable, ModelTable, SeedTable, Seeds, SegmentReport, SegmentSettings, Subvolumes,
     region_of,
@@ -98,7 +99,7 @@ struct Segment {
     scale: usize,
     voxel_size: Option<exavox_io::VoxelSize>,
     settings: SegmentSettings,
-    weights: Weights,
+    model: TrainedModel,
     subvolumes: Subvolumes,
     slots: Slots,
     ids: GlobalIds,
@@ -207,7 +208,7 @@ impl SegmentSpec {
         same_place::refuse(&self.source, &self.target)?;
         let settings = self.settings()?;
         let image = self.image(inputs, settings.channel)?;
-        let weights = Weights::open(&settings.checkpoint, settings.depth)?;
+        let model = open_model(&settings)?;
         note_checkpoint(inputs, &settings);
         let region = region_of(&self.source, image.shape, &settings)?;
         check_seeds(&settings, &region)?;
@@ -227,7 +228,7 @@ impl SegmentSpec {
             voxel_size: image.voxel_size,
             slots: Slots::new(&subvolumes),
             settings,
-            weights,
+            model,
             subvolumes,
             ids,
             link: self.link,
@@ -270,15 +271,7 @@ fn cells(shape: [u64; 3]) -> u64 {
 }
 
 fn note_checkpoint(inputs: &mut Inputs, settings: &SegmentSettings) {
-    let path = &settings.checkpoint;
-    if path.is_file() {
-        return inputs.file(path);
-    }
-    for suffix in [".index", ".data-00000-of-00001"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        inputs.file(name.as_ref());
-    }
+    TrainedModel::files(&settings.checkpoint).iter().for_each(|file| inputs.file(file));
 }
 
 fn check_seeds(settings: &SegmentSettings, region: &BoundingBox) -> Result<()> {

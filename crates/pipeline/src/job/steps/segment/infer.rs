@@ -50,7 +50,7 @@ impl Stage for Infer<'_> {
     fn worker(&self) -> Result<Box<dyn BlockWorker + '_>> {
         let step = self.step;
         let mut network =
-            network_on_device(&step.weights, &step.settings, self.device, &self.notes)?;
+            network_on_device(&step.model, &step.settings, self.device, &self.notes)?;
         let writer = self.target.writer(self.durability)?;
         Ok(Box::new(move |block: u64| self.run(block, network.as_mut(), &writer)))
     }
