@@ -25,6 +25,8 @@ mod info;
 mod jobs;
 #[path = "tests/lab.rs"]
 mod lab;
+#[path = "tests/models.rs"]
+mod models;
 #[path = "tests/plan.rs"]
 mod plan;
 #[path = "tests/project.rs"]
@@ -35,6 +37,8 @@ mod reference;
 mod resume;
 #[path = "tests/segment.rs"]
 mod segment;
+#[path = "tests/segment_at_once.rs"]
+mod segment_at_once;
 #[path = "tests/slurm.rs"]
 mod slurm;
 #[path = "tests/submit.rs"]

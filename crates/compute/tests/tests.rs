@@ -30,5 +30,9 @@ mod labels;
 mod metrics;
 #[path = "tests/network.rs"]
 mod network;
+#[path = "tests/partial_fov.rs"]
+mod partial_fov;
 #[path = "tests/projection.rs"]
 mod projection;
+#[path = "tests/segmenter.rs"]
+mod segmenter;

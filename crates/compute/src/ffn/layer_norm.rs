@@ -47,7 +47,8 @@ impl NormLayer {
 
     /// With names and shapes, as files hold them.
     pub(super) fn tensors(&self, name: &str) -> [(String, Vec<usize>, &[f32]); 2] {
-        let tensor = |part: &str, values| (format!("{name}/{part}"), vec![self.scale.len()], values);
+        let tensor =
+            |part: &str, values| (format!("{name}/{part}"), vec![self.scale.len()], values);
         [tensor("scale", self.scale.as_slice()), tensor("bias", self.bias.as_slice())]
     }
 }
@@ -70,7 +71,11 @@ impl LayerNorm {
     /// `x` and result: `[batch, z, y, x, channels]`. An `x` that nobody else holds becomes the result.
     pub(super) fn forward(&self, x: Tensor<5>) -> Tensor<5> {
         let [scale, bias] = [&self.scale, &self.bias].map(|t| t.clone().into_dispatch());
-        Tensor::from_dispatch(<Dispatch as LayerNormOps>::layer_norm(x.into_dispatch(), scale, bias))
+        Tensor::from_dispatch(<Dispatch as LayerNormOps>::layer_norm(
+            x.into_dispatch(),
+            scale,
+            bias,
+        ))
     }
 }
 

@@ -1,6 +1,9 @@
 //! One step of the network, whatever runs it: the seam between the flood loop and the devices.
 
+use std::ops::Range;
+
 use super::config::ModelConfig;
+use super::lanes::Lanes;
 use super::stack::Stack;
 use super::trained_model::TrainedModel;
 use super::weights::Weights;
@@ -21,6 +24,30 @@ pub trait Network {
     /// [`Error::DeviceFailed`] if the device fails or is out of memory; `logits` is then undefined.
     fn step(&mut self, image: &[f32], seed: &[f32], logits: &mut [f32]) -> Result<()>;
 
+    /// Writes the new logits of `count` FOVs, one after the other in all three slices, each as
+    /// [`Network::step`] would.
+    ///
+    /// # Errors
+    /// As [`Network::step`].
+    fn step_batch(
+        &mut self,
+        images: &[f32],
+        seeds: &[f32],
+        logits: &mut [f32],
+        count: usize,
+    ) -> Result<()> {
+        let [image, fov] = [images, seeds].map(|all| all.len() / count.max(1));
+        (0..count).try_for_each(|i| {
+            let (part, voxels) = (i * image..(i + 1) * image, i * fov..(i + 1) * fov);
+            self.step(&images[part], &seeds[voxels.clone()], &mut logits[voxels])
+        })
+    }
+
+    /// FOVs of a batch with which the device does most steps a second.
+    fn preferred_batch(&self) -> usize {
+        1
+    }
+
     /// Name of the device that runs it now.
     fn device_name(&self) -> String;
 }
@@ -30,6 +57,8 @@ pub struct BurnNetwork {
     model: Stack,
     device: ComputeDevice,
     fov_zyx: [usize; 3],
+    /// Made for the first batch on the CPU.
+    lanes: Option<Lanes>,
 }
 
 impl BurnNetwork {
@@ -70,7 +99,7 @@ impl BurnNetwork {
         let (fov_zyx, kernel) = (config.fov_zyx, Kernel::Own(precision));
         let model = guarded(|| Stack::new(model, fov_zyx, kernel, device.burn()))
             .map_err(|reason| failed(device, reason))?;
-        Ok(Self { model, device: device.clone(), fov_zyx })
+        Ok(Self { model, device: device.clone(), fov_zyx, lanes: None })
     }
 
     /// The same network by burn's own convolution, which ours is measured against.
@@ -93,20 +122,60 @@ impl BurnNetwork {
     ) -> Result<Self> {
         let model = guarded(|| Stack::conv_stack(weights, config.fov_zyx, kernel, device.burn()))
             .map_err(|reason| failed(device, reason))?;
-        Ok(Self { model, device: device.clone(), fov_zyx: config.fov_zyx })
+        Ok(Self { model, device: device.clone(), fov_zyx: config.fov_zyx, lanes: None })
     }
 }
 
-impl Network for BurnNetwork {
-    fn step(&mut self, image: &[f32], seed: &[f32], logits: &mut [f32]) -> Result<()> {
-        let input =
-            |values: &[f32]| super::stack::input(values, self.fov_zyx, self.device.burn());
+impl BurnNetwork {
+    fn forward(&self, image: &[f32], seed: &[f32], logits: &mut [f32]) -> Result<()> {
+        let input = |values: &[f32]| super::stack::input(values, self.fov_zyx, self.device.burn());
         // burn reports some failures as errors and some as panics; both mean the same here.
         let data = guarded(|| self.model.forward(input(image), input(seed)).try_into_data())
             .map_err(|reason| failed(&self.device, reason))?
             .map_err(|error| failed(&self.device, error.to_string()))?;
         let values = data.as_slice::<f32>().map_err(|e| failed(&self.device, format!("{e:?}")))?;
-        self.model.place(values, self.fov_zyx, logits).map_err(|reason| failed(&self.device, reason))
+        self.model
+            .place(values, self.fov_zyx, logits)
+            .map_err(|reason| failed(&self.device, reason))
+    }
+}
+
+impl Network for BurnNetwork {
+    fn step(&mut self, image: &[f32], seed: &[f32], logits: &mut [f32]) -> Result<()> {
+        self.forward(image, seed, logits)
+    }
+
+    /// On the CPU a core takes an FOV of its own as long as there is one for each; the rest is computed
+    /// by all cores, one after the other. The logits are the same.
+    fn step_batch(
+        &mut self,
+        images: &[f32],
+        seeds: &[f32],
+        logits: &mut [f32],
+        count: usize,
+    ) -> Result<()> {
+        let fov: usize = self.fov_zyx.iter().product();
+        let image = fov * self.model.image_channels();
+        check_batch([image, fov], count, images, seeds, logits)?;
+        if self.device.is_cpu() && count > 1 && self.lanes.is_none() {
+            self.lanes = Some(Lanes::new()?);
+        }
+        let lanes = self.lanes.as_ref().filter(|lanes| self.device.is_cpu() && lanes.len() > 1);
+        let alone = lanes.map_or(0, |lanes| count - count % lanes.len());
+        let each = |images, seeds, logits| fovs(images, seeds, logits, [image, fov]);
+        let (by_lanes, by_all) = logits.split_at_mut(alone * fov);
+        let (images, more_images) = images.split_at(alone * image);
+        let (seeds, more_seeds) = seeds.split_at(alone * fov);
+        if let Some(lanes) = lanes.filter(|_| alone > 0) {
+            let work = each(images, seeds, by_lanes);
+            lanes.run(work, |(image, seed, logits)| self.forward(image, seed, logits))?;
+        }
+        each(more_images, more_seeds, by_all)
+            .try_for_each(|(image, seed, logits)| self.forward(image, seed, logits))
+    }
+
+    fn preferred_batch(&self) -> usize {
+        if self.device.is_cpu() { rayon::current_num_threads() } else { 1 }
     }
 
     fn device_name(&self) -> String {
@@ -114,16 +183,72 @@ impl Network for BurnNetwork {
     }
 }
 
+/// One FOV after the other, each of so many values of the image and so many voxels.
+fn fovs<'a>(
+    images: &'a [f32],
+    seeds: &'a [f32],
+    logits: &'a mut [f32],
+    [image, fov]: [usize; 2],
+) -> impl Iterator<Item = (&'a [f32], &'a [f32], &'a mut [f32])> + Send {
+    let inputs = images.chunks_exact(image).zip(seeds.chunks_exact(fov));
+    inputs.zip(logits.chunks_exact_mut(fov)).map(|((image, seed), logits)| (image, seed, logits))
+}
+
+/// `Ok` if each of the slices has `count` FOVs, each of so many values of the image and so many voxels.
+pub(super) fn check_batch(
+    [image, fov]: [usize; 2],
+    count: usize,
+    images: &[f32],
+    seeds: &[f32],
+    logits: &[f32],
+) -> Result<()> {
+    for (name, one, found) in [
+        ("images", image, images.len()),
+        ("seeds", fov, seeds.len()),
+        ("logits", fov, logits.len()),
+    ] {
+        let expected = count.saturating_mul(one);
+        if found != expected {
+            let message =
+                format!("{name} of {count} FOVs: expected {expected} values, found {found}");
+            return Err(Error::Usage(message));
+        }
+    }
+    Ok(())
+}
+
+/// Runs parts of at most `most`. A part that fails is tried again in halves, and `most` stays there;
+/// the error of a part of one comes out.
+pub(super) fn in_parts(
+    count: usize,
+    most: &mut usize,
+    mut run: impl FnMut(Range<usize>) -> Result<()>,
+) -> Result<()> {
+    let mut done = 0;
+    while done < count {
+        let part = (count - done).min(*most);
+        match run(done..done + part) {
+            Ok(()) => done += part,
+            Err(error) if part == 1 => return Err(error),
+            Err(_) => *most = part.div_ceil(2),
+        }
+    }
+    Ok(())
+}
+
 fn failed(device: &ComputeDevice, reason: String) -> Error {
     Error::DeviceFailed { device: device.name().to_owned(), reason }
 }
 
-/// Repeats a failed step on the CPU and stays there, so that the run goes on.
+/// Repeats a failed step on the CPU and stays there, so that the run goes on. A batch that fails is first
+/// tried in smaller ones.
 pub struct FallbackNetwork<'a> {
     current: Box<dyn Network + 'a>,
     /// Taken at the first failure; `None` afterwards, and where the first device is the CPU already.
     fallback: Option<MakeNetwork<'a>>,
     warn: Box<dyn FnMut(&str) + 'a>,
+    /// FOVs that the device takes at once; fewer after a failure.
+    most: usize,
 }
 
 /// Builds the network that takes over. Weights are put on the CPU only if they are needed there.
@@ -136,25 +261,109 @@ impl<'a> FallbackNetwork<'a> {
         fallback: Option<MakeNetwork<'a>>,
         warn: impl FnMut(&str) + 'a,
     ) -> Self {
-        Self { current: first, fallback, warn: Box::new(warn) }
+        Self { current: first, fallback, warn: Box::new(warn), most: usize::MAX }
     }
-}
 
-impl Network for FallbackNetwork<'_> {
-    fn step(&mut self, image: &[f32], seed: &[f32], logits: &mut [f32]) -> Result<()> {
-        let error = match self.current.step(image, seed, logits) {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
-        };
+    /// Puts the other network in place of one that failed, if there is another.
+    fn fall_back(&mut self, error: Error) -> Result<()> {
         let Some(make) = self.fallback.take() else { return Err(error) };
         (self.warn)(&format!(
             "{error}; the step is repeated on the CPU, and the run goes on there"
         ));
         self.current = make()?;
-        self.current.step(image, seed, logits)
+        self.most = usize::MAX;
+        Ok(())
+    }
+
+    fn in_parts(
+        &mut self,
+        images: &[f32],
+        seeds: &[f32],
+        logits: &mut [f32],
+        count: usize,
+    ) -> Result<()> {
+        let [image, fov] = [images, seeds].map(|all| all.len() / count.max(1));
+        let (current, most) = (&mut self.current, &mut self.most);
+        in_parts(count, most, |part| {
+            let voxels = part.start * fov..part.end * fov;
+            let images = &images[part.start * image..part.end * image];
+            let seeds = &seeds[voxels.clone()];
+            current.step_batch(images, seeds, &mut logits[voxels], part.len())
+        })
+    }
+}
+
+impl Network for FallbackNetwork<'_> {
+    fn step(&mut self, image: &[f32], seed: &[f32], logits: &mut [f32]) -> Result<()> {
+        if let Err(error) = self.current.step(image, seed, logits) {
+            self.fall_back(error)?;
+            self.current.step(image, seed, logits)?;
+        }
+        Ok(())
+    }
+
+    fn step_batch(
+        &mut self,
+        images: &[f32],
+        seeds: &[f32],
+        logits: &mut [f32],
+        count: usize,
+    ) -> Result<()> {
+        if let Err(error) = self.in_parts(images, seeds, logits, count) {
+            self.fall_back(error)?;
+            self.in_parts(images, seeds, logits, count)?;
+        }
+        Ok(())
+    }
+
+    fn preferred_batch(&self) -> usize {
+        self.current.preferred_batch().min(self.most)
     }
 
     fn device_name(&self) -> String {
         self.current.device_name()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Runs parts on a device with room for `room`; which parts were asked for, and what came of it.
+    fn parts(count: usize, most: &mut usize, room: usize) -> (Vec<Range<usize>>, Result<()>) {
+        let mut asked = Vec::new();
+        let result = in_parts(count, most, |part| {
+            asked.push(part.clone());
+            if part.len() <= room {
+                return Ok(());
+            }
+            Err(Error::DeviceFailed { device: "test".into(), reason: "out of memory".into() })
+        });
+        (asked, result)
+    }
+
+    #[test]
+    fn a_batch_that_does_not_fit_is_halved_until_it_does() {
+        let mut most = 8;
+        let (asked, result) = parts(11, &mut most, 3);
+        result.unwrap();
+        assert_eq!(asked, [0..8, 0..4, 0..2, 2..4, 4..6, 6..8, 8..10, 10..11]);
+        assert_eq!(most, 2);
+        let (asked, _) = parts(2, &mut most, 3);
+        assert_eq!(asked.len(), 1);
+    }
+
+    #[test]
+    fn a_device_without_room_for_one_is_an_error() {
+        let (asked, result) = parts(3, &mut 4, 0);
+        assert_eq!(asked, [0..3, 0..2, 0..1]);
+        assert!(matches!(result, Err(Error::DeviceFailed { .. })));
+    }
+
+    #[test]
+    fn nothing_is_run_for_an_empty_batch() {
+        let (asked, result) = parts(0, &mut 4, 1);
+        assert!(asked.is_empty() && result.is_ok());
     }
 }

@@ -167,8 +167,7 @@ impl Reader<'_> {
         let mut layers = Vec::new();
         for letter in LETTERS.chars().take(self.num_convs) {
             let name = format!("{name}{letter}");
-            let layer =
-                Layer::read(self.source, self.file, &name, PARTS, self.kernel_zyx, inputs)?;
+            let layer = Layer::read(self.source, self.file, &name, PARTS, self.kernel_zyx, inputs)?;
             inputs = layer.biases.len();
             layers.push(layer);
         }

@@ -11,9 +11,13 @@ use crate::conv3d::Kernel;
 /// A network on a device.
 #[derive(Debug)]
 pub(super) enum Stack {
-    ConvStack(ConvStack3d),
+    ConvStack {
+        network: ConvStack3d,
+        image_channels: usize,
+    },
     ResConvStack {
         network: Box<ResConvStack>,
+        image_channels: usize,
         /// Voxels of each side of the FOV without new logits.
         lost_zyx: [usize; 3],
     },
@@ -30,6 +34,7 @@ impl Stack {
             Layers::ConvStack(weights) => Self::conv_stack(weights, fov_zyx, kernel, device),
             Layers::ResConvStack(weights) => Self::ResConvStack {
                 network: Box::new(ResConvStack::new(weights, fov_zyx, kernel, device)),
+                image_channels: model.architecture().image_channels,
                 lost_zyx: model.architecture().lost_zyx(),
             },
         }
@@ -41,13 +46,23 @@ impl Stack {
         kernel: Kernel,
         device: &Device,
     ) -> Self {
-        Self::ConvStack(ConvStack3d::new(weights, fov_zyx, kernel, device))
+        let image_channels = weights.architecture().image_channels;
+        let network = ConvStack3d::new(weights, fov_zyx, kernel, device);
+        Self::ConvStack { network, image_channels }
+    }
+
+    pub(super) fn image_channels(&self) -> usize {
+        match self {
+            Self::ConvStack { image_channels, .. } | Self::ResConvStack { image_channels, .. } => {
+                *image_channels
+            }
+        }
     }
 
     /// New logits, `[batch, z, y, x, 1]`, of the voxels that padding leaves.
     pub(super) fn forward(&self, image: Tensor<5>, seed: Tensor<5>) -> Tensor<5> {
         match self {
-            Self::ConvStack(network) => network.forward(image, seed),
+            Self::ConvStack { network, .. } => network.forward(image, seed),
             Self::ResConvStack { network, .. } => network.forward(image, seed),
         }
     }
@@ -63,7 +78,7 @@ impl Stack {
         logits: &mut [f32],
     ) -> Result<(), String> {
         let lost = match self {
-            Self::ConvStack(_) => [0; 3],
+            Self::ConvStack { .. } => [0; 3],
             Self::ResConvStack { lost_zyx, .. } => *lost_zyx,
         };
         let kept = [0, 1, 2].map(|a| fov_zyx[a] - 2 * lost[a]);

@@ -137,6 +137,10 @@ impl TrainedModel {
         &self.layers
     }
 
+    pub(super) fn into_layers(self) -> Layers {
+        self.layers
+    }
+
     /// Of a file of flax, where in the tree the parameters are, and where there are others.
     pub fn found_in(&self) -> Option<&str> {
         self.found_in.as_deref()
@@ -169,7 +173,7 @@ impl TrainedModel {
     fn from_source(source: &dyn TensorSource, file: &str) -> Result<Self> {
         let names = source.tensor_names();
         if names.iter().any(|name| name.starts_with("seed_update/conv0_")) {
-            return Ok(Weights::from_source(source, file, None)?.into());
+            return Ok(Weights::from_source(source, file)?.into());
         }
         if names.iter().any(|name| name.starts_with("pre_a/")) {
             return Ok(ResConvStackWeights::from_source(source, file)?.into());

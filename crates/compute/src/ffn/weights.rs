@@ -1,10 +1,11 @@
 //! Trained weights of a `ConvStack3DFFNModel`, from a TensorFlow checkpoint or a safetensors file.
-//! Checkpoints of any architecture are opened by [`TrainedModel`](super::TrainedModel).
+//! Checkpoints of any architecture are opened by [`TrainedModel`].
 
 use std::path::Path;
 
-use super::architecture::{Architecture, Family, Padding, SeedUpdate};
-use super::tensor_bundle::{TensorBundle, is_tensor_bundle};
+use super::architecture::{Architecture, ArchitectureOptions, Family, Padding, SeedUpdate};
+use super::tensor_bundle::TensorBundle;
+use super::trained_model::{Layers, TrainedModel};
 use crate::error::{Error, Result};
 
 pub(super) mod safetensors;
@@ -54,23 +55,26 @@ impl TensorSource for TensorBundle {
 }
 
 impl Weights {
-    /// Reads a checkpoint: the prefix or the `.index` of a TensorFlow checkpoint, or a
-    /// `.safetensors` file with the same names and shapes. `depth` is checked if it is given,
-    /// otherwise taken from the file.
+    /// Reads a checkpoint of a ConvStack of one image channel, which is what can be trained: any file
+    /// that [`TrainedModel::open`] takes. `depth` is checked if it is given, otherwise taken from the file.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] names the file and the tensor that is missing, damaged or of another
-    /// shape than expected.
+    /// shape or architecture than expected.
     pub fn open(path: &Path, depth: Option<usize>) -> Result<Self> {
-        let name = path.display().to_string();
-        if is_tensor_bundle(path) {
-            return Self::from_source(&TensorBundle::open(path)?, &name, depth);
+        let options = ArchitectureOptions {
+            family: Some(Family::ConvStack),
+            depth,
+            image_channels: Some(1),
+            ..ArchitectureOptions::default()
+        };
+        match TrainedModel::open(path, &options)?.into_layers() {
+            Layers::ConvStack(weights) => Ok(weights),
+            Layers::ResConvStack(_) => {
+                let name = path.display().to_string();
+                Err(Error::checkpoint(name, "expected a ConvStack, found a ResConvStack"))
+            }
         }
-        if path.extension().is_some_and(|e| e == "safetensors") {
-            return Self::from_source(&safetensors::File::open(path)?, &name, depth);
-        }
-        let message = "found neither a TensorFlow checkpoint (NAME.index) nor a .safetensors file";
-        Err(Error::checkpoint(name, message))
     }
 
     /// Writes a safetensors file that [`Weights::open`] reads.
@@ -79,7 +83,8 @@ impl Weights {
     /// [`Error::Io`] with the path.
     pub fn save(&self, path: &Path) -> Result<()> {
         let layers = self.named_layers();
-        let tensors: Vec<_> = layers.iter().flat_map(|(n, l)| l.tensors(n, "weights", "biases")).collect();
+        let tensors: Vec<_> =
+            layers.iter().flat_map(|(n, l)| l.tensors(n, "weights", "biases")).collect();
         safetensors::save(&tensors, &self.architecture(), path)
     }
 
@@ -123,13 +128,12 @@ impl Weights {
     }
 
     /// Reads all layers of an open checkpoint.
-    pub(super) fn from_source(
-        source: &dyn TensorSource,
-        file: &str,
-        depth: Option<usize>,
-    ) -> Result<Self> {
-        let found = depth_of(source.tensor_names().into_iter());
-        Self::read(source, file, checked_depth(file, depth, found)?)
+    pub(super) fn from_source(source: &dyn TensorSource, file: &str) -> Result<Self> {
+        let depth = depth_of(source.tensor_names().into_iter());
+        if depth > MAX_DEPTH {
+            return Err(Error::checkpoint(file, format!("depth {depth} is over {MAX_DEPTH}")));
+        }
+        Self::read(source, file, depth)
     }
 
     fn read(source: &dyn TensorSource, file: &str, depth: usize) -> Result<Self> {
@@ -163,19 +167,6 @@ fn depth_of<'a>(names: impl Iterator<Item = &'a str>) -> usize {
         n.strip_prefix("seed_update/conv")?.strip_suffix("_a/weights")?.parse().ok()
     };
     names.filter_map(number).max().map_or(1, |n| n.saturating_add(1))
-}
-
-fn checked_depth(file: &str, expected: Option<usize>, found: usize) -> Result<usize> {
-    if found > MAX_DEPTH {
-        return Err(Error::checkpoint(file, format!("depth {found} is over {MAX_DEPTH}")));
-    }
-    match expected {
-        Some(depth) if depth != found => Err(Error::checkpoint(
-            file,
-            format!("expected a network of depth {depth}, found {found}"),
-        )),
-        _ => Ok(found),
-    }
 }
 
 fn check_outputs(file: &str, name: &str, found: usize, expected: usize) -> Result<()> {
@@ -214,8 +205,7 @@ impl Layer {
         let [kz, ky, kx] = kernel_zyx;
         let expected = [kz, ky, kx, inputs, biases_found.len()];
         if shape != expected || bias_shape.len() != 1 || biases_found.is_empty() {
-            let message =
-                format!("tensor {weights}: expected shape {expected:?}, found {shape:?}");
+            let message = format!("tensor {weights}: expected shape {expected:?}, found {shape:?}");
             return Err(Error::checkpoint(file, message));
         }
         Ok(Self { shape: expected, weights: weights_found, biases: biases_found })

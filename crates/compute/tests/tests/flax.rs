@@ -202,7 +202,10 @@ fn another_architecture_names_the_first_tensor_that_differs() {
     let message = with(|o| o.family = Some(Family::ConvStack));
     assert!(message.contains("expected a ConvStack, found a ResConvStack: tensor seed_update/conv0_a/weights is missing, there is pre_a/kernel"), "{message}");
     let message = with(|o| o.depth = Some(3));
-    assert!(message.contains("expected a network of depth 3, found 2: tensor res2a/kernel is missing"), "{message}");
+    assert!(
+        message.contains("expected a network of depth 3, found 2: tensor res2a/kernel is missing"),
+        "{message}"
+    );
     let message = with(|o| o.depth = Some(1));
     assert!(message.contains("tensor res1a/kernel is one too many"), "{message}");
     let message = with(|o| o.features = Some(vec![3, 5, 6, 5, 4, 5]));
@@ -210,7 +213,10 @@ fn another_architecture_names_the_first_tensor_that_differs() {
     let message = with(|o| o.features = Some(vec![3, 5]));
     assert!(message.contains("expected 6 numbers or one, found 2"), "{message}");
     let message = with(|o| o.image_channels = Some(1));
-    assert!(message.contains("tensor pre_a/kernel: channels of the image: expected 1, found 2"), "{message}");
+    assert!(
+        message.contains("tensor pre_a/kernel: channels of the image: expected 1, found 2"),
+        "{message}"
+    );
     let message = with(|o| o.layer_norm = Some(false));
     assert!(message.contains("tensor LayerNorm_0/scale"), "{message}");
 }
@@ -236,8 +242,7 @@ fn a_described_file_is_not_overruled() {
 #[test]
 fn a_fov_that_padding_uses_up_is_refused() {
     let file = golden("valid.msgpack");
-    let model =
-        TrainedModel::open(&file, &options(Padding::Valid, SeedUpdate::Direct)).unwrap();
+    let model = TrainedModel::open(&file, &options(Padding::Valid, SeedUpdate::Direct)).unwrap();
     let device = device("cpu").unwrap();
     let refused = |fov_zyx, deltas_zyx| {
         let config = ModelConfig { fov_zyx, deltas_zyx };
@@ -246,7 +251,10 @@ fn a_fov_that_padding_uses_up_is_refused() {
     let message = refused([11, 7, 11], [0; 3]);
     assert!(message.contains("along y") && message.contains("at least 9, found 7"), "{message}");
     let message = refused([13; 3], [2, 2, 3]);
-    assert!(message.contains("delta along x") && message.contains("at most 2, found 3"), "{message}");
+    assert!(
+        message.contains("delta along x") && message.contains("at most 2, found 3"),
+        "{message}"
+    );
 }
 
 fn open_bytes(bytes: &[u8]) -> Result<TrainedModel, String> {
@@ -305,7 +313,10 @@ fn damaged_files_say_what_is_wrong() {
     assert!(open_bytes(&[&whole[..], b"x"].concat()).unwrap_err().contains("end of the file"));
     assert!(open_bytes(b"\x81\xa1a\xc1").unwrap_err().contains("not msgpack"));
     let message = open_bytes(b"\x81\xa4step\x05").unwrap_err();
-    assert!(message.contains("expected the tensor pre_a/kernel of a ResConvStack, found []"), "{message}");
+    assert!(
+        message.contains("expected the tensor pre_a/kernel of a ResConvStack, found []"),
+        "{message}"
+    );
 
     let changed = |from: &[u8], to: &[u8]| {
         let at = whole.windows(from.len()).position(|w| w == from).unwrap();
@@ -317,8 +328,11 @@ fn damaged_files_say_what_is_wrong() {
     assert!(message.contains("expected type float32") && message.contains("complex"), "{message}");
     // The kernel of a layer gets another shape, of as many numbers: 3, 3, 3, 4, 4 as 3, 3, 3, 2, 8.
     let message = changed(b"\x95\x03\x03\x03\x04\x04", b"\x95\x03\x03\x03\x02\x08");
-    assert!(message.contains("expected shape [3, 3, 3, 4, 4], found shape [3, 3, 3, 2, 8]")
-        || message.contains("expected shape [3, 3, 3, 4, 4], found [3, 3, 3, 2, 8]"), "{message}");
+    assert!(
+        message.contains("expected shape [3, 3, 3, 4, 4], found shape [3, 3, 3, 2, 8]")
+            || message.contains("expected shape [3, 3, 3, 4, 4], found [3, 3, 3, 2, 8]"),
+        "{message}"
+    );
     let message = changed(b"\x95\x03\x03\x03\x04\x04", b"\x95\x03\x03\x03\x04\x05");
     assert!(message.contains("does not take 1728 bytes"), "{message}");
 }

@@ -1,23 +1,44 @@
 //! The segmentation of one subvolume in memory: voxels, settings and a network in, labels out.
 
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Instant;
 
-use exavox_compute::ffn::{self, Canvas, FallbackNetwork, FloodEvent, Network, TrainedModel};
+use exavox_compute::ffn::{
+    self, Canvas, CanvasChannel, Executor, ExecutorOptions, Executors, FallbackNetwork, FloodEvent,
+    Network, Segmenter, Steps, TrainedModel,
+};
 use exavox_compute::{ComputeDevice, Error as ComputeError};
-use exavox_io::{BoundingBox, VoxelSize, Voxels};
+use exavox_io::{BoundingBox, Volume, VoxelSize, Voxels};
 
-use super::{Seeds, SegmentSettings};
+use super::checkpoint::{self, Checkpoint};
+use super::{ImageChannel, Seeds, SegmentSettings};
 use crate::error::{Error, Result};
 use crate::progress::{Event, Observer, Unit};
 
 /// What is segmented.
-pub(crate) struct Subvolume<'a> {
+pub(crate) struct Subvolume {
     /// Its voxels.
-    pub(crate) image: &'a Voxels,
+    pub(crate) image: Arc<Voxels>,
+    /// Further channels for the network.
+    pub(crate) more: Vec<CanvasChannel>,
     /// Where they lie in the volume.
     pub(crate) region: BoundingBox,
     /// Edge lengths of a voxel, for the seed policy.
     pub(crate) voxel_size: Option<VoxelSize>,
+}
+
+/// The channels behind the first that the network of the settings sees.
+pub(crate) fn read_more(
+    image: &Volume,
+    settings: &SegmentSettings,
+    region: &BoundingBox,
+) -> Result<Vec<CanvasChannel>> {
+    let read = |ImageChannel { number, mean, stddev }| {
+        let voxels = Arc::new(image.read(number, region)?);
+        Ok(CanvasChannel { voxels, mean, stddev })
+    };
+    settings.more_channels()?.into_iter().map(read).collect()
 }
 
 /// What came of it.
@@ -30,21 +51,47 @@ pub(crate) struct Inferred {
     pub(crate) flood_seconds: f64,
 }
 
-/// Segments a subvolume. The labels depend on the arguments alone.
+/// Segments a subvolume. The labels depend on subvolume, settings and network alone, not on how many
+/// steps are computed at once.
 ///
 /// # Errors
 /// [`Error::Settings`] if a given seed lies outside; what network and settings say.
 pub(crate) fn infer(
-    subvolume: &Subvolume<'_>,
+    subvolume: &Subvolume,
     settings: &SegmentSettings,
-    network: &mut dyn Network,
+    steps: &mut dyn Steps,
     observer: &dyn Observer,
 ) -> Result<Inferred> {
-    let image = subvolume.image;
-    let canvas = Canvas::new(image.to_f32(), image.shape(), settings.model, settings.inference)?;
+    infer_saved(subvolume, settings, steps, None, observer)
+}
+
+/// As [`infer`], going on with what an earlier run has saved, and saving from time to time.
+///
+/// # Errors
+/// As [`infer`]; [`Error::PlanChanged`] if what was saved is of something else.
+pub(super) fn infer_saved(
+    subvolume: &Subvolume,
+    settings: &SegmentSettings,
+    steps: &mut dyn Steps,
+    checkpoint: Option<&mut Checkpoint>,
+    observer: &dyn Observer,
+) -> Result<Inferred> {
+    let image = Arc::clone(&subvolume.image);
+    let canvas = Canvas::new(image, settings.model, settings.inference)?
+        .with_more_channels(subvolume.more.clone())?;
     let (seeds, seed_seconds) = find_seeds(&canvas, settings, subvolume, observer)?;
     let flooding = Instant::now();
-    let segmentation = flood(canvas, &seeds, network, observer)?;
+    let plan = checkpoint.is_some().then(|| checkpoint::plan(subvolume, settings, &seeds));
+    let mut segmenter = Segmenter::new(canvas, seeds)?;
+    let checkpoint = match (checkpoint, plan) {
+        (Some(checkpoint), Some(plan)) => {
+            segmenter = segmenter.noting_changes();
+            checkpoint.begin(plan?, &mut segmenter, observer)?;
+            Some(checkpoint)
+        }
+        _ => None,
+    };
+    let segmentation = flood(segmenter, steps, checkpoint, observer)?;
     let flood_seconds = flooding.elapsed().as_secs_f64();
     Ok(Inferred { segmentation, seed_seconds, flood_seconds })
 }
@@ -52,7 +99,7 @@ pub(crate) fn infer(
 fn find_seeds(
     canvas: &Canvas,
     settings: &SegmentSettings,
-    subvolume: &Subvolume<'_>,
+    subvolume: &Subvolume,
     observer: &dyn Observer,
 ) -> Result<(Vec<[usize; 3]>, f64)> {
     let started = Instant::now();
@@ -62,7 +109,7 @@ fn find_seeds(
             observer.notify(&Event::Started { stage: "seeds", total, unit: Unit::Voxels });
             let size = subvolume.voxel_size.map_or([1.0; 3], |v| v.nm_zyx);
             let margin = settings.model.margin();
-            let seeds = ffn::seed::peaks(canvas.image(), canvas.shape(), size, margin);
+            let seeds = ffn::seed::peaks(&canvas.normalised_image(), canvas.shape(), size, margin);
             let note = format!("{} seeds", seeds.len());
             observer.notify(&Event::Advanced { by: total, note: &note });
             seeds
@@ -113,41 +160,64 @@ pub(crate) fn open_model(settings: &SegmentSettings) -> Result<TrainedModel> {
 /// The network on a device, with the CPU to take over.
 pub(crate) fn network_on_device<'a>(
     model: &'a TrainedModel,
-    settings: &'a SegmentSettings,
+    settings: &SegmentSettings,
     device: &ComputeDevice,
     observer: &'a dyn Observer,
 ) -> Result<Box<dyn Network + 'a>> {
-    let on_cpu = move || -> Result<Box<dyn Network + 'a>, ComputeError> {
-        let cpu = ComputeDevice::cpu()?;
-        ffn::model_on(model, &settings.model, &cpu, settings.precision)
-    };
-    if device.is_cpu() {
-        return Ok(on_cpu()?);
-    }
     let warn = move |message: &str| observer.notify(&Event::Warning(message));
-    match ffn::model_on(model, &settings.model, device, settings.precision) {
-        Ok(first) => Ok(Box::new(FallbackNetwork::new(first, Some(Box::new(on_cpu)), warn))),
-        Err(error) => {
+    Ok(network_with(model, settings, device, warn)?)
+}
+
+/// One for each device, on a thread of its own, for many subvolumes at once.
+pub(crate) fn executors(
+    model: &Arc<TrainedModel>,
+    settings: &SegmentSettings,
+    device: &ComputeDevice,
+    threads: usize,
+) -> Result<Executors> {
+    let options = ExecutorOptions::new(threads).with_batch(device.batch());
+    let start = |device: &ComputeDevice| {
+        let (model, settings, device) = (Arc::clone(model), settings.clone(), device.clone());
+        Executor::start(options, move |warn| network_with(model, &settings, &device, warn))
+    };
+    Ok(Executors::new(device.all().map(start).collect::<Result<_, _>>()?)?)
+}
+
+fn network_with<'a>(
+    model: impl Deref<Target = TrainedModel> + 'a,
+    settings: &SegmentSettings,
+    device: &ComputeDevice,
+    mut warn: impl FnMut(&str) + 'a,
+) -> Result<Box<dyn Network + 'a>, ComputeError> {
+    let (config, precision) = (settings.model, settings.precision);
+    let first = (!device.is_cpu()).then(|| ffn::model_on(&model, &config, device, precision));
+    let on_cpu = move || -> Result<Box<dyn Network + 'a>, ComputeError> {
+        ffn::model_on(&model, &config, &ComputeDevice::cpu()?, precision)
+    };
+    match first {
+        None => on_cpu(),
+        Some(Ok(first)) => Ok(Box::new(FallbackNetwork::new(first, Some(Box::new(on_cpu)), warn))),
+        Some(Err(error)) => {
             warn(&format!("{error}; the run goes on on the CPU"));
-            Ok(on_cpu()?)
+            on_cpu()
         }
     }
 }
 
 fn flood(
-    canvas: Canvas,
-    seeds: &[[usize; 3]],
-    network: &mut dyn Network,
+    mut segmenter: Segmenter<'_>,
+    steps: &mut dyn Steps,
+    mut checkpoint: Option<&mut Checkpoint>,
     observer: &dyn Observer,
 ) -> Result<ffn::Segmentation> {
     let started = Instant::now();
-    let total = seeds.len() as u64;
+    let total = segmenter.num_seeds() as u64;
     observer.notify(&Event::Started { stage: "flood", total, unit: Unit::Seeds });
-    let (mut steps, mut segments, mut settled) = (0, 0, 0);
-    let result = ffn::segment_all(canvas, seeds, network, |event| {
+    let (mut computed, mut segments, mut settled) = (0, 0, 0);
+    let mut watch = |event: FloodEvent<'_>| {
         let by = match event {
-            FloodEvent::Step { steps: done } => {
-                steps = done;
+            FloodEvent::Step { steps } => {
+                computed = steps;
                 0
             }
             FloodEvent::Seed { settled: now, segments: found } => {
@@ -158,10 +228,18 @@ fn flood(
             }
             FloodEvent::Segment(_) => return,
         };
-        let note = format!("{segments} segments, {steps} steps");
+        let note = format!("{segments} segments, {computed} steps");
         observer.notify(&Event::Advanced { by, note: &note });
-    })?;
+    };
+    while segmenter.advance(steps, &mut watch)? {
+        if let Some(checkpoint) = &mut checkpoint {
+            checkpoint.save_if_due(&mut segmenter, observer);
+        }
+        for warning in steps.take_warnings() {
+            observer.notify(&Event::Warning(&warning));
+        }
+    }
     let seconds = started.elapsed().as_secs_f64();
     observer.notify(&Event::Finished { stage: "flood", seconds });
-    Ok(result)
+    Ok(segmenter.finish())
 }

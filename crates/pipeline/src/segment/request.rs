@@ -48,7 +48,9 @@ impl Request {
         for field in &fields {
             request.take(&Reader { file, field }, &mut model)?;
         }
-        model.apply(&mut request.settings).map_err(|why| Error::settings(format!("{file} model_args"), why))?;
+        model
+            .apply(&mut request.settings)
+            .map_err(|why| Error::settings(format!("{file} model_args"), why))?;
         require(&fields, file, &["model_checkpoint_path", "image_mean", "image_stddev"])?;
         require(&fields, file, &["inference_options", "seed_policy"])?;
         Ok(request)
@@ -72,7 +74,7 @@ impl Request {
             "inference_options" => inference_options(field, settings)?,
             "segmentation_output_dir" => self.output_directory = Some(field.text()?.into()),
             "batch_size" | "concurrent_requests" | "checkpoint_interval" => {
-                self.notes.push(format!("{} has no effect on one subvolume", field.name()));
+                self.notes.push(format!("{} has no effect; see the flags", field.name()));
             }
             "alignment_options" => alignment(field)?,
             "masks"
@@ -265,7 +267,8 @@ mod tests {
     fn networks_of_jax_are_understood() {
         let of = |name: &str, args: &str| {
             let text = PUBLISHED.replace("ConvStack3DFFNModel", name);
-            let (start, end) = (text.find("model_args").unwrap(), text.find("segmentation_output").unwrap());
+            let (start, end) =
+                (text.find("model_args").unwrap(), text.find("segmentation_output").unwrap());
             let args = format!("model_args: '{args}'\n");
             Request::parse(&[&text[..start], &args, &text[end..]].concat(), "r.pbtxt")
         };

@@ -48,7 +48,10 @@ impl InferenceTable {
         let options = &settings.inference;
         Self {
             image_mean: Some(PerChannel::of(options.image_mean, &settings.more_channels.means)),
-            image_stddev: Some(PerChannel::of(options.image_stddev, &settings.more_channels.stddevs)),
+            image_stddev: Some(PerChannel::of(
+                options.image_stddev,
+                &settings.more_channels.stddevs,
+            )),
             init_activation: Some(options.init_activation),
             pad_value: Some(options.pad_value),
             move_threshold: Some(options.move_threshold),

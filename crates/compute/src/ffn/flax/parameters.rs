@@ -111,5 +111,8 @@ fn nothing(tree: &Value) -> String {
     flatten(tree, "", &mut tensors);
     let names: Vec<&str> = tensors.iter().take(NAMES_SHOWN).map(|(n, _)| n.as_str()).collect();
     let more = if tensors.len() > NAMES_SHOWN { ", ..." } else { "" };
-    format!("expected the tensor pre_a/kernel of a ResConvStack, found [{}{more}]", names.join(", "))
+    format!(
+        "expected the tensor pre_a/kernel of a ResConvStack, found [{}{more}]",
+        names.join(", ")
+    )
 }

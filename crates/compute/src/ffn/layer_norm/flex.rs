@@ -116,9 +116,10 @@ mod tests {
 
     fn near(found: &[f32], expected: &[f64]) -> bool {
         found.len() == expected.len()
-            && found.iter().zip(expected).all(|(f, e)| {
-                (f64::from(*f) - e).abs() <= 2e-5 * e.abs().max(1.0)
-            })
+            && found
+                .iter()
+                .zip(expected)
+                .all(|(f, e)| (f64::from(*f) - e).abs() <= 2e-5 * e.abs().max(1.0))
     }
 
     proptest! {

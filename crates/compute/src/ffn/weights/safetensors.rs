@@ -59,7 +59,9 @@ impl TensorSource for File {
             Dtype::F16 => "float16",
             Dtype::BF16 => "bfloat16",
             Dtype::F64 => "float64",
-            other => return Err(wrong(format!("expected type F32, F16, BF16 or F64, found {other:?}"))),
+            other => {
+                return Err(wrong(format!("expected type F32, F16, BF16 or F64, found {other:?}")));
+            }
         };
         let mut values = Vec::new();
         floats::append(dtype, tensor.data(), &mut values).map_err(wrong)?;

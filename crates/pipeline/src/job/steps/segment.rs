@@ -10,6 +10,8 @@
 //! | scale-N | blocks of the scale | the pyramid, by the most frequent label |
 //! | report | 1 | table of segments, page, figures |
 
+use std::sync::Arc;
+
 use exavox_compute::ffn::TrainedModel;
 use exavox_io::{BoundingBox, DataType, Metadata, OpenOptions, Scale, Volume, WriteOptions};
 use serde::{Deserialize, Serialize};
@@ -99,7 +101,7 @@ struct Segment {
     scale: usize,
     voxel_size: Option<exavox_io::VoxelSize>,
     settings: SegmentSettings,
-    model: TrainedModel,
+    model: Arc<TrainedModel>,
     subvolumes: Subvolumes,
     slots: Slots,
     ids: GlobalIds,
@@ -228,7 +230,7 @@ impl SegmentSpec {
             voxel_size: image.voxel_size,
             slots: Slots::new(&subvolumes),
             settings,
-            model,
+            model: Arc::new(model),
             subvolumes,
             ids,
             link: self.link,

@@ -74,7 +74,8 @@ impl ModelFields {
     /// The name of an argument that the network does not have.
     pub(super) fn apply(self, settings: &mut SegmentSettings) -> Result<(), String> {
         let said = self.args.is_some();
-        let (family, args) = (self.family.unwrap_or(Family::ConvStack), self.args.unwrap_or_default());
+        let (family, args) =
+            (self.family.unwrap_or(Family::ConvStack), self.args.unwrap_or_default());
         let reversed = |[x, y, z]: [usize; 3]| [z, y, x];
         settings.model.fov_zyx = args.fov_size.map_or(settings.model.fov_zyx, reversed);
         settings.model.deltas_zyx = args.deltas.map_or(settings.model.deltas_zyx, reversed);
