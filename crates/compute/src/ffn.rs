@@ -38,6 +38,8 @@ mod segmenter;
 mod stack;
 mod steps;
 mod tensor_bundle;
+#[cfg(feature = "train")]
+pub mod train;
 mod trained_model;
 mod weights;
 
