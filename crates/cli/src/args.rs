@@ -7,8 +7,9 @@ use clap::{Args, Parser, Subcommand};
 use exavox_compute::DeviceSpec;
 
 use crate::commands::{
-    bench, bench_row, completions, components, convert, demo, devices, downsample, evaluate,
-    filter, flood, info, plan, project, resume, run, segment, status, submit, verify, worker,
+    bench, bench_row, completions, components, convert, convert_model, demo, devices, downsample,
+    evaluate, filter, flood, info, plan, project, resume, run, segment, status, submit, verify,
+    worker,
 };
 use crate::context::{all_cores, all_cores_but_one};
 use crate::env_vars;
@@ -70,6 +71,7 @@ pub(crate) enum Command {
     Flood(flood::Args),
     Filter(filter::Args),
     Segment(segment::Args),
+    ConvertModel(convert_model::Args),
     Evaluate(evaluate::Args),
     Run(run::Args),
     Submit(submit::Args),

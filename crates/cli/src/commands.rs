@@ -5,6 +5,7 @@ pub(crate) mod bench_row;
 pub(crate) mod completions;
 pub(crate) mod components;
 pub(crate) mod convert;
+pub(crate) mod convert_model;
 pub(crate) mod demo;
 pub(crate) mod devices;
 pub(crate) mod downsample;
@@ -32,6 +33,7 @@ pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<ExitSta
     match command {
         Command::Info(args) => info::run(args, context),
         Command::Convert(args) => convert::run(args, context),
+        Command::ConvertModel(args) => convert_model::run(args, context),
         Command::Downsample(args) => downsample::run(args, context),
         Command::Project(args) => project::run(args, context),
         Command::Filter(args) => filter::run(args, context),

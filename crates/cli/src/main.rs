@@ -13,6 +13,7 @@ mod labelling_args;
 #[cfg(target_os = "linux")]
 mod large_blocks;
 mod memory_size;
+mod model_args;
 mod printer;
 mod progress;
 mod source_args;

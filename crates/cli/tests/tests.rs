@@ -27,6 +27,8 @@ mod jobs;
 mod lab;
 #[path = "tests/large.rs"]
 mod large;
+#[path = "tests/models.rs"]
+mod models;
 #[path = "tests/plan.rs"]
 mod plan;
 #[path = "tests/project.rs"]

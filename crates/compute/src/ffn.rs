@@ -13,43 +13,54 @@
 //! [`InferenceOptions::segment_threshold`] become a segment of the [`Canvas`] if they are enough.
 //! [`Segmenter`] has several objects under way at a time, with the same result.
 
+mod architecture;
 mod canvas;
 mod config;
 #[cfg(feature = "cube")]
 mod device_network;
 mod executor;
+mod flax;
+mod floats;
 mod flood;
 mod lanes;
+mod layer_norm;
 mod model;
 mod movement;
 mod network;
 mod object;
 mod object_logits;
+mod res_conv_stack;
 mod restrict;
 mod saved;
 pub mod seed;
 mod segment;
 mod segmenter;
+mod stack;
 mod steps;
 mod tensor_bundle;
 #[cfg(feature = "train")]
 pub mod train;
+mod trained_model;
 mod weights;
 
-pub use canvas::Canvas;
+pub use architecture::{Architecture, ArchitectureOptions, Family, Padding, SeedUpdate};
+pub use canvas::{Canvas, CanvasChannel};
 pub use config::{InferenceOptions, ModelConfig};
 #[cfg(feature = "cube")]
 pub use device_network::DeviceNetwork;
 pub use executor::{Client, Executor, ExecutorOptions, Executors, Warn};
 pub use flood::{FloodedObject, flood_object};
+pub use layer_norm::NormLayer;
 pub use model::ConvStack3d;
 pub use movement::FaceMax;
 pub use network::{BurnNetwork, FallbackNetwork, MakeNetwork, Network};
 pub use object_logits::ObjectLogits;
+pub use res_conv_stack::ResConvStackWeights;
 pub use restrict::{Everywhere, Restrict};
 pub use segment::{Counters, FloodEvent, Origin, Segmentation, segment_all};
 pub use segmenter::Segmenter;
 pub use steps::{Fov, Inline, Steps};
+pub use trained_model::{Layers, TrainedModel};
 pub use weights::{Layer, Weights};
 
 use crate::device::ComputeDevice;
@@ -68,8 +79,29 @@ pub fn network_on(
     precision: Precision,
 ) -> Result<Box<dyn Network>> {
     #[cfg(feature = "cube")]
-    if device.client().is_some() {
+    if device.client().is_some() && weights.architecture().image_channels == 1 {
         return Ok(Box::new(DeviceNetwork::new(weights, config, device, precision)?));
     }
     Ok(Box::new(BurnNetwork::with_precision(weights, config, device, precision)?))
+}
+
+/// As [`network_on`], for a network of any architecture. Fused kernels know ConvStacks of one image
+/// channel; others go through burn everywhere.
+///
+/// # Errors
+/// [`Error::Usage`](crate::Error::Usage) if the FOV is too small for the network;
+/// [`Error::DeviceFailed`](crate::Error::DeviceFailed) if the device has no room for it.
+pub fn model_on(
+    model: &TrainedModel,
+    config: &ModelConfig,
+    device: &ComputeDevice,
+    precision: Precision,
+) -> Result<Box<dyn Network>> {
+    model.architecture().check(config)?;
+    match model.layers() {
+        Layers::ConvStack(weights) if model.architecture().image_channels == 1 => {
+            network_on(weights, config, device, precision)
+        }
+        _ => Ok(Box::new(BurnNetwork::of_model(model, config, device, precision)?)),
+    }
 }

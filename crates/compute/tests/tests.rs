@@ -19,6 +19,8 @@ mod device_volume;
 mod downsample;
 #[path = "tests/filters.rs"]
 mod filters;
+#[path = "tests/flax.rs"]
+mod flax;
 #[path = "tests/flood_fill.rs"]
 mod flood_fill;
 #[path = "tests/focus.rs"]
@@ -31,6 +33,8 @@ mod labels;
 mod metrics;
 #[path = "tests/network.rs"]
 mod network;
+#[path = "tests/partial_fov.rs"]
+mod partial_fov;
 #[path = "tests/projection.rs"]
 mod projection;
 #[path = "tests/segmenter.rs"]

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod blocks;
 pub mod components;
 pub mod convert;
+pub mod convert_model;
 pub mod demo;
 pub mod downsample;
 pub mod engines;

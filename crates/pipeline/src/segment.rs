@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use exavox_compute::ComputeDevice;
-use exavox_compute::ffn::{Counters, Inline, Network, Origin, Weights};
+use exavox_compute::ffn::{Counters, Inline, Network, Origin};
 use exavox_io::volume::WriteMode;
 use exavox_io::{BoundingBox, DataType, Metadata, Volume, VolumeWriter, Voxels, WriteOptions};
 use serde::{Deserialize, Serialize};
@@ -17,8 +17,10 @@ use crate::progress::Observer;
 use crate::reconcile::{Conflict, Refusals};
 use crate::report::Overlay;
 
+mod channels;
 mod checkpoint;
 pub(crate) mod inference;
+mod model_table;
 pub(crate) mod outputs;
 mod request;
 mod settings;
@@ -26,13 +28,15 @@ mod subvolumes;
 mod tables;
 mod text_proto;
 
+pub use channels::{ImageChannel, MoreChannels, PerChannel};
+pub use model_table::{FamilyName, Features, ModelTable, PaddingName, PrecisionName};
 pub use request::Request;
 pub use settings::{Seeds, SegmentSettings};
 pub use subvolumes::{Subvolumes, fitting_subvolume};
-pub use tables::{InferenceTable, ModelTable, PrecisionName, SeedTable};
+pub use tables::{InferenceTable, SeedTable};
 
 use checkpoint::Checkpoint;
-use inference::{Subvolume, infer_saved, network_on_device};
+use inference::{Subvolume, infer_saved, network_on_device, open_model, read_more};
 
 /// Bytes a voxel takes at the peak: image, canvas and the seed policy's work.
 pub(crate) const BYTES_PER_VOXEL: u64 = 48;
@@ -135,8 +139,8 @@ pub fn segment(
 ) -> Result<SegmentReport> {
     // Everything that can be refused is refused before the hours begin.
     check_memory(&region_of(image.name(), image.shape(), settings)?, run.memory_bytes)?;
-    let weights = Weights::open(&settings.checkpoint, settings.depth)?;
-    let mut network = network_on_device(&weights, settings, &run.device, observer)?;
+    let model = open_model(settings)?;
+    let mut network = network_on_device(&model, settings, &run.device, observer)?;
     segment_with(network.as_mut(), image, settings, run, observer)
 }
 
@@ -161,9 +165,10 @@ pub fn segment_with(
     let writer = create_labels(image.metadata(), &region, run)?;
 
     let voxels = Arc::new(image.read(settings.channel, &region)?);
+    let more = read_more(image, settings, &region)?;
     let read_seconds = started.elapsed().as_secs_f64();
     let voxel_size = image.metadata().voxel_size;
-    let subvolume = Subvolume { image: Arc::clone(&voxels), region, voxel_size };
+    let subvolume = Subvolume { image: Arc::clone(&voxels), more, region, voxel_size };
     let mut steps = Inline::new(network, run.device.batch().unwrap_or(1));
     let inferred = infer_saved(&subvolume, settings, &mut steps, checkpoint.as_mut(), observer)?;
 

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use exavox_compute::ffn::TrainedModel;
 use exavox_io::{Metadata, Scale, Volume};
 use indicatif::DecimalBytes;
 use serde::Serialize;
 
+use super::convert_model;
 use crate::context::Context;
 use crate::exit_status::ExitStatus;
 use crate::source_args::SourceArgs;
@@ -13,10 +15,11 @@ use crate::source_args::SourceArgs;
 /// Names of channels in the table; `--json` gives all.
 const CHANNELS_SHOWN: usize = 16;
 
-/// Show shape, type, voxel size, chunks, codecs and scales of a volume.
+/// Show shape, type, voxel size, chunks, codecs and scales of a volume; or what the checkpoint of a network
+/// holds.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The volume.
+    /// The volume, or the checkpoint.
     #[arg(value_name = "VOLUME")]
     volume: String,
     #[command(flatten)]
@@ -25,6 +28,9 @@ pub(crate) struct Args {
 
 /// Prints the description on stdout.
 pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
+    if TrainedModel::is_checkpoint(args.volume.as_ref()) {
+        return convert_model::show(args.volume.as_ref(), context);
+    }
     let volume = Volume::open_with(&args.volume, &args.from.open_options(context))?;
     context.printer.answer(&Description::new(&volume))?;
     Ok(ExitStatus::Done)

@@ -21,6 +21,7 @@ use self::subvolumes::SubvolumeArgs;
 use crate::context::Context;
 use crate::exit_status::ExitStatus;
 use crate::failure::Hint;
+use crate::model_args::ModelArgs;
 use crate::values;
 
 /// Segment an image with a flood-filling network.
@@ -42,7 +43,8 @@ pub(crate) struct Args {
     /// output directory unless given here.
     #[arg(value_name = "LABELS")]
     labels: Option<String>,
-    /// Trained weights: prefix of a TensorFlow checkpoint, or a .safetensors file.
+    /// Trained weights: prefix of a TensorFlow checkpoint, a .safetensors file, or a file of flax (.msgpack,
+    /// .flax).
     #[arg(long, value_name = "CHECKPOINT")]
     model: Option<PathBuf>,
     /// Settings in TOML.
@@ -67,6 +69,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value = "1800", value_parser = interval)]
     checkpoint_interval: Interval,
     #[command(flatten)]
+    network: ModelArgs,
+    #[command(flatten)]
     flags: Flags,
     #[command(flatten)]
     subvolumes: SubvolumeArgs,
@@ -89,6 +93,9 @@ struct Flags {
     /// Channel to segment, by number.
     #[arg(long, value_name = "N")]
     channel: Option<usize>,
+    /// Channels for a network of several, in its order, by number; seeds are found in the first.
+    #[arg(long, value_name = "N,N", value_delimiter = ',', conflicts_with = "channel")]
+    channels: Vec<usize>,
     /// Scale of a pyramid to read, 0 = finest.
     #[arg(long, value_name = "N", default_value_t = 0)]
     scale: usize,
@@ -105,12 +112,12 @@ struct Flags {
     /// quicker with them; labels then differ a little from those of google/ffn.
     #[arg(long, value_name = "exact|fast", value_parser = values::precision)]
     precision: Option<Precision>,
-    /// Subtracted from the image.
-    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
-    image_mean: Option<f32>,
-    /// The image is divided by it.
-    #[arg(long, value_name = "VALUE")]
-    image_stddev: Option<f32>,
+    /// Subtracted from the image; one for each of the channels, or one for all.
+    #[arg(long, value_name = "VALUE", value_delimiter = ',', allow_negative_numbers = true)]
+    image_mean: Vec<f32>,
+    /// The image is divided by it; one for each of the channels, or one for all.
+    #[arg(long, value_name = "VALUE", value_delimiter = ',')]
+    image_stddev: Vec<f32>,
     /// Probability given to the seed voxel.
     #[arg(long, value_name = "P")]
     init_activation: Option<f32>,
@@ -194,6 +201,7 @@ fn inputs(args: &Args, context: &Context) -> anyhow::Result<Inputs> {
         }
         _ => SegmentSettings::new(""),
     };
+    args.network.apply(&mut settings.architecture);
     args.flags.apply(&mut settings);
     if let Some(model) = &args.model {
         settings.checkpoint.clone_from(model);
@@ -216,8 +224,6 @@ impl Flags {
         set(&mut settings.model.fov_zyx, self.fov);
         set(&mut settings.model.deltas_zyx, self.deltas);
         set(&mut settings.precision, self.precision);
-        set(&mut inference.image_mean, self.image_mean);
-        set(&mut inference.image_stddev, self.image_stddev);
         set(&mut inference.init_activation, self.init_activation);
         set(&mut inference.pad_value, self.pad_value);
         set(&mut inference.move_threshold, self.move_threshold);
@@ -225,6 +231,9 @@ impl Flags {
         set(&mut inference.disco_seed_threshold, self.disco_seed_threshold);
         set(&mut inference.min_boundary_dist_zyx, self.min_boundary_dist);
         set(&mut inference.min_segment_size, self.min_segment_size);
+        settings.set_channels(&self.channels);
+        settings.set_means(&self.image_mean);
+        settings.set_stddevs(&self.image_stddev);
         if !self.seeds.is_empty() {
             settings.seeds = Seeds::Points(self.seeds.clone());
         }

@@ -109,12 +109,12 @@ fn plan(shape: Conv3dShape, precision: Precision) -> Plan {
 }
 
 /// Not `to_contiguous` alone: its copy of a handle would keep the tensor shared.
-fn contiguous(tensor: Float) -> Float {
+pub(crate) fn contiguous(tensor: Float) -> Float {
     if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
 }
 
 /// A tensor that nobody else holds, copied if need be.
-fn owned(tensor: Float) -> Float {
+pub(crate) fn owned(tensor: Float) -> Float {
     if tensor.is_unique() && tensor.is_contiguous() {
         return tensor;
     }
@@ -137,7 +137,7 @@ fn aligned(shape: Shape) -> Float {
     tensor.narrow(0, start.min(LINE - 1), length).reshape(shape)
 }
 
-fn values_mut(tensor: &mut Float) -> &mut [f32] {
+pub(crate) fn values_mut(tensor: &mut Float) -> &mut [f32] {
     let (start, length) = (tensor.layout().start_offset(), tensor.layout().num_elements());
     &mut tensor.storage_mut::<f32>()[start..start + length]
 }

@@ -34,9 +34,21 @@ pub struct Canvas {
     pub(super) options: InferenceOptions,
     pub(super) logits: Logits,
     image: Arc<Voxels>,
+    more: Vec<CanvasChannel>,
     segmentation: Vec<i32>,
     /// Labels written since they were last asked for, if they are noted.
     changes: Option<Vec<LabelRun>>,
+}
+
+/// A channel of the image behind the first; networks see `(voxel - mean) / stddev`.
+#[derive(Debug, Clone)]
+pub struct CanvasChannel {
+    /// Of the shape of the first channel.
+    pub voxels: Arc<Voxels>,
+    /// Subtracted.
+    pub mean: f32,
+    /// Divided by.
+    pub stddev: f32,
 }
 
 /// Voxels along x that got a label.
@@ -72,7 +84,37 @@ impl Canvas {
             sure: logit(0.8) as f32,
         };
         let (shape, segmentation) = (image.shape(), vec![0; image.len()]);
-        Ok(Self { shape, config, options, logits, image, segmentation, changes: None })
+        let (more, changes) = (Vec::new(), None);
+        Ok(Self { shape, config, options, logits, image, more, segmentation, changes })
+    }
+
+    /// With channels of the image behind the first, which the network sees in this order.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if one has another shape or a value that is not finite, or cannot be normalised.
+    pub fn with_more_channels(mut self, more: Vec<CanvasChannel>) -> Result<Self> {
+        for CanvasChannel { voxels, mean, stddev } in &more {
+            let (expected, found) = (self.shape, voxels.shape());
+            if expected != found {
+                let message =
+                    format!("channel of the image: expected {expected:?}, found {found:?}");
+                return Err(Error::Usage(message));
+            }
+            check_image(voxels, &self.config)?;
+            if !mean.is_finite() || !stddev.is_finite() || *stddev <= 0.0 {
+                let message = format!(
+                    "channel of the image: expected a finite mean and a deviation above 0, found {mean} and {stddev}"
+                );
+                return Err(Error::Usage(message));
+            }
+        }
+        self.more = more;
+        Ok(self)
+    }
+
+    /// Values of the image that a step sees: those of an FOV, for each channel.
+    pub(super) fn image_values(&self) -> usize {
+        self.config.fov_voxels() * (1 + self.more.len())
     }
 
     /// With segments that are there already: labels above 0 are never entered or written.
@@ -102,8 +144,9 @@ impl Canvas {
     /// The image as networks see it, C order. Memory: 4 bytes a voxel.
     pub fn normalised_image(&self) -> Vec<f32> {
         let mut values = vec![0.0; self.image.len()];
+        let (mean, stddev) = (self.options.image_mean, self.options.image_stddev);
         match_dtype!(self.image.dtype(), T => {
-            self.normalise::<T>(self.values(), &mut values);
+            normalise::<T>(values_of(&self.image), mean, stddev, &mut values);
         });
         values
     }
@@ -193,28 +236,44 @@ impl Canvas {
         std::array::from_fn(|a| position[a] - margin[a])
     }
 
-    /// Copies the normalised image of an FOV.
+    /// Copies the normalised image of an FOV, one channel after the other.
     pub(super) fn gather_image(&self, start: Position, to: &mut [f32]) {
+        let (first, rest) = to.split_at_mut(self.config.fov_voxels());
+        let (mean, stddev) = (self.options.image_mean, self.options.image_stddev);
+        self.gather_channel(&self.image, mean, stddev, start, first);
+        let rest = rest.chunks_exact_mut(self.config.fov_voxels());
+        for (CanvasChannel { voxels, mean, stddev }, to) in self.more.iter().zip(rest) {
+            self.gather_channel(voxels, *mean, *stddev, start, to);
+        }
+    }
+
+    fn gather_channel(
+        &self,
+        voxels: &Voxels,
+        mean: f32,
+        stddev: f32,
+        start: Position,
+        to: &mut [f32],
+    ) {
         let [_, ny, nx] = self.config.fov_zyx;
-        match_dtype!(self.image.dtype(), T => {
-            let values: &[T] = self.values();
+        match_dtype!(voxels.dtype(), T => {
+            let values: &[T] = values_of(voxels);
             for (row, target) in to.chunks_exact_mut(nx).enumerate() {
                 let at = self.index([start[0] + row / ny, start[1] + row % ny, start[2]]);
-                self.normalise(&values[at..at + nx], target);
+                normalise(&values[at..at + nx], mean, stddev, target);
             }
         });
     }
+}
 
-    fn values<T: Element>(&self) -> &[T] {
-        // The type is asked for just before: there is no other.
-        self.image.as_slice().unwrap_or_default()
-    }
+fn values_of<T: Element>(voxels: &Voxels) -> &[T] {
+    // The type is asked for just before: there is no other.
+    voxels.as_slice().unwrap_or_default()
+}
 
-    fn normalise<T: Element>(&self, from: &[T], to: &mut [f32]) {
-        let (mean, stddev) = (self.options.image_mean, self.options.image_stddev);
-        for (to, from) in to.iter_mut().zip(from) {
-            *to = (from.to_f64() as f32 - mean) / stddev;
-        }
+fn normalise<T: Element>(from: &[T], mean: f32, stddev: f32, to: &mut [f32]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = (from.to_f64() as f32 - mean) / stddev;
     }
 }
 

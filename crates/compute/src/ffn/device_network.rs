@@ -98,7 +98,7 @@ impl DeviceNetwork {
         batch: usize,
     ) -> Result<()> {
         let fov: usize = self.fov_zyx.iter().product();
-        check_batch(fov, batch, images, seeds, logits)?;
+        check_batch([fov, fov], batch, images, seeds, logits)?;
         let mut most = self.most;
         let done = in_parts(batch, &mut most, |part| {
             let voxels = part.start * fov..part.end * fov;

@@ -96,7 +96,8 @@ impl Flood {
         }
     }
 
-    /// What the network sees around the pending position. Both slices have the FOV's voxels.
+    /// What the network sees around the pending position. The slices have the FOV's voxels, that of the
+    /// image for each channel.
     pub(super) fn gather(&self, canvas: &Canvas, image: &mut [f32], seed: &mut [f32]) {
         if let Some(position) = self.pending {
             let start = canvas.window_start(position);
@@ -112,6 +113,10 @@ impl Flood {
         let (keep, sure) = (keeps_outside(canvas, logits), canvas.logits.sure);
         let mut deleted = 0;
         self.logits.replace(start, canvas.config.fov_zyx, logits, |new, old| {
+            // The network says nothing here: there was no padding.
+            if new.is_nan() {
+                return;
+            }
             deleted += u32::from(*old >= sure && *new < 0.0);
             // The disco rule: what was judged outside does not become more inside. Stops objects from
             // flashing through thin membranes.
@@ -152,7 +157,8 @@ fn keeps_outside(canvas: &Canvas, logits: &[f32]) -> bool {
         return false;
     }
     let inside = logits.iter().filter(|l| **l >= canvas.logits.move_threshold).count();
-    inside as f64 / logits.len() as f64 > f64::from(threshold)
+    let said = logits.iter().filter(|l| !l.is_nan()).count();
+    inside as f64 / said as f64 > f64::from(threshold)
 }
 
 /// An object that was flooded on its own, with all that the network said.
@@ -193,7 +199,8 @@ pub fn flood_object(
     check_seed(canvas, seed)?;
     let mut flood = Flood::new(canvas, seed);
     let buffer = || vec![0.0; canvas.config.fov_voxels()];
-    let (mut image, mut object, mut logits) = (buffer(), buffer(), buffer());
+    let (mut object, mut logits) = (buffer(), buffer());
+    let mut image = vec![0.0; canvas.image_values()];
     while flood.next_position(canvas, restrict).is_some() {
         flood.gather(canvas, &mut image, &mut object);
         network.step(&image, &object, &mut logits)?;

@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
-use burn::tensor::{Tensor, TensorData};
-
 use super::config::ModelConfig;
 use super::lanes::Lanes;
-use super::model::ConvStack3d;
+use super::stack::Stack;
+use super::trained_model::TrainedModel;
 use super::weights::Weights;
 use crate::conv3d::Kernel;
 use crate::device::{ComputeDevice, guarded};
@@ -17,8 +16,9 @@ use crate::precision::Precision;
 pub trait Network {
     /// Writes the new logits of one FOV.
     ///
-    /// All three have the FOV's voxels in C order `[z, y, x]`: `image` normalised, `seed` logits
-    /// without NaN, `logits` the result (seed + update).
+    /// All three have the FOV's voxels in C order `[z, y, x]`: `image` normalised, of several channels
+    /// one after the other; `seed` logits without NaN; `logits` the result, NaN where the network says
+    /// nothing (at the border, without padding).
     ///
     /// # Errors
     /// [`Error::DeviceFailed`] if the device fails or is out of memory; `logits` is then undefined.
@@ -36,9 +36,10 @@ pub trait Network {
         logits: &mut [f32],
         count: usize,
     ) -> Result<()> {
-        let fov = seeds.len() / count.max(1);
-        (0..count).map(|i| i * fov..(i + 1) * fov).try_for_each(|voxels| {
-            self.step(&images[voxels.clone()], &seeds[voxels.clone()], &mut logits[voxels])
+        let [image, fov] = [images, seeds].map(|all| all.len() / count.max(1));
+        (0..count).try_for_each(|i| {
+            let (part, voxels) = (i * image..(i + 1) * image, i * fov..(i + 1) * fov);
+            self.step(&images[part], &seeds[voxels.clone()], &mut logits[voxels])
         })
     }
 
@@ -53,7 +54,7 @@ pub trait Network {
 
 /// The network on a burn device.
 pub struct BurnNetwork {
-    model: ConvStack3d,
+    model: Stack,
     device: ComputeDevice,
     fov_zyx: [usize; 3],
     /// Made for the first batch on the CPU.
@@ -83,6 +84,24 @@ impl BurnNetwork {
         Self::with_kernel(weights, config, device, Kernel::Own(precision))
     }
 
+    /// A network of any architecture.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the FOV is too small for it; [`Error::DeviceFailed`] if the device has no room
+    /// for the weights.
+    pub fn of_model(
+        model: &TrainedModel,
+        config: &ModelConfig,
+        device: &ComputeDevice,
+        precision: Precision,
+    ) -> Result<Self> {
+        model.architecture().check(config)?;
+        let (fov_zyx, kernel) = (config.fov_zyx, Kernel::Own(precision));
+        let model = guarded(|| Stack::new(model, fov_zyx, kernel, device.burn()))
+            .map_err(|reason| failed(device, reason))?;
+        Ok(Self { model, device: device.clone(), fov_zyx, lanes: None })
+    }
+
     /// The same network by burn's own convolution, which ours is measured against.
     ///
     /// # Errors
@@ -101,7 +120,7 @@ impl BurnNetwork {
         device: &ComputeDevice,
         kernel: Kernel,
     ) -> Result<Self> {
-        let model = guarded(|| ConvStack3d::new(weights, config.fov_zyx, kernel, device.burn()))
+        let model = guarded(|| Stack::conv_stack(weights, config.fov_zyx, kernel, device.burn()))
             .map_err(|reason| failed(device, reason))?;
         Ok(Self { model, device: device.clone(), fov_zyx: config.fov_zyx, lanes: None })
     }
@@ -109,22 +128,15 @@ impl BurnNetwork {
 
 impl BurnNetwork {
     fn forward(&self, image: &[f32], seed: &[f32], logits: &mut [f32]) -> Result<()> {
-        let [z, y, x] = self.fov_zyx;
-        let input = |values: &[f32]| {
-            let data = TensorData::new(values.to_vec(), [1, z, y, x, 1]);
-            Tensor::<5>::from_data(data, self.device.burn())
-        };
+        let input = |values: &[f32]| super::stack::input(values, self.fov_zyx, self.device.burn());
         // burn reports some failures as errors and some as panics; both mean the same here.
         let data = guarded(|| self.model.forward(input(image), input(seed)).try_into_data())
             .map_err(|reason| failed(&self.device, reason))?
             .map_err(|error| failed(&self.device, error.to_string()))?;
         let values = data.as_slice::<f32>().map_err(|e| failed(&self.device, format!("{e:?}")))?;
-        if values.len() != logits.len() {
-            let reason = format!("expected {} logits, found {}", logits.len(), values.len());
-            return Err(failed(&self.device, reason));
-        }
-        logits.copy_from_slice(values);
-        Ok(())
+        self.model
+            .place(values, self.fov_zyx, logits)
+            .map_err(|reason| failed(&self.device, reason))
     }
 }
 
@@ -143,19 +155,22 @@ impl Network for BurnNetwork {
         count: usize,
     ) -> Result<()> {
         let fov: usize = self.fov_zyx.iter().product();
-        check_batch(fov, count, images, seeds, logits)?;
+        let image = fov * self.model.image_channels();
+        check_batch([image, fov], count, images, seeds, logits)?;
         if self.device.is_cpu() && count > 1 && self.lanes.is_none() {
             self.lanes = Some(Lanes::new()?);
         }
         let lanes = self.lanes.as_ref().filter(|lanes| self.device.is_cpu() && lanes.len() > 1);
-        let alone = lanes.map_or(0, |lanes| count - count % lanes.len()) * fov;
-        let each = |images, seeds, logits| fovs(images, seeds, logits, fov);
-        let (by_lanes, by_all) = logits.split_at_mut(alone);
+        let alone = lanes.map_or(0, |lanes| count - count % lanes.len());
+        let each = |images, seeds, logits| fovs(images, seeds, logits, [image, fov]);
+        let (by_lanes, by_all) = logits.split_at_mut(alone * fov);
+        let (images, more_images) = images.split_at(alone * image);
+        let (seeds, more_seeds) = seeds.split_at(alone * fov);
         if let Some(lanes) = lanes.filter(|_| alone > 0) {
-            let work = each(&images[..alone], &seeds[..alone], by_lanes);
+            let work = each(images, seeds, by_lanes);
             lanes.run(work, |(image, seed, logits)| self.forward(image, seed, logits))?;
         }
-        each(&images[alone..], &seeds[alone..], by_all)
+        each(more_images, more_seeds, by_all)
             .try_for_each(|(image, seed, logits)| self.forward(image, seed, logits))
     }
 
@@ -168,29 +183,31 @@ impl Network for BurnNetwork {
     }
 }
 
-/// One FOV after the other.
+/// One FOV after the other, each of so many values of the image and so many voxels.
 fn fovs<'a>(
     images: &'a [f32],
     seeds: &'a [f32],
     logits: &'a mut [f32],
-    fov: usize,
+    [image, fov]: [usize; 2],
 ) -> impl Iterator<Item = (&'a [f32], &'a [f32], &'a mut [f32])> + Send {
-    let inputs = images.chunks_exact(fov).zip(seeds.chunks_exact(fov));
+    let inputs = images.chunks_exact(image).zip(seeds.chunks_exact(fov));
     inputs.zip(logits.chunks_exact_mut(fov)).map(|((image, seed), logits)| (image, seed, logits))
 }
 
-/// `Ok` if each of the slices has `count` FOVs.
+/// `Ok` if each of the slices has `count` FOVs, each of so many values of the image and so many voxels.
 pub(super) fn check_batch(
-    fov: usize,
+    [image, fov]: [usize; 2],
     count: usize,
     images: &[f32],
     seeds: &[f32],
     logits: &[f32],
 ) -> Result<()> {
-    let expected = count.saturating_mul(fov);
-    for (name, found) in
-        [("images", images.len()), ("seeds", seeds.len()), ("logits", logits.len())]
-    {
+    for (name, one, found) in [
+        ("images", image, images.len()),
+        ("seeds", fov, seeds.len()),
+        ("logits", fov, logits.len()),
+    ] {
+        let expected = count.saturating_mul(one);
         if found != expected {
             let message =
                 format!("{name} of {count} FOVs: expected {expected} values, found {found}");
@@ -265,11 +282,12 @@ impl<'a> FallbackNetwork<'a> {
         logits: &mut [f32],
         count: usize,
     ) -> Result<()> {
-        let fov = seeds.len() / count.max(1);
+        let [image, fov] = [images, seeds].map(|all| all.len() / count.max(1));
         let (current, most) = (&mut self.current, &mut self.most);
         in_parts(count, most, |part| {
             let voxels = part.start * fov..part.end * fov;
-            let (images, seeds) = (&images[voxels.clone()], &seeds[voxels.clone()]);
+            let images = &images[part.start * image..part.end * image];
+            let seeds = &seeds[voxels.clone()];
             current.step_batch(images, seeds, &mut logits[voxels], part.len())
         })
     }

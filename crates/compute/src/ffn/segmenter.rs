@@ -305,7 +305,8 @@ impl<'r> Segmenter<'r> {
                 continue;
             }
             let mut fov = self.spare.pop().unwrap_or_default();
-            for buffer in [&mut fov.image, &mut fov.seed, &mut fov.logits] {
+            fov.image.resize(self.canvas.image_values(), 0.0);
+            for buffer in [&mut fov.seed, &mut fov.logits] {
                 buffer.resize(voxels, 0.0);
             }
             attempt.flood.gather(&self.canvas, &mut fov.image, &mut fov.seed);

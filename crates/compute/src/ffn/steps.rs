@@ -3,7 +3,8 @@
 use super::network::Network;
 use crate::error::Result;
 
-/// What a step sees, and what it says. All three have the FOV's voxels in C order `[z, y, x]`.
+/// What a step sees, and what it says. All three have the FOV's voxels in C order `[z, y, x]`, the image
+/// for each channel.
 #[derive(Debug, Clone, Default)]
 pub struct Fov {
     /// Normalised image.

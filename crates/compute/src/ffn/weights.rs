@@ -1,14 +1,17 @@
 //! Trained weights of a `ConvStack3DFFNModel`, from a TensorFlow checkpoint or a safetensors file.
+//! Checkpoints of any architecture are opened by [`TrainedModel`].
 
 use std::path::Path;
 
-use super::tensor_bundle::{TensorBundle, is_tensor_bundle};
+use super::architecture::{Architecture, ArchitectureOptions, Family, Padding, SeedUpdate};
+use super::tensor_bundle::TensorBundle;
+use super::trained_model::{Layers, TrainedModel};
 use crate::error::{Error, Result};
 
-mod safetensors;
+pub(super) mod safetensors;
 
 /// Layers beyond this are not a network but a damaged file.
-const MAX_DEPTH: usize = 1000;
+pub(super) const MAX_DEPTH: usize = 1000;
 
 /// One convolution.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +27,7 @@ pub struct Layer {
 /// All layers of a network: `conv0_a`, `conv0_b`; pairs `convN_a`, `convN_b`; `conv_lom`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weights {
-    /// The first pair; its input has two channels, image and seed.
+    /// The first pair; its input has the channels of the image, and the seed as the last.
     pub first: (Layer, Layer),
     /// The residual modules; depth - 1 of them.
     pub modules: Vec<(Layer, Layer)>,
@@ -33,39 +36,45 @@ pub struct Weights {
 }
 
 /// Where tensors come from.
-trait TensorSource {
+pub(super) trait TensorSource {
     /// A tensor of f32 with its shape; `None` if there is no such tensor.
     fn read(&self, name: &str) -> Result<Option<(Vec<usize>, Vec<f32>)>>;
+
+    /// Names of all tensors.
+    fn tensor_names(&self) -> Vec<&str>;
 }
 
 impl TensorSource for TensorBundle {
     fn read(&self, name: &str) -> Result<Option<(Vec<usize>, Vec<f32>)>> {
         self.read_f32(name)
     }
+
+    fn tensor_names(&self) -> Vec<&str> {
+        self.names().collect()
+    }
 }
 
 impl Weights {
-    /// Reads a checkpoint: the prefix or the `.index` of a TensorFlow checkpoint, or a
-    /// `.safetensors` file with the same names and shapes. `depth` is checked if it is given,
-    /// otherwise taken from the file.
+    /// Reads a checkpoint of a ConvStack of one image channel, which is what can be trained: any file
+    /// that [`TrainedModel::open`] takes. `depth` is checked if it is given, otherwise taken from the file.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] names the file and the tensor that is missing, damaged or of another
-    /// shape than expected.
+    /// shape or architecture than expected.
     pub fn open(path: &Path, depth: Option<usize>) -> Result<Self> {
-        let name = path.display().to_string();
-        if is_tensor_bundle(path) {
-            let bundle = TensorBundle::open(path)?;
-            let found = depth_of(bundle.names());
-            return Self::read(&bundle, &name, checked_depth(&name, depth, found)?);
+        let options = ArchitectureOptions {
+            family: Some(Family::ConvStack),
+            depth,
+            image_channels: Some(1),
+            ..ArchitectureOptions::default()
+        };
+        match TrainedModel::open(path, &options)?.into_layers() {
+            Layers::ConvStack(weights) => Ok(weights),
+            Layers::ResConvStack(_) => {
+                let name = path.display().to_string();
+                Err(Error::checkpoint(name, "expected a ConvStack, found a ResConvStack"))
+            }
         }
-        if path.extension().is_some_and(|e| e == "safetensors") {
-            let file = safetensors::File::open(path)?;
-            let found = depth_of(file.names());
-            return Self::read(&file, &name, checked_depth(&name, depth, found)?);
-        }
-        let message = "found neither a TensorFlow checkpoint (NAME.index) nor a .safetensors file";
-        Err(Error::checkpoint(name, message))
     }
 
     /// Writes a safetensors file that [`Weights::open`] reads.
@@ -73,7 +82,10 @@ impl Weights {
     /// # Errors
     /// [`Error::Io`] with the path.
     pub fn save(&self, path: &Path) -> Result<()> {
-        safetensors::save(self, path)
+        let layers = self.named_layers();
+        let tensors: Vec<_> =
+            layers.iter().flat_map(|(n, l)| l.tensors(n, "weights", "biases")).collect();
+        safetensors::save(&tensors, &self.architecture(), path)
     }
 
     /// Pairs of convolutions, the first one counted.
@@ -98,6 +110,32 @@ impl Weights {
         layers
     }
 
+    /// What the layers say of the network.
+    pub fn architecture(&self) -> Architecture {
+        let [kz, ky, kx, inputs, _] = self.first.0.shape;
+        let pairs = std::iter::once(&self.first).chain(&self.modules);
+        Architecture {
+            family: Family::ConvStack,
+            depth: self.depth(),
+            num_convs: 2,
+            features: pairs.flat_map(|(a, b)| [a.biases.len(), b.biases.len()]).collect(),
+            kernel_zyx: [kz, ky, kx],
+            layer_norm: false,
+            padding: Padding::Same,
+            update: SeedUpdate::Additive,
+            image_channels: inputs.saturating_sub(1),
+        }
+    }
+
+    /// Reads all layers of an open checkpoint.
+    pub(super) fn from_source(source: &dyn TensorSource, file: &str) -> Result<Self> {
+        let depth = depth_of(source.tensor_names().into_iter());
+        if depth > MAX_DEPTH {
+            return Err(Error::checkpoint(file, format!("depth {depth} is over {MAX_DEPTH}")));
+        }
+        Self::read(source, file, depth)
+    }
+
     /// The layers in the order of [`Weights::named_layers`].
     #[cfg(feature = "train")]
     pub(super) fn layers_mut(&mut self) -> Vec<&mut Layer> {
@@ -107,6 +145,9 @@ impl Weights {
     }
 
     fn read(source: &dyn TensorSource, file: &str, depth: usize) -> Result<Self> {
+        let first = source.read("seed_update/conv0_a/weights")?;
+        // An image has one channel at least; the seed comes behind.
+        let inputs = first.and_then(|(shape, _)| shape.get(3).copied()).map_or(2, |n| n.max(2));
         let layer = |name: &str, kernel: usize, inputs: usize| {
             read_layer(source, file, &format!("seed_update/{name}"), kernel, inputs)
         };
@@ -115,7 +156,7 @@ impl Weights {
             let b = layer(&format!("conv{i}_b"), 3, a.biases.len())?;
             Ok((a, b))
         };
-        let first = pair(0, 2)?;
+        let first = pair(0, inputs)?;
         let features = first.1.biases.len();
         let modules = (1..depth).map(|i| pair(i, features)).collect::<Result<Vec<_>>>()?;
         for (i, (_, b)) in modules.iter().enumerate() {
@@ -136,19 +177,6 @@ fn depth_of<'a>(names: impl Iterator<Item = &'a str>) -> usize {
     names.filter_map(number).max().map_or(1, |n| n.saturating_add(1))
 }
 
-fn checked_depth(file: &str, expected: Option<usize>, found: usize) -> Result<usize> {
-    if found > MAX_DEPTH {
-        return Err(Error::checkpoint(file, format!("depth {found} is over {MAX_DEPTH}")));
-    }
-    match expected {
-        Some(depth) if depth != found => Err(Error::checkpoint(
-            file,
-            format!("expected a network of depth {depth}, found {found}"),
-        )),
-        _ => Ok(found),
-    }
-}
-
 fn check_outputs(file: &str, name: &str, found: usize, expected: usize) -> Result<()> {
     if found != expected {
         let message =
@@ -165,22 +193,58 @@ fn read_layer(
     kernel: usize,
     inputs: usize,
 ) -> Result<Layer> {
-    let tensor = |part: &str| {
-        let name = format!("{name}/{part}");
-        let missing = || Error::checkpoint(file, format!("tensor {name} is missing"));
-        Ok::<_, Error>((name.clone(), source.read(&name)?.ok_or_else(missing)?))
-    };
-    let (_, (bias_shape, biases)) = tensor("biases")?;
-    let (weights_name, (shape, weights)) = tensor("weights")?;
-    let expected = [kernel, kernel, kernel, inputs, biases.len()];
-    if shape != expected || bias_shape.len() != 1 || biases.is_empty() {
-        let message =
-            format!("tensor {weights_name}: expected shape {expected:?}, found {shape:?}");
+    Layer::read(source, file, name, ["weights", "biases"], [kernel; 3], inputs)
+}
+
+impl Layer {
+    /// Reads `NAME/PARTS[0]` and `NAME/PARTS[1]`: weights and biases. `kernel_zyx` and `inputs` are
+    /// what the weights must have.
+    pub(super) fn read(
+        source: &dyn TensorSource,
+        file: &str,
+        name: &str,
+        parts: [&str; 2],
+        kernel_zyx: [usize; 3],
+        inputs: usize,
+    ) -> Result<Self> {
+        let [weights, biases] = parts.map(|part| format!("{name}/{part}"));
+        let (shape, weights_found) = read_tensor(source, file, &weights)?;
+        let (bias_shape, biases_found) = read_tensor(source, file, &biases)?;
+        let [kz, ky, kx] = kernel_zyx;
+        let expected = [kz, ky, kx, inputs, biases_found.len()];
+        if shape != expected || bias_shape.len() != 1 || biases_found.is_empty() {
+            let message = format!("tensor {weights}: expected shape {expected:?}, found {shape:?}");
+            return Err(Error::checkpoint(file, message));
+        }
+        Ok(Self { shape: expected, weights: weights_found, biases: biases_found })
+    }
+
+    /// Weights and biases with their names and shapes, as files hold them.
+    pub(super) fn tensors<'l>(
+        &'l self,
+        name: &str,
+        weights: &str,
+        biases: &str,
+    ) -> [(String, Vec<usize>, &'l [f32]); 2] {
+        [
+            (format!("{name}/{biases}"), vec![self.biases.len()], self.biases.as_slice()),
+            (format!("{name}/{weights}"), self.shape.to_vec(), self.weights.as_slice()),
+        ]
+    }
+}
+
+/// A tensor that must be there, of finite numbers.
+pub(super) fn read_tensor(
+    source: &dyn TensorSource,
+    file: &str,
+    name: &str,
+) -> Result<(Vec<usize>, Vec<f32>)> {
+    let missing = || Error::checkpoint(file, format!("tensor {name} is missing"));
+    let (shape, values) = source.read(name)?.ok_or_else(missing)?;
+    if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+        let found = values[at];
+        let message = format!("tensor {name}: value {at} is {found}: not finite");
         return Err(Error::checkpoint(file, message));
     }
-    if let Some(at) = weights.iter().chain(&biases).position(|v| !v.is_finite()) {
-        let message = format!("tensor {name}: value {at} is not finite");
-        return Err(Error::checkpoint(file, message));
-    }
-    Ok(Layer { shape: expected, weights, biases })
+    Ok((shape, values))
 }

@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use exavox_compute::ffn::Segmenter;
+use exavox_compute::ffn::{Segmenter, TrainedModel};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -55,9 +55,11 @@ pub(super) fn plan(
 ) -> Result<Map<String, Value>> {
     let places = seeds.iter().flatten().flat_map(|p| (*p as u64).to_le_bytes());
     let places: Vec<u8> = places.collect();
+    let more: Vec<_> = subvolume.more.iter().map(|c| Digest::of(c.voxels.bytes())).collect();
     let plan = json!({
         "region": subvolume.region.to_string(),
         "image": Digest::of(subvolume.image.bytes()),
+        "more_channels": more,
         "type": subvolume.image.dtype().name(),
         "seeds": Digest::of(&places),
         "model": ModelTable::of(settings),
@@ -72,12 +74,7 @@ pub(super) fn plan(
 
 /// The files of the network, as they are now.
 fn weights(settings: &SegmentSettings) -> Vec<String> {
-    let path = &settings.checkpoint;
-    let names = ["", ".index", ".data-00000-of-00001"].map(|suffix| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    });
+    let names = TrainedModel::files(&settings.checkpoint);
     let stamped = |p: &PathBuf| Some(format!("{}: {}", p.display(), stamp(p)?));
     names.iter().filter_map(stamped).collect()
 }

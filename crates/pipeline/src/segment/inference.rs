@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use exavox_compute::ffn::{
-    self, Canvas, Executor, ExecutorOptions, Executors, FallbackNetwork, FloodEvent, Network,
-    Segmenter, Steps, Weights,
+    self, Canvas, CanvasChannel, Executor, ExecutorOptions, Executors, FallbackNetwork, FloodEvent,
+    Network, Segmenter, Steps, TrainedModel,
 };
 use exavox_compute::{ComputeDevice, Error as ComputeError};
-use exavox_io::{BoundingBox, VoxelSize, Voxels};
+use exavox_io::{BoundingBox, Volume, VoxelSize, Voxels};
 
 use super::checkpoint::{self, Checkpoint};
-use super::{Seeds, SegmentSettings};
+use super::{ImageChannel, Seeds, SegmentSettings};
 use crate::error::{Error, Result};
 use crate::progress::{Event, Observer, Unit};
 
@@ -20,10 +20,25 @@ use crate::progress::{Event, Observer, Unit};
 pub(crate) struct Subvolume {
     /// Its voxels.
     pub(crate) image: Arc<Voxels>,
+    /// Further channels for the network.
+    pub(crate) more: Vec<CanvasChannel>,
     /// Where they lie in the volume.
     pub(crate) region: BoundingBox,
     /// Edge lengths of a voxel, for the seed policy.
     pub(crate) voxel_size: Option<VoxelSize>,
+}
+
+/// The channels behind the first that the network of the settings sees.
+pub(crate) fn read_more(
+    image: &Volume,
+    settings: &SegmentSettings,
+    region: &BoundingBox,
+) -> Result<Vec<CanvasChannel>> {
+    let read = |ImageChannel { number, mean, stddev }| {
+        let voxels = Arc::new(image.read(number, region)?);
+        Ok(CanvasChannel { voxels, mean, stddev })
+    };
+    settings.more_channels()?.into_iter().map(read).collect()
 }
 
 /// What came of it.
@@ -62,7 +77,8 @@ pub(super) fn infer_saved(
     observer: &dyn Observer,
 ) -> Result<Inferred> {
     let image = Arc::clone(&subvolume.image);
-    let canvas = Canvas::new(image, settings.model, settings.inference)?;
+    let canvas = Canvas::new(image, settings.model, settings.inference)?
+        .with_more_channels(subvolume.more.clone())?;
     let (seeds, seed_seconds) = find_seeds(&canvas, settings, subvolume, observer)?;
     let flooding = Instant::now();
     let plan = checkpoint.is_some().then(|| checkpoint::plan(subvolume, settings, &seeds));
@@ -122,42 +138,61 @@ fn relative(points: &[[u64; 3]], region: &BoundingBox) -> Result<Vec<[usize; 3]>
         .collect()
 }
 
+/// The trained network of the settings, which takes as many channels of the image as they name.
+///
+/// # Errors
+/// What the checkpoint says; [`Error::Settings`] if it takes another number of channels, or a larger FOV.
+pub(crate) fn open_model(settings: &SegmentSettings) -> Result<TrainedModel> {
+    let model = TrainedModel::open(&settings.checkpoint, &settings.architecture)?;
+    let place = || settings.checkpoint.display().to_string();
+    let (expected, found) = (model.architecture().image_channels, settings.num_channels());
+    if expected != found {
+        let message = format!(
+            "the network takes {expected} channels of the image, {found} are given; choose them with channels"
+        );
+        return Err(Error::settings(place(), message));
+    }
+    let fits = model.architecture().check(&settings.model);
+    fits.map_err(|error| Error::settings(place(), error.to_string()))?;
+    Ok(model)
+}
+
 /// The network on a device, with the CPU to take over.
 pub(crate) fn network_on_device<'a>(
-    weights: &'a Weights,
+    model: &'a TrainedModel,
     settings: &SegmentSettings,
     device: &ComputeDevice,
     observer: &'a dyn Observer,
 ) -> Result<Box<dyn Network + 'a>> {
     let warn = move |message: &str| observer.notify(&Event::Warning(message));
-    Ok(network_with(weights, settings, device, warn)?)
+    Ok(network_with(model, settings, device, warn)?)
 }
 
 /// One for each device, on a thread of its own, for many subvolumes at once.
 pub(crate) fn executors(
-    weights: &Arc<Weights>,
+    model: &Arc<TrainedModel>,
     settings: &SegmentSettings,
     device: &ComputeDevice,
     threads: usize,
 ) -> Result<Executors> {
     let options = ExecutorOptions::new(threads).with_batch(device.batch());
     let start = |device: &ComputeDevice| {
-        let (weights, settings, device) = (Arc::clone(weights), settings.clone(), device.clone());
-        Executor::start(options, move |warn| network_with(weights, &settings, &device, warn))
+        let (model, settings, device) = (Arc::clone(model), settings.clone(), device.clone());
+        Executor::start(options, move |warn| network_with(model, &settings, &device, warn))
     };
     Ok(Executors::new(device.all().map(start).collect::<Result<_, _>>()?)?)
 }
 
 fn network_with<'a>(
-    weights: impl Deref<Target = Weights> + 'a,
+    model: impl Deref<Target = TrainedModel> + 'a,
     settings: &SegmentSettings,
     device: &ComputeDevice,
     mut warn: impl FnMut(&str) + 'a,
 ) -> Result<Box<dyn Network + 'a>, ComputeError> {
-    let (model, precision) = (settings.model, settings.precision);
-    let first = (!device.is_cpu()).then(|| ffn::network_on(&weights, &model, device, precision));
+    let (config, precision) = (settings.model, settings.precision);
+    let first = (!device.is_cpu()).then(|| ffn::model_on(&model, &config, device, precision));
     let on_cpu = move || -> Result<Box<dyn Network + 'a>, ComputeError> {
-        ffn::network_on(&weights, &model, &ComputeDevice::cpu()?, precision)
+        ffn::model_on(&model, &config, &ComputeDevice::cpu()?, precision)
     };
     match first {
         None => on_cpu(),

@@ -4,11 +4,13 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
 use super::settings::{Seeds, SegmentSettings};
 use super::text_proto::{Field, Value, parse};
 use crate::error::{Error, Result};
+
+mod model_args;
+
+use model_args::ModelFields;
 
 /// A request, with what the command line gives otherwise.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,23 +44,27 @@ impl Request {
         settings.inference.min_boundary_dist_zyx = [0; 3];
         let (image, output_directory) = (None, None);
         let mut request = Self { settings, image, output_directory, notes: Vec::new() };
+        let mut model = ModelFields::default();
         for field in &fields {
-            request.take(&Reader { file, field })?;
+            request.take(&Reader { file, field }, &mut model)?;
         }
+        model
+            .apply(&mut request.settings)
+            .map_err(|why| Error::settings(format!("{file} model_args"), why))?;
         require(&fields, file, &["model_checkpoint_path", "image_mean", "image_stddev"])?;
         require(&fields, file, &["inference_options", "seed_policy"])?;
         Ok(request)
     }
 
-    fn take(&mut self, field: &Reader<'_>) -> Result<()> {
+    fn take(&mut self, field: &Reader<'_>, model: &mut ModelFields) -> Result<()> {
         let settings = &mut self.settings;
         match field.name() {
             "image" => self.image = Some(image(field)?),
             "image_mean" => settings.inference.image_mean = field.number()?,
             "image_stddev" => settings.inference.image_stddev = field.number()?,
             "model_checkpoint_path" => settings.checkpoint = field.text()?.into(),
-            "model_name" => field.check_class("ConvStack3DFFNModel")?,
-            "model_args" => model_args(field, settings)?,
+            "model_name" => model.take_name(field)?,
+            "model_args" => model.take_args(field)?,
             "movement_policy_name" => field.check_class("FaceMaxMovementPolicy")?,
             "seed_policy" => {
                 field.check_class("PolicyPeaks")?;
@@ -150,32 +156,6 @@ impl Reader<'_> {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ModelArgs {
-    depth: Option<usize>,
-    fov_size: Option<[usize; 3]>,
-    deltas: Option<[usize; 3]>,
-    /// Has no effect: the batch is one FOV.
-    #[serde(rename = "batch_size")]
-    _batch_size: Option<usize>,
-}
-
-fn model_args(field: &Reader<'_>, settings: &mut SegmentSettings) -> Result<()> {
-    let args: ModelArgs = serde_json::from_str(field.text()?)
-        .map_err(|e| field.wrong(&format!("is not what the network takes: {e}")))?;
-    let reversed = |[x, y, z]: [usize; 3]| [z, y, x];
-    // The network's own default depth in google/ffn.
-    settings.depth = Some(args.depth.unwrap_or(9));
-    if let Some(fov) = args.fov_size {
-        settings.model.fov_zyx = reversed(fov);
-    }
-    if let Some(deltas) = args.deltas {
-        settings.model.deltas_zyx = reversed(deltas);
-    }
-    Ok(())
-}
-
 fn inference_options(message: &Reader<'_>, settings: &mut SegmentSettings) -> Result<()> {
     let options = &mut settings.inference;
     options.disco_seed_threshold = 0.0;
@@ -245,6 +225,8 @@ fn require(fields: &[Field], file: &str, names: &[&str]) -> Result<()> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use exavox_compute::ffn::{Family, Padding, SeedUpdate};
+
     use super::*;
 
     const PUBLISHED: &str = r#"
@@ -272,13 +254,41 @@ mod tests {
     fn published_request_is_understood_and_xyz_reversed() {
         let request = Request::parse(PUBLISHED, "r.pbtxt").unwrap();
         assert_eq!(request.image.as_deref(), Some("images/grayscale.h5:raw"));
-        assert_eq!(request.settings.depth, Some(12));
+        assert_eq!(request.settings.architecture.depth, Some(12));
         assert_eq!(request.settings.model.fov_zyx, [37, 35, 33]);
         assert_eq!(request.settings.model.deltas_zyx, [6, 7, 8]);
         assert_eq!(request.settings.inference.min_boundary_dist_zyx, [3, 2, 1]);
         assert_eq!(request.settings.inference.disco_seed_threshold, 0.0);
         assert_eq!(request.settings.inference.min_segment_size, 1000);
         assert_eq!(request.notes.len(), 1);
+    }
+
+    #[test]
+    fn networks_of_jax_are_understood() {
+        let of = |name: &str, args: &str| {
+            let text = PUBLISHED.replace("ConvStack3DFFNModel", name);
+            let (start, end) =
+                (text.find("model_args").unwrap(), text.find("segmentation_output").unwrap());
+            let args = format!("model_args: '{args}'\n");
+            Request::parse(&[&text[..start], &args, &text[end..]].concat(), "r.pbtxt")
+        };
+        let args = r#"{"depth": 20, "padding": "valid", "use_layernorm": true, "features": [8, 4],
+            "additive_seed_update": true, "dim": 3}"#;
+        let args = args.replace('\n', " ");
+        let said = of("connectomics.jax.models.convstack.ResConvStack", &args).unwrap();
+        let said = said.settings.architecture;
+        assert_eq!((said.family, said.depth), (Some(Family::ResConvStack), Some(20)));
+        assert_eq!((said.padding, said.update), (Some(Padding::Valid), Some(SeedUpdate::Additive)));
+        assert_eq!((said.features, said.layer_norm), (Some(vec![8, 4]), Some(true)));
+        // What is left out is as in Python.
+        let said = of("ResConvStack", "{}").unwrap().settings.architecture;
+        assert_eq!((said.depth, said.layer_norm, said.padding), (Some(12), Some(true), None));
+        let error = of("ConvStack3DFFNModel", &args).unwrap_err().to_string();
+        assert!(error.contains("padding is not an argument of ConvStack3DFFNModel"), "{error}");
+        let error = of("ResConvStack", r#"{"dim": 2}"#).unwrap_err().to_string();
+        assert!(error.contains("expected dim 3"), "{error}");
+        let error = of("ResConvNeXtStack", "{}").unwrap_err().to_string();
+        assert!(error.contains("expected 'ConvStack3DFFNModel' or 'ResConvStack'"), "{error}");
     }
 
     #[test]

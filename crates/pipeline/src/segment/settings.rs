@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use exavox_compute::Precision;
-use exavox_compute::ffn::{InferenceOptions, ModelConfig};
+use exavox_compute::ffn::{ArchitectureOptions, InferenceOptions, ModelConfig};
 use exavox_io::BoundingBox;
 use serde::Deserialize;
 
-use super::{InferenceTable, ModelTable, SeedTable};
+use super::{InferenceTable, ModelTable, MoreChannels, SeedTable};
 use crate::error::{Error, Result};
 
 /// Where objects start.
@@ -23,10 +23,10 @@ pub enum Seeds {
 /// Everything that decides what a segmentation gives.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SegmentSettings {
-    /// Trained weights: the prefix of a TensorFlow checkpoint, or a `.safetensors` file.
+    /// Trained weights, as [`TrainedModel::open`](exavox_compute::ffn::TrainedModel::open) takes them.
     pub checkpoint: PathBuf,
-    /// Pairs of convolutions the checkpoint must have; `None` = as many as it has.
-    pub depth: Option<usize>,
+    /// What the network must be.
+    pub architecture: ArchitectureOptions,
     /// Field of view and deltas.
     pub model: ModelConfig,
     /// How exactly the network is computed.
@@ -37,6 +37,9 @@ pub struct SegmentSettings {
     pub seeds: Seeds,
     /// The channel that is segmented.
     pub channel: usize,
+    /// Channels that the network sees behind it, beside what is subtracted from each and
+    /// divided by.
+    pub more_channels: MoreChannels,
     /// The part of the volume that is segmented; `None` = all of it.
     pub roi: Option<BoundingBox>,
 }
@@ -46,12 +49,13 @@ impl SegmentSettings {
     pub fn new(checkpoint: impl Into<PathBuf>) -> Self {
         Self {
             checkpoint: checkpoint.into(),
-            depth: None,
+            architecture: ArchitectureOptions::default(),
             model: ModelConfig::default(),
             precision: Precision::Exact,
             inference: InferenceOptions::default(),
             seeds: Seeds::default(),
             channel: 0,
+            more_channels: MoreChannels::default(),
             roi: None,
         }
     }

@@ -1,47 +1,19 @@
 //! Tables of settings in TOML files: of `--config` and of a `PLAN.toml`. Names are those of google/ffn,
 //! positions and sizes in z, y, x; what is left out stays as it is.
 
-use std::path::{Path, PathBuf};
-
-use exavox_compute::Precision;
 use serde::{Deserialize, Serialize};
 
+use super::channels::PerChannel;
 use super::{Seeds, SegmentSettings};
-
-/// `[model]`: the network.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ModelTable {
-    /// Prefix of a TensorFlow checkpoint, or a `.safetensors` file.
-    pub checkpoint: Option<PathBuf>,
-    /// Pairs of convolutions the checkpoint must have.
-    pub depth: Option<usize>,
-    /// Field of view, voxels, odd.
-    pub fov_zyx: Option<[usize; 3]>,
-    /// How far the field of view moves in one go.
-    pub deltas_zyx: Option<[usize; 3]>,
-    /// `exact` or `fast`.
-    pub precision: Option<PrecisionName>,
-}
-
-/// How exactly a network is computed, as files say it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PrecisionName {
-    /// [`Precision::Exact`].
-    Exact,
-    /// [`Precision::Fast`].
-    Fast,
-}
 
 /// `[inference]`: how the network is used.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct InferenceTable {
-    /// Subtracted from the image.
-    pub image_mean: Option<f32>,
-    /// The image is divided by it.
-    pub image_stddev: Option<f32>,
+    /// Subtracted from the image; one number, or one for each of `channels`.
+    pub image_mean: Option<PerChannel>,
+    /// The image is divided by it; one number, or one for each of `channels`.
+    pub image_stddev: Option<PerChannel>,
     /// Probability given to the seed voxel.
     pub init_activation: Option<f32>,
     /// Probability of voxels not looked at yet.
@@ -58,6 +30,8 @@ pub struct InferenceTable {
     pub min_segment_size: Option<usize>,
     /// Channel to segment, by number.
     pub channel: Option<usize>,
+    /// Channels for a network of several, in its order; seeds are found in the first.
+    pub channels: Option<Vec<usize>>,
 }
 
 /// `[seeds]`: where objects start.
@@ -68,49 +42,16 @@ pub struct SeedTable {
     pub points_zyx: Option<Vec<[u64; 3]>>,
 }
 
-impl From<PrecisionName> for Precision {
-    fn from(value: PrecisionName) -> Self {
-        match value {
-            PrecisionName::Exact => Self::Exact,
-            PrecisionName::Fast => Self::Fast,
-        }
-    }
-}
-
-impl ModelTable {
-    /// Everything said.
-    pub fn of(settings: &SegmentSettings) -> Self {
-        Self {
-            checkpoint: Some(settings.checkpoint.clone()),
-            depth: settings.depth,
-            fov_zyx: Some(settings.model.fov_zyx),
-            deltas_zyx: Some(settings.model.deltas_zyx),
-            precision: Some(match settings.precision {
-                Precision::Exact => PrecisionName::Exact,
-                Precision::Fast => PrecisionName::Fast,
-            }),
-        }
-    }
-
-    /// Sets what is said; a relative path of a checkpoint starts at `directory`.
-    pub fn apply(&self, settings: &mut SegmentSettings, directory: &Path) {
-        if let Some(checkpoint) = &self.checkpoint {
-            settings.checkpoint = directory.join(checkpoint);
-        }
-        settings.depth = self.depth;
-        set(&mut settings.precision, self.precision.map(Precision::from));
-        set(&mut settings.model.fov_zyx, self.fov_zyx);
-        set(&mut settings.model.deltas_zyx, self.deltas_zyx);
-    }
-}
-
 impl InferenceTable {
     /// Everything said.
     pub fn of(settings: &SegmentSettings) -> Self {
         let options = &settings.inference;
         Self {
-            image_mean: Some(options.image_mean),
-            image_stddev: Some(options.image_stddev),
+            image_mean: Some(PerChannel::of(options.image_mean, &settings.more_channels.means)),
+            image_stddev: Some(PerChannel::of(
+                options.image_stddev,
+                &settings.more_channels.stddevs,
+            )),
             init_activation: Some(options.init_activation),
             pad_value: Some(options.pad_value),
             move_threshold: Some(options.move_threshold),
@@ -118,15 +59,14 @@ impl InferenceTable {
             disco_seed_threshold: Some(options.disco_seed_threshold),
             min_boundary_dist_zyx: Some(options.min_boundary_dist_zyx),
             min_segment_size: Some(options.min_segment_size),
-            channel: Some(settings.channel),
+            channel: settings.more_channels.numbers.is_empty().then_some(settings.channel),
+            channels: settings.channels(),
         }
     }
 
     /// Sets what is said.
     pub fn apply(&self, settings: &mut SegmentSettings) {
         let options = &mut settings.inference;
-        set(&mut options.image_mean, self.image_mean);
-        set(&mut options.image_stddev, self.image_stddev);
         set(&mut options.init_activation, self.init_activation);
         set(&mut options.pad_value, self.pad_value);
         set(&mut options.move_threshold, self.move_threshold);
@@ -135,6 +75,9 @@ impl InferenceTable {
         set(&mut options.min_boundary_dist_zyx, self.min_boundary_dist_zyx);
         set(&mut options.min_segment_size, self.min_segment_size);
         set(&mut settings.channel, self.channel);
+        settings.set_channels(self.channels.as_deref().unwrap_or_default());
+        settings.set_means(self.image_mean.as_ref().map_or(&[], PerChannel::numbers));
+        settings.set_stddevs(self.image_stddev.as_ref().map_or(&[], PerChannel::numbers));
     }
 }
 
@@ -154,7 +97,7 @@ impl SeedTable {
     }
 }
 
-fn set<T>(target: &mut T, value: Option<T>) {
+pub(super) fn set<T>(target: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *target = value;
     }

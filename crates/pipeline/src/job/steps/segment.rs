@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use exavox_compute::ffn::Weights;
+use exavox_compute::ffn::TrainedModel;
 use exavox_io::{BoundingBox, DataType, Metadata, OpenOptions, Scale, Volume, WriteOptions};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,7 @@ use crate::convert::same_place;
 use crate::error::{Error, Result};
 use crate::job::{Inputs, SharedTarget, StageContext};
 use crate::reconcile::{GlobalIds, LinkRule};
+use crate::segment::inference::open_model;
 use crate::segment::{
     InferenceTable, ModelTable, SeedTable, Seeds, SegmentReport, SegmentSettings, Subvolumes,
     region_of,
@@ -100,7 +101,7 @@ struct Segment {
     scale: usize,
     voxel_size: Option<exavox_io::VoxelSize>,
     settings: SegmentSettings,
-    weights: Arc<Weights>,
+    model: Arc<TrainedModel>,
     subvolumes: Subvolumes,
     slots: Slots,
     ids: GlobalIds,
@@ -209,7 +210,7 @@ impl SegmentSpec {
         same_place::refuse(&self.source, &self.target)?;
         let settings = self.settings()?;
         let image = self.image(inputs, settings.channel)?;
-        let weights = Weights::open(&settings.checkpoint, settings.depth)?;
+        let model = open_model(&settings)?;
         note_checkpoint(inputs, &settings);
         let region = region_of(&self.source, image.shape, &settings)?;
         check_seeds(&settings, &region)?;
@@ -229,7 +230,7 @@ impl SegmentSpec {
             voxel_size: image.voxel_size,
             slots: Slots::new(&subvolumes),
             settings,
-            weights: Arc::new(weights),
+            model: Arc::new(model),
             subvolumes,
             ids,
             link: self.link,
@@ -272,15 +273,7 @@ fn cells(shape: [u64; 3]) -> u64 {
 }
 
 fn note_checkpoint(inputs: &mut Inputs, settings: &SegmentSettings) {
-    let path = &settings.checkpoint;
-    if path.is_file() {
-        return inputs.file(path);
-    }
-    for suffix in [".index", ".data-00000-of-00001"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        inputs.file(name.as_ref());
-    }
+    TrainedModel::files(&settings.checkpoint).iter().for_each(|file| inputs.file(file));
 }
 
 fn check_seeds(settings: &SegmentSettings, region: &BoundingBox) -> Result<()> {

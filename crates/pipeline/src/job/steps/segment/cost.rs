@@ -72,12 +72,12 @@ impl Segment {
     fn infer_plan(&self, image: &Metadata) -> StagePlan {
         let voxels = cells(self.subvolumes.size());
         let fov = self.settings.model.fov_voxels() as u64;
-        let parameters = self.weights.num_parameters() as f64;
+        let parameters = self.model.num_parameters() as f64;
         StagePlan {
             blocks: self.subvolumes.len(),
             voxels_per_block: voxels,
             bytes_per_block: voxels * BYTES_PER_VOXEL + fov * NETWORK_BYTES_PER_FOV_VOXEL,
-            shared_bytes: SHARED_BYTES.min(32 * self.weights.num_parameters() as u64),
+            shared_bytes: SHARED_BYTES.min(32 * self.model.num_parameters() as u64),
             read_bytes_per_block: voxels * image.dtype.size() as u64,
             write_bytes_per_block: voxels * 4,
             flop_per_block: voxels as f64 * EVALUATIONS_PER_VOXEL * 2.0 * parameters,

@@ -80,8 +80,8 @@ impl Infer<'_> {
         if let Some(executors) = &*made {
             return Ok(Arc::clone(executors));
         }
-        let Segment { weights, settings, .. } = self.step;
-        let executors = Arc::new(executors(weights, settings, self.device, self.threads)?);
+        let Segment { model, settings, .. } = self.step;
+        let executors = Arc::new(executors(model, settings, self.device, self.threads)?);
         Ok(Arc::clone(made.insert(executors)))
     }
 
@@ -89,8 +89,9 @@ impl Infer<'_> {
         let step = self.step;
         let (started, region) = (Instant::now(), step.subvolumes.area(block));
         let image = Arc::new(self.image.read(step.settings.channel, &region)?);
+        let more = read_more(&self.image, &step.settings, &region)?;
         let read_seconds = started.elapsed().as_secs_f64();
-        let subvolume = Subvolume { image, region, voxel_size: step.voxel_size };
+        let subvolume = Subvolume { image, more, region, voxel_size: step.voxel_size };
         let settings = with_seeds_inside(&step.settings, &region);
         let inferred = infer(&subvolume, &settings, steps, &self.notes)?;
         let record = record(&inferred, &region, read_seconds, steps.device_name());
