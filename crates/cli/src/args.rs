@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use exavox_compute::DeviceSpec;
 
+#[cfg(feature = "train")]
+use crate::commands::train;
 use crate::commands::{
     bench, bench_row, completions, components, convert, demo, devices, downsample, evaluate,
     filter, flood, info, plan, project, resume, run, segment, status, submit, verify, worker,
@@ -33,7 +35,7 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, value_name = "DEVICE", default_value = "auto")]
     #[arg(env = env_vars::DEVICE, hide_env_values = true)]
     pub(crate) device: DeviceSpec,
-    /// CPU threads [default: all cores but one; all cores for filter, segment, run, worker, demo and bench].
+    /// CPU threads [default: all cores but one; all cores for filter, segment, train, run, worker, demo and bench].
     #[arg(long, global = true, value_name = "N")]
     #[arg(env = env_vars::THREADS, hide_env_values = true)]
     pub(crate) threads: Option<NonZeroUsize>,
@@ -68,6 +70,8 @@ pub(crate) enum Command {
     Flood(flood::Args),
     Filter(filter::Args),
     Segment(segment::Args),
+    #[cfg(feature = "train")]
+    Train(train::Args),
     Evaluate(evaluate::Args),
     Run(run::Args),
     Submit(submit::Args),
@@ -91,6 +95,8 @@ impl Command {
         match self {
             Self::Segment(_) | Self::Demo(_) | Self::Bench(_) | Self::Filter(_) => all_cores(),
             Self::Run(_) | Self::Resume(_) | Self::Worker(_) => all_cores(),
+            #[cfg(feature = "train")]
+            Self::Train(_) => all_cores(),
             _ => all_cores_but_one(),
         }
     }

@@ -39,3 +39,6 @@ mod segment;
 mod slurm;
 #[path = "tests/submit.rs"]
 mod submit;
+#[cfg(feature = "train")]
+#[path = "tests/train.rs"]
+mod train;

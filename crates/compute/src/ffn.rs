@@ -29,7 +29,7 @@ pub use config::{InferenceOptions, ModelConfig};
 #[cfg(feature = "cube")]
 pub use device_network::DeviceNetwork;
 pub use model::ConvStack3d;
-pub use movement::FaceMax;
+pub use movement::{FaceMax, face_maxima};
 pub use network::{BurnNetwork, FallbackNetwork, MakeNetwork, Network};
 pub use segment::{Counters, FloodEvent, Origin, Segmentation, segment_all};
 pub use weights::{Layer, Weights};
