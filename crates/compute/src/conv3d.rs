@@ -15,6 +15,8 @@ use crate::precision::Precision;
 
 #[cfg(feature = "flex")]
 mod flex;
+#[cfg(feature = "train")]
+mod gradient;
 #[cfg(feature = "flex")]
 mod pointwise;
 mod portable;
@@ -93,6 +95,24 @@ impl Conv3d {
         Self { shape, kernel, packed, bias }
     }
 
+    /// A convolution whose weights, `[kz, ky, kx, inputs, outputs]` in one line, and biases are tensors
+    /// already. With autodiff they are not packed for good: gradients flow to them.
+    ///
+    /// # Panics
+    /// If the lengths do not fit the shape.
+    #[cfg(feature = "train")]
+    pub fn with_parameters(
+        shape: Conv3dShape,
+        kernel: Kernel,
+        weights: Tensor<1>,
+        bias: Tensor<1>,
+    ) -> Self {
+        let [kz, ky, kx] = shape.kernel_zyx;
+        let weights = weights.reshape([kz, ky, kx, shape.inputs, shape.outputs]).into_dispatch();
+        let packed = <Dispatch as Conv3dOps>::conv3d_pack(weights, shape, kernel);
+        Self { shape, kernel, packed: Tensor::from_dispatch(packed), bias }
+    }
+
     /// `relu(conv(relu(x)) + bias + residual)`, each ReLU and the residual if asked for.
     ///
     /// `x`: `[batch, z, y, x, inputs]`; `residual` and result: `[batch, z, y, x, outputs]`. A residual
@@ -121,7 +141,11 @@ impl Conv3d {
 }
 
 /// The door as burn's backends see it. A device without a kernel of its own takes the default bodies.
-#[backend_extension(Flex: cfg(feature = "flex"), Cube: cfg(feature = "cube"))]
+#[backend_extension(
+    Flex: cfg(feature = "flex"),
+    Cube: cfg(feature = "cube"),
+    Autodiff: cfg(feature = "train")
+)]
 trait Conv3dOps: Backend {
     /// Weights `[kz, ky, kx, inputs, outputs]` in the device's own form, as one line.
     fn conv3d_pack(

@@ -22,6 +22,8 @@ mod network;
 pub mod seed;
 mod segment;
 mod tensor_bundle;
+#[cfg(feature = "train")]
+pub mod train;
 mod weights;
 
 pub use canvas::Canvas;

@@ -6,6 +6,9 @@
 mod checkpoint;
 #[path = "tests/connected_components.rs"]
 mod connected_components;
+#[cfg(all(feature = "train", feature = "flex"))]
+#[path = "tests/conv3d_gradients.rs"]
+mod conv3d_gradients;
 #[cfg(feature = "cube")]
 #[path = "tests/device_network.rs"]
 mod device_network;
@@ -30,3 +33,6 @@ mod metrics;
 mod network;
 #[path = "tests/projection.rs"]
 mod projection;
+#[cfg(all(feature = "train", feature = "flex"))]
+#[path = "tests/train.rs"]
+mod train;

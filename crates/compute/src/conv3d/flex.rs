@@ -10,9 +10,12 @@ use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{DType, Shape, TensorData};
 
 use super::winograd::{self, Around, PackedWeights, Plan, Sizes};
-use super::{Conv3dOps, Conv3dShape, Kernel, Operation, pointwise, portable};
+use super::{Conv3dOps, Conv3dShape, Kernel, Operation, Relu, pointwise, portable};
 use crate::precision::Precision;
 use crate::simd::lanes::Isa;
+
+#[cfg(feature = "train")]
+mod gradient;
 
 type Float = FloatTensor<Flex>;
 
@@ -76,7 +79,7 @@ fn convolve(
     if let (Some(input), Some(packed), Some(bias)) = slices {
         run(operation, precision, accumulate, input, packed, bias, values_mut(&mut output));
     }
-    keep_spare(x);
+    keep_spare(x, SPARES);
     output
 }
 
@@ -89,7 +92,8 @@ fn run(
     bias: &[f32],
     output: &mut [f32],
 ) {
-    let around = Around { relu_input: relu.input, relu_output: relu.output, accumulate };
+    let Relu { input: relu_input, output: relu_output } = relu;
+    let around = Around { relu_input, relu_output, accumulate, ..Around::default() };
     match shape.kernel_zyx {
         [1, 1, 1] => pointwise::convolve(shape.inputs, input, packed, bias, around, output),
         _ => {
@@ -138,7 +142,7 @@ fn values_mut(tensor: &mut Float) -> &mut [f32] {
     &mut tensor.storage_mut::<f32>()[start..start + length]
 }
 
-/// Results that a thread keeps for later: the two that are alive between layers.
+/// Tensors that a thread keeps for later: the two that are alive between layers.
 const SPARES: usize = 2;
 /// f32 values of the largest that is kept.
 const MAX_SPARE: usize = 16 << 20;
@@ -158,14 +162,15 @@ fn take_spare(shape: Shape) -> Float {
     }
 }
 
-fn keep_spare(tensor: Float) {
+/// Keeps what nobody else holds, at most so many.
+fn keep_spare(tensor: Float, most: usize) {
     let length = |tensor: &Float| tensor.shape().num_elements();
     if !tensor.is_unique() || tensor.dtype() != DType::F32 || length(&tensor) > MAX_SPARE {
         return;
     }
     SPARE.with_borrow_mut(|spare| {
         spare.push(tensor);
-        if spare.len() > SPARES {
+        if spare.len() > most {
             // The smallest is the cheapest to make anew.
             let smallest = (0..spare.len()).min_by_key(|at| length(&spare[*at]));
             smallest.map(|at| spare.swap_remove(at));

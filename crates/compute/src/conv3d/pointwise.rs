@@ -4,6 +4,8 @@ use rayon::prelude::*;
 
 use super::winograd::Around;
 use crate::simd::lanes::{Isa, LANES, Simd, WithLanes, vectors, with_lanes};
+#[cfg(feature = "train")]
+use crate::simd::{Vectorised, dispatch};
 
 /// Voxels of a task.
 const VOXELS: usize = 4096;
@@ -19,7 +21,7 @@ pub(super) fn convolve(
     input: &[f32],
     packed: &[f32],
     bias: &[f32],
-    around: Around,
+    around: Around<'_>,
     output: &mut [f32],
 ) {
     let outputs = bias.len();
@@ -37,7 +39,7 @@ struct Voxels<'a> {
     input: &'a [f32],
     packed: &'a [f32],
     bias: &'a [f32],
-    around: Around,
+    around: Around<'a>,
     output: &'a mut [f32],
 }
 
@@ -75,4 +77,121 @@ fn dot<S: Simd>(simd: S, voxel: &[f32], weights: &[f32], relu: bool) -> f32 {
     let whole = voxel.len() / LANES * LANES;
     let rest = voxel[whole..].iter().zip(&weights[whole..]);
     lanes[0] + rest.map(|(a, b)| if relu { a.max(0.0) * b } else { a * b }).sum::<f32>()
+}
+
+/// Gradient of the input, `[voxel][inputs]`, from that of the output, `[voxel][outputs]`; 0 where the
+/// mask is not above 0.
+#[cfg(feature = "train")]
+pub(super) fn input_gradient(
+    inputs: usize,
+    gradient: &[f32],
+    packed: &[f32],
+    mask: Option<&[f32]>,
+    result: &mut [f32],
+) {
+    if inputs == 0 || packed.is_empty() {
+        return;
+    }
+    let outputs = packed.len() / inputs;
+    let parts = result.par_chunks_mut(VOXELS * inputs).zip(gradient.par_chunks(VOXELS * outputs));
+    parts.enumerate().for_each(|(part, (result, gradient))| {
+        let start = part * VOXELS * inputs;
+        let mask = mask.map(|mask| &mask[start..start + result.len()]);
+        dispatch(InputGradient { inputs, gradient, packed, mask, result });
+    });
+}
+
+#[cfg(feature = "train")]
+struct InputGradient<'a> {
+    inputs: usize,
+    gradient: &'a [f32],
+    packed: &'a [f32],
+    mask: Option<&'a [f32]>,
+    result: &'a mut [f32],
+}
+
+#[cfg(feature = "train")]
+impl Vectorised for InputGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { inputs, gradient, packed, mask, result } = self;
+        let outputs = packed.len() / inputs;
+        for (result, gradient) in
+            result.chunks_exact_mut(inputs).zip(gradient.chunks_exact(outputs))
+        {
+            result.fill(0.0);
+            for (weights, gradient) in packed.chunks_exact(inputs).zip(gradient) {
+                result.iter_mut().zip(weights).for_each(|(r, w)| *r += w * gradient);
+            }
+        }
+        if let Some(mask) = mask {
+            let hide = |(r, m): (&mut f32, &f32)| *r = if *m > 0.0 { *r } else { 0.0 };
+            result.iter_mut().zip(mask).for_each(hide);
+        }
+    }
+}
+
+/// Gradients of weights, `[inputs, outputs]`, and biases. Parts of a fixed size are added in their
+/// order.
+#[cfg(feature = "train")]
+pub(super) fn weight_gradient(
+    inputs: usize,
+    input: &[f32],
+    relu_input: bool,
+    gradient: &[f32],
+    weights: &mut [f32],
+    bias: &mut [f32],
+) {
+    let outputs = bias.len();
+    if inputs == 0 || outputs == 0 {
+        return;
+    }
+    let parts = input.par_chunks(VOXELS * inputs).zip(gradient.par_chunks(VOXELS * outputs));
+    let parts: Vec<Vec<f32>> = parts
+        .map(|(input, gradient)| {
+            dispatch(WeightGradient { inputs, outputs, input, relu_input, gradient })
+        })
+        .collect();
+    weights.fill(0.0);
+    bias.fill(0.0);
+    for part in &parts {
+        let (rows, biases) = part.split_at(inputs * outputs);
+        for (o, row) in rows.chunks_exact(inputs).enumerate() {
+            row.iter().enumerate().for_each(|(i, value)| weights[i * outputs + o] += value);
+        }
+        bias.iter_mut().zip(biases).for_each(|(bias, value)| *bias += value);
+    }
+}
+
+#[cfg(feature = "train")]
+struct WeightGradient<'a> {
+    inputs: usize,
+    outputs: usize,
+    input: &'a [f32],
+    relu_input: bool,
+    gradient: &'a [f32],
+}
+
+#[cfg(feature = "train")]
+impl Vectorised for WeightGradient<'_> {
+    /// `[outputs][inputs]`, then biases.
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<f32> {
+        let Self { inputs, outputs, input, relu_input, gradient } = self;
+        let floor = if relu_input { 0.0 } else { f32::NEG_INFINITY };
+        let mut sums = vec![0.0; outputs * (inputs + 1)];
+        let (rows, biases) = sums.split_at_mut(inputs * outputs);
+        for (voxel, gradient) in input.chunks_exact(inputs).zip(gradient.chunks_exact(outputs)) {
+            for (o, gradient) in gradient.iter().enumerate() {
+                let row = &mut rows[o * inputs..(o + 1) * inputs];
+                row.iter_mut().zip(voxel).for_each(|(r, v)| *r += v.max(floor) * gradient);
+                biases[o] += gradient;
+            }
+        }
+        sums
+    }
 }

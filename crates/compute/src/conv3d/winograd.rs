@@ -20,9 +20,15 @@
 //! the number of threads.
 
 mod arithmetic;
+#[cfg(feature = "train")]
+mod gradient;
 mod product;
+#[cfg(feature = "train")]
+mod repack;
 mod schedule;
 mod strip;
+#[cfg(feature = "train")]
+mod taps;
 mod tiling;
 mod transform;
 mod weights;
@@ -34,20 +40,27 @@ use crate::simd::lanes::{
     Integers, Isa, LANES, Simd, WithIntegers, WithLanes, has_integers, with_integers, with_lanes,
 };
 use arithmetic::{Arithmetic, Floats, Shorts};
+#[cfg(feature = "train")]
+pub(super) use gradient::weight_gradient;
 use schedule::Schedule;
 use strip::{Scratch, StripContext};
 use tiling::{Kind, Tile, Tiling};
 pub(super) use weights::PackedWeights;
 
 /// Around a convolution, at no cost: applied while values pass by.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Around {
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Around<'a> {
     /// Negative inputs count as zero.
     pub(super) relu_input: bool,
     /// Negative outputs become zero.
     pub(super) relu_output: bool,
     /// What is in the output is added.
     pub(super) accumulate: bool,
+    /// Where this is not above 0, in the output's shape, the convolution counts as 0; without ReLU of
+    /// the output.
+    pub(super) mask: Option<&'a [f32]>,
+    /// Added, in the output's shape.
+    pub(super) residual: Option<&'a [f32]>,
 }
 
 /// Sizes that a packed set of weights is for.
@@ -115,7 +128,7 @@ pub(super) fn convolve(
     input: &[f32],
     weights: &PackedWeights<'_>,
     bias: &[f32],
-    around: Around,
+    around: Around<'_>,
     output: &mut [f32],
 ) {
     let [nz, ny, nx] = plan.sizes.volume;
@@ -128,6 +141,9 @@ pub(super) fn convolve(
     let batch = output.len() / (voxels * plan.sizes.outputs);
     assert_eq!(output.len(), batch * voxels * plan.sizes.outputs, "whole output images");
     assert_eq!(input.len(), batch * voxels * plan.sizes.inputs, "whole input images");
+    for beside in [around.mask, around.residual].into_iter().flatten() {
+        assert_eq!(beside.len(), output.len(), "mask and residual have the output's shape");
+    }
     let schedule = Schedule::new(plan, output);
     let context = StripContext { plan, input, weights, bias, around };
     schedule.run(|worker| {
@@ -183,7 +199,14 @@ mod tests {
     use proptest::prelude::*;
 
     /// As it is defined, in f64.
-    fn naive(sizes: Sizes, x: &[f32], w: &[f32], b: &[f32], around: Around, old: f32) -> Vec<f64> {
+    fn naive(
+        sizes: Sizes,
+        x: &[f32],
+        w: &[f32],
+        b: &[f32],
+        around: Around<'_>,
+        old: &[f32],
+    ) -> Vec<f64> {
         let Sizes { volume: [nz, ny, nx], inputs, outputs } = sizes;
         let relu = |v: f64, on: bool| if on { v.max(0.0) } else { v };
         let mut out = Vec::new();
@@ -203,7 +226,9 @@ mod tests {
                     sum += relu(f64::from(x[from + i]), around.relu_input) * weight;
                 }
             }
-            let sum = sum + if around.accumulate { f64::from(old) } else { 0.0 };
+            let hidden = around.mask.is_some_and(|mask| mask[at] <= 0.0);
+            let sum = if hidden { 0.0 } else { sum };
+            let sum = sum + if around.accumulate { f64::from(old[at]) } else { 0.0 };
             out.push(relu(sum, around.relu_output));
         }
         out
@@ -219,7 +244,7 @@ mod tests {
         x: &[f32],
         w: &[f32],
         b: &[f32],
-        around: Around,
+        around: Around<'_>,
     ) -> Vec<f32> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let packed = plan.pack(w);
@@ -245,8 +270,9 @@ mod tests {
                 (0..27 * sizes.outputs * sizes.inputs).map(|i| number(i + 5, seed)).collect();
             let b: Vec<f32> = (0..sizes.outputs).map(|i| number(i, seed)).collect();
             let [relu_input, relu_output, accumulate] = [1, 2, 4].map(|bit| flags & bit != 0);
-            let around = Around { relu_input, relu_output, accumulate };
-            let expected = naive(sizes, &x, &w, &b, around, 0.25);
+            let around = Around { relu_input, relu_output, accumulate, ..Around::default() };
+            let old = vec![0.25; sizes.outputs * voxels];
+            let expected = naive(sizes, &x, &w, &b, around, &old);
             // Of the sum of all absolute products.
             let tolerance = 1e-5 * (27 * sizes.inputs.max(4)) as f64;
             for isa in Isa::all() {

@@ -17,18 +17,32 @@ pub struct ConvStack3d {
 impl ConvStack3d {
     /// The network with trained weights on a device.
     pub fn new(weights: &Weights, fov_zyx: [usize; 3], kernel: Kernel, device: &Device) -> Self {
-        let convolution = |layer: &Layer| {
-            let [kz, ky, kx, inputs, outputs] = layer.shape;
-            let kernel_zyx = [kz, ky, kx];
-            let shape = Conv3dShape { volume_zyx: fov_zyx, kernel_zyx, inputs, outputs };
-            Conv3d::new(shape, kernel, &layer.weights, &layer.biases, device)
-        };
-        let pair = |(a, b): &(Layer, Layer)| (convolution(a), convolution(b));
-        Self {
-            first: pair(&weights.first),
-            modules: weights.modules.iter().map(pair).collect(),
-            update: convolution(&weights.update),
-        }
+        Self::build(weights, |layer| {
+            Conv3d::new(shape(layer, fov_zyx), kernel, &layer.weights, &layer.biases, device)
+        })
+    }
+
+    /// The network with weights and biases that are tensors already, each in one line; `weights` gives
+    /// the shapes only, and `parameters` is asked in the order of [`Weights::named_layers`]. On a
+    /// device with autodiff gradients flow through it.
+    #[cfg(feature = "train")]
+    pub(super) fn with_parameters(
+        weights: &Weights,
+        fov_zyx: [usize; 3],
+        kernel: Kernel,
+        mut parameters: impl FnMut(&Layer) -> [Tensor<1>; 2],
+    ) -> Self {
+        Self::build(weights, |layer| {
+            let [weights, bias] = parameters(layer);
+            Conv3d::with_parameters(shape(layer, fov_zyx), kernel, weights, bias)
+        })
+    }
+
+    fn build(weights: &Weights, mut convolution: impl FnMut(&Layer) -> Conv3d) -> Self {
+        let mut pair = |(a, b): &(Layer, Layer)| (convolution(a), convolution(b));
+        let first = pair(&weights.first);
+        let modules = weights.modules.iter().map(pair).collect();
+        Self { first, modules, update: convolution(&weights.update) }
     }
 
     /// New logits of a FOV.
@@ -36,16 +50,20 @@ impl ConvStack3d {
     /// `image`, `seed`: `[batch, z, y, x, 1]`, f32; image normalised, seed in logits without NaN.
     /// Result: `[batch, z, y, x, 1]`, logits: seed + update.
     pub fn forward(&self, image: Tensor<5>, seed: Tensor<5>) -> Tensor<5> {
-        let after = Relu { output: true, ..Relu::default() };
-        let before = Relu { input: true, ..Relu::default() };
-        let around = Relu { input: true, output: true };
+        // Only before convolutions: the same network, and what gradients need is then the input alone.
+        let relu = Relu { input: true, ..Relu::default() };
         let x = Tensor::cat(vec![image, seed.clone()], 4);
-        let x = self.first.0.forward(x, None, after);
-        let mut x = self.first.1.forward(x, None, Relu::default());
+        let x = self.first.0.forward(x, None, Relu::default());
+        let mut x = self.first.1.forward(x, None, relu);
         for (a, b) in &self.modules {
-            let inner = a.forward(x.clone(), None, around);
-            x = b.forward(inner, Some(x), Relu::default());
+            let inner = a.forward(x.clone(), None, relu);
+            x = b.forward(inner, Some(x), relu);
         }
-        self.update.forward(x, Some(seed), before)
+        self.update.forward(x, Some(seed), relu)
     }
+}
+
+fn shape(layer: &Layer, volume_zyx: [usize; 3]) -> Conv3dShape {
+    let [kz, ky, kx, inputs, outputs] = layer.shape;
+    Conv3dShape { volume_zyx, kernel_zyx: [kz, ky, kx], inputs, outputs }
 }

@@ -87,7 +87,7 @@ impl Weights {
     }
 
     /// The layers with their names in a checkpoint, `seed_update/conv0_a` first.
-    fn named_layers(&self) -> Vec<(String, &Layer)> {
+    pub(super) fn named_layers(&self) -> Vec<(String, &Layer)> {
         let pairs = std::iter::once(&self.first).chain(&self.modules).enumerate();
         let mut layers: Vec<_> = pairs
             .flat_map(|(i, (a, b))| {
@@ -96,6 +96,14 @@ impl Weights {
             .collect();
         layers.push(("seed_update/conv_lom".to_owned(), &self.update));
         layers
+    }
+
+    /// The layers in the order of [`Weights::named_layers`].
+    #[cfg(feature = "train")]
+    pub(super) fn layers_mut(&mut self) -> Vec<&mut Layer> {
+        let pairs = std::iter::once(&mut self.first).chain(&mut self.modules);
+        let layers = pairs.flat_map(|(a, b)| [a, b]);
+        layers.chain(std::iter::once(&mut self.update)).collect()
     }
 
     fn read(source: &dyn TensorSource, file: &str, depth: usize) -> Result<Self> {

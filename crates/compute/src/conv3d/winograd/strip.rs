@@ -13,7 +13,7 @@ use crate::simd::lanes::Simd;
 mod across;
 mod input;
 mod output;
-mod rows;
+pub(super) mod rows;
 
 /// What all strips of a convolution share.
 #[derive(Clone, Copy)]
@@ -23,7 +23,7 @@ pub(super) struct StripContext<'a> {
     pub(super) input: &'a [f32],
     pub(super) weights: &'a PackedWeights<'a>,
     pub(super) bias: &'a [f32],
-    pub(super) around: Around,
+    pub(super) around: Around<'a>,
 }
 
 /// Sizes of the intermediate rows.

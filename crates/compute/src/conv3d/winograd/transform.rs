@@ -6,6 +6,8 @@
 //! output k is the sum of a_i^k times product i. Points: 0, 1, -1, -2, infinity for F(3, 3); 0, 1, -1,
 //! 2, -2, -1/2, infinity for F(5, 3), in this order.
 
+use std::marker::PhantomData;
+
 use super::tiling::Tile;
 use crate::simd::lanes::Simd;
 
@@ -25,6 +27,15 @@ pub(super) fn taps(tile: Tile, [g0, g1, g2]: [f64; 3]) -> Vec<f64> {
         (g0 + a * (g1 + a * g2)) / others.map(|(_, b)| a - b).product::<f64>()
     };
     points.iter().enumerate().map(|(i, a)| at(i, *a)).chain([g2]).collect()
+}
+
+/// What each of three taps is worth at the points of a tile: [`taps`] as a matrix. Its transpose takes
+/// the gradients of products to those of taps.
+#[cfg(feature = "train")]
+pub(super) fn coefficients(tile: Tile) -> Vec<[f32; 3]> {
+    let unit = |k: usize| taps(tile, std::array::from_fn(|i| if i == k { 1.0 } else { 0.0 }));
+    let columns = [0, 1, 2].map(unit);
+    (0..tile.points()).map(|point| [0, 1, 2].map(|k| columns[k][point] as f32)).collect()
 }
 
 /// A linear map from `I` to `O` vectors. A type, not a closure: only what is marked to be inlined is
@@ -119,6 +130,63 @@ impl Transform<7, 5> for Output5 {
 const POWERS_OF_TWO: [f32; 5] = [1.0, 2.0, 4.0, 8.0, 16.0];
 /// Of -1/2.
 const POWERS_OF_HALF: [f32; 5] = [1.0, -0.5, 0.25, -0.125, 0.0625];
+
+/// A transform of values whose negatives count as zero.
+pub(super) struct AfterRelu<T>(PhantomData<T>);
+
+impl<T: Transform<I, O>, const I: usize, const O: usize> Transform<I, O> for AfterRelu<T> {
+    #[inline(always)]
+    fn apply<S: Simd>(simd: S, mut values: [S::Vector; I]) -> [S::Vector; O] {
+        let zero = simd.splat(0.0);
+        for value in &mut values {
+            *value = simd.max(*value, zero);
+        }
+        T::apply(simd, values)
+    }
+}
+
+/// Gradients of the outputs of F(3, 3) to those of its products: [`Output3`] transposed, the values of
+/// a polynomial at the points.
+#[cfg(feature = "train")]
+pub(super) struct Gradient3;
+
+#[cfg(feature = "train")]
+impl Transform<3, 5> for Gradient3 {
+    #[inline(always)]
+    fn apply<S: Simd>(s: S, e: [S::Vector; 3]) -> [S::Vector; 5] {
+        let even = s.add(e[0], e[2]);
+        let at_minus_two = s.mul_add(s.splat(4.0), e[2], s.mul_add(s.splat(-2.0), e[1], e[0]));
+        [e[0], s.add(even, e[1]), s.sub(even, e[1]), at_minus_two, e[2]]
+    }
+}
+
+/// Gradients of the outputs of F(5, 3) to those of its products: [`Output5`] transposed.
+#[cfg(feature = "train")]
+pub(super) struct Gradient5;
+
+#[cfg(feature = "train")]
+impl Transform<5, 7> for Gradient5 {
+    #[inline(always)]
+    fn apply<S: Simd>(s: S, e: [S::Vector; 5]) -> [S::Vector; 7] {
+        let (four, minus_half) = (s.splat(4.0), s.splat(-0.5));
+        let (even_1, odd_1) = (s.add(e[0], s.add(e[2], e[4])), s.add(e[1], e[3]));
+        let even_2 = s.mul_add(four, s.mul_add(four, e[4], e[2]), e[0]);
+        let odd_2 = s.mul_add(s.splat(2.0), e[1], s.mul_add(s.splat(8.0), e[3], s.splat(0.0)));
+        let mut at_half = s.mul_add(minus_half, e[4], e[3]);
+        for k in [2, 1, 0] {
+            at_half = s.mul_add(minus_half, at_half, e[k]);
+        }
+        [
+            e[0],
+            s.add(even_1, odd_1),
+            s.sub(even_1, odd_1),
+            s.add(even_2, odd_2),
+            s.sub(even_2, odd_2),
+            at_half,
+            e[4],
+        ]
+    }
+}
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

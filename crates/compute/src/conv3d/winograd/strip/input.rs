@@ -1,10 +1,8 @@
 //! Input rows, transformed along z, into the ring.
 
-use std::marker::PhantomData;
-
 use super::super::schedule::Place;
 use super::super::tiling::Tile;
-use super::super::transform::{Input3, Input5, Transform};
+use super::super::transform::{AfterRelu, Input3, Input5, Transform};
 use super::rows::{rows_mut, transform};
 use super::{Held, Rows, SLOTS, Scratch, StripContext};
 use crate::simd::lanes::{Simd, vectors};
@@ -67,20 +65,6 @@ fn fill_row<T: Transform<P, P>, S: Simd, const P: usize>(
     match context.around.relu_input {
         true => transform::<AfterRelu<T>, S, P, P>(simd, from, to),
         false => transform::<T, S, P, P>(simd, from, to),
-    }
-}
-
-/// A transform of values whose negatives count as zero.
-struct AfterRelu<T>(PhantomData<T>);
-
-impl<T: Transform<P, P>, const P: usize> Transform<P, P> for AfterRelu<T> {
-    #[inline(always)]
-    fn apply<S: Simd>(simd: S, mut values: [S::Vector; P]) -> [S::Vector; P] {
-        let zero = simd.splat(0.0);
-        for value in &mut values {
-            *value = simd.max(*value, zero);
-        }
-        T::apply(simd, values)
     }
 }
 

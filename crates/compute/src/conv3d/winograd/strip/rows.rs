@@ -5,13 +5,17 @@ use crate::simd::lanes::{Lanes, Simd, vectors, vectors_mut};
 
 /// `N` rows of `length` values, `stride` apart.
 #[inline(always)]
-pub(super) fn rows<const N: usize>(values: &[f32], stride: usize, length: usize) -> [&[Lanes]; N] {
+pub(in super::super) fn rows<const N: usize>(
+    values: &[f32],
+    stride: usize,
+    length: usize,
+) -> [&[Lanes]; N] {
     std::array::from_fn(|i| vectors(&values[i * stride..i * stride + length]))
 }
 
 /// `N` rows of `length` values, `stride` apart, to be written.
 #[inline(always)]
-pub(super) fn rows_mut<const N: usize>(
+pub(in super::super) fn rows_mut<const N: usize>(
     values: &mut [f32],
     stride: usize,
     length: usize,
@@ -22,14 +26,17 @@ pub(super) fn rows_mut<const N: usize>(
 
 /// `N` parts of one length.
 #[inline(always)]
-pub(super) fn split<const N: usize>(values: &mut [f32], length: usize) -> [&mut [f32]; N] {
+pub(in super::super) fn split<const N: usize>(
+    values: &mut [f32],
+    length: usize,
+) -> [&mut [f32]; N] {
     let mut chunks = values.chunks_exact_mut(length);
     std::array::from_fn(|_| chunks.next().unwrap_or_default())
 }
 
 /// Applies a transform at each vector of the rows, which are of one length.
 #[inline(always)]
-pub(super) fn transform<T: Transform<I, O>, S: Simd, const I: usize, const O: usize>(
+pub(in super::super) fn transform<T: Transform<I, O>, S: Simd, const I: usize, const O: usize>(
     simd: S,
     mut from: [&[Lanes]; I],
     mut to: [&mut [Lanes]; O],
@@ -51,7 +58,7 @@ pub(super) fn transform<T: Transform<I, O>, S: Simd, const I: usize, const O: us
 
 /// One vector of each row.
 #[inline(always)]
-pub(super) fn load<S: Simd, const I: usize>(
+pub(in super::super) fn load<S: Simd, const I: usize>(
     simd: S,
     from: &[&[Lanes]; I],
     at: usize,

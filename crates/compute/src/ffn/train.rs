@@ -1,0 +1,259 @@
+//! Training: one optimisation step of a network on a batch of fields of view.
+//!
+//! The loss is the mean over voxels of weight times sigmoid cross-entropy between the new logits and
+//! soft labels; gradients do not flow through moves of the FOV. What a step is made of:
+//!
+//! ```text
+//! parameters -> devices: forward -> logits -> loss -> backward -> gradients, summed in device order
+//!     ^                                                              |
+//!     +---------------- rate <- schedule, optimizer <- clipping <----+
+//! ```
+//!
+//! Networks run under burn's autodiff, with convolutions of our own where a device has them; loss,
+//! clipping and optimizer are plain loops over f32 in a fixed order, so that a step on the CPU gives
+//! the same bits on any number of threads, and a run that goes on from saved weights and
+//! [`OptimizerState`] is the run that was not interrupted.
+
+mod loss;
+mod moments;
+mod options;
+mod parameters;
+mod worker;
+
+pub use options::{Clip, Optimizer, Schedule, TrainOptions};
+pub use parameters::initial_weights;
+
+use super::config::ModelConfig;
+use super::weights::Weights;
+use crate::device::ComputeDevice;
+use crate::error::{Error, Result};
+use moments::Moments;
+use parameters::Layout;
+use worker::{Share, Worker};
+
+/// Fields of view of one step: `count` times the FOV's voxels each, `[count, z, y, x]` in C order.
+#[derive(Debug, Clone, Copy)]
+pub struct TrainBatch<'a> {
+    /// Number of fields of view.
+    pub count: usize,
+    /// Normalised image.
+    pub images: &'a [f32],
+    /// The object so far, in logits.
+    pub seeds: &'a [f32],
+    /// Probability that a voxel belongs to the object.
+    pub labels: &'a [f32],
+    /// Weight of each voxel in the loss.
+    pub weights: &'a [f32],
+}
+
+/// What a step gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepOutcome {
+    /// Loss of the batch before the update.
+    pub loss: f32,
+    /// New logits, `[count, z, y, x]`, from the weights before the update.
+    pub logits: Vec<f32>,
+    /// Whether the weights were changed: not if the loss or a gradient was not finite.
+    pub applied: bool,
+}
+
+/// What an exact resume needs beside the weights.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct OptimizerState {
+    /// Updates so far.
+    pub steps: u64,
+    /// What the optimizer keeps for each tensor: `TENSOR/SLOT` and its values in C order.
+    pub slots: Vec<(String, Vec<f32>)>,
+}
+
+/// Trains one network on one or several devices.
+pub struct Trainer {
+    /// For the shapes; values are in `parameters`.
+    template: Weights,
+    layout: Layout,
+    parameters: Vec<f32>,
+    moments: Moments,
+    options: TrainOptions,
+    fov_voxels: usize,
+    workers: Vec<Worker>,
+    steps: u64,
+}
+
+impl Trainer {
+    /// Starts from these weights. A batch is shared out over the devices; one that is named twice
+    /// takes two shares.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if there is no device, if an option makes no sense or a size of the FOV.
+    pub fn new(
+        weights: &Weights,
+        model: &ModelConfig,
+        options: TrainOptions,
+        devices: &[ComputeDevice],
+    ) -> Result<Self> {
+        model.check()?;
+        options.check()?;
+        if devices.is_empty() {
+            return Err(Error::Usage("training: expected a device, found none".to_owned()));
+        }
+        let layout = Layout::new(weights);
+        let parameters = layout.flatten(weights);
+        let moments = Moments::new(&options, &parameters);
+        let workers = devices.iter().map(|device| Worker::new(device, model.fov_zyx)).collect();
+        Ok(Self {
+            template: weights.clone(),
+            layout,
+            parameters,
+            moments,
+            options,
+            fov_voxels: model.fov_voxels(),
+            workers,
+            steps: 0,
+        })
+    }
+
+    /// Forward, backward and update on a batch.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if a slice has another length than the batch; [`Error::DeviceFailed`] if a
+    /// device fails or is out of memory. The weights are then as they were.
+    pub fn step(&mut self, batch: &TrainBatch<'_>) -> Result<StepOutcome> {
+        self.check(batch)?;
+        let shares = self.shares(batch)?;
+        let total = batch.count as f64 * self.fov_voxels as f64;
+        let loss = (shares.iter().map(|share| share.loss).sum::<f64>() / total) as f32;
+        let logits = shares.iter().flat_map(|share| share.logits.iter().copied()).collect();
+        let gradient = sum(shares);
+        let norm = gradient.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>();
+        // The sum of squares is not finite if one of them is not.
+        let applied = loss.is_finite() && norm.is_finite();
+        if applied {
+            self.update(gradient, norm.sqrt());
+        }
+        Ok(StepOutcome { loss, logits, applied })
+    }
+
+    /// The weights after the last update.
+    pub fn weights(&self) -> Weights {
+        self.layout.unflatten(&self.template, &self.parameters)
+    }
+
+    /// The moving average of the weights; `None` if [`TrainOptions::ema`] is.
+    pub fn averaged_weights(&self) -> Option<Weights> {
+        let average = self.moments.average()?;
+        Some(self.layout.unflatten(&self.template, average))
+    }
+
+    /// Updates so far; steps that were not applied are not counted.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The factor of the next update.
+    pub fn learning_rate(&self) -> f32 {
+        self.options.rate(self.steps)
+    }
+
+    /// What [`Trainer::restore`] takes.
+    pub fn state(&self) -> OptimizerState {
+        OptimizerState { steps: self.steps, slots: self.moments.to_slots(&self.layout) }
+    }
+
+    /// Goes on where another trainer of the same network and options stopped; the weights are those
+    /// that this one was made with.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] names the slot that is missing, unknown or of another length.
+    pub fn restore(&mut self, state: &OptimizerState) -> Result<()> {
+        self.moments.restore(&self.layout, &state.slots)?;
+        self.steps = state.steps;
+        Ok(())
+    }
+
+    fn check(&self, batch: &TrainBatch<'_>) -> Result<()> {
+        if batch.count == 0 {
+            return Err(Error::Usage("training: expected a field of view, found none".to_owned()));
+        }
+        let expected = batch.count.checked_mul(self.fov_voxels);
+        let slices = [
+            ("images", batch.images),
+            ("seeds", batch.seeds),
+            ("labels", batch.labels),
+            ("weights", batch.weights),
+        ];
+        match slices.into_iter().find(|(_, slice)| Some(slice.len()) != expected) {
+            None => Ok(()),
+            Some((name, slice)) => Err(Error::Usage(format!(
+                "{name} of {} FOVs: expected {} values, found {}",
+                batch.count,
+                expected.unwrap_or(usize::MAX),
+                slice.len()
+            ))),
+        }
+    }
+
+    /// Each device's part of the batch, in device order. The first device works on this thread.
+    fn shares(&mut self, batch: &TrainBatch<'_>) -> Result<Vec<Share>> {
+        let (voxels, devices) = (self.fov_voxels, self.workers.len());
+        let (parameters, template) = (&self.parameters, &self.template);
+        let parts = (0..devices).map(|i| part(batch, voxels, i, devices));
+        let mut jobs = self.workers.iter().zip(parts).filter(|(_, part)| part.count > 0);
+        let Some((first, first_part)) = jobs.next() else { return Ok(Vec::new()) };
+        std::thread::scope(|scope| {
+            let others: Vec<_> = jobs
+                .map(|(worker, part)| {
+                    scope.spawn(move || worker.share(template, parameters, &part, batch.count))
+                })
+                .collect();
+            let mut shares = vec![first.share(template, parameters, &first_part, batch.count)?];
+            for other in others {
+                let lost = |_| Error::Usage("training: a thread was lost".to_owned());
+                shares.push(other.join().map_err(lost)??);
+            }
+            Ok(shares)
+        })
+    }
+
+    fn update(&mut self, mut gradient: Vec<f32>, norm: f64) {
+        self.options.clip.apply(&mut gradient, norm);
+        let rate = self.options.rate(self.steps);
+        self.decay(rate);
+        self.moments.update(&self.options, rate, self.steps, &gradient, &mut self.parameters);
+        self.steps += 1;
+        self.moments.update_average(&self.parameters);
+    }
+
+    /// Decoupled weight decay (Loshchilov and Hutter, arXiv:1711.05101), of kernels only.
+    fn decay(&mut self, rate: f32) {
+        if self.options.weight_decay == 0.0 {
+            return;
+        }
+        let factor = 1.0 - rate * self.options.weight_decay;
+        for kernel in self.layout.kernels() {
+            self.parameters[kernel].iter_mut().for_each(|w| *w *= factor);
+        }
+    }
+}
+
+/// The contiguous fields of view that fall to one of several devices.
+fn part<'a>(batch: &TrainBatch<'a>, voxels: usize, i: usize, devices: usize) -> TrainBatch<'a> {
+    let (start, end) = (batch.count * i / devices, batch.count * (i + 1) / devices);
+    let range = start * voxels..end * voxels;
+    TrainBatch {
+        count: end - start,
+        images: &batch.images[range.clone()],
+        seeds: &batch.seeds[range.clone()],
+        labels: &batch.labels[range.clone()],
+        weights: &batch.weights[range],
+    }
+}
+
+/// Gradients of all shares, in device order.
+fn sum(shares: Vec<Share>) -> Vec<f32> {
+    let mut gradients = shares.into_iter().map(|share| share.gradient);
+    let mut sum = gradients.next().unwrap_or_default();
+    for gradient in gradients {
+        sum.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g);
+    }
+    sum
+}

@@ -1,0 +1,104 @@
+//! One device's part of a step.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::super::model::ConvStack3d;
+use super::super::weights::{Layer, Weights};
+use super::TrainBatch;
+use super::loss::cross_entropy;
+use crate::conv3d::Kernel;
+use crate::device::{ComputeDevice, guarded};
+use crate::error::{Error, Result};
+use crate::precision::Precision;
+
+/// A device that computes gradients.
+pub(super) struct Worker {
+    device: ComputeDevice,
+    fov_zyx: [usize; 3],
+}
+
+/// What a device gives for its part of a batch.
+pub(super) struct Share {
+    /// Of its voxels, added up.
+    pub(super) loss: f64,
+    pub(super) logits: Vec<f32>,
+    /// Of the mean loss of the whole batch, as far as its voxels go; in one line.
+    pub(super) gradient: Vec<f32>,
+}
+
+impl Worker {
+    pub(super) fn new(device: &ComputeDevice, fov_zyx: [usize; 3]) -> Self {
+        Self { device: device.clone(), fov_zyx }
+    }
+
+    /// Loss and gradients of a part of a batch of `count` fields of view.
+    pub(super) fn share(
+        &self,
+        template: &Weights,
+        parameters: &[f32],
+        part: &TrainBatch<'_>,
+        count: usize,
+    ) -> Result<Share> {
+        // burn reports some failures as errors and some as panics; both mean the same here.
+        guarded(|| self.compute(template, parameters, part, count))
+            .and_then(|share| share)
+            .map_err(|reason| Error::DeviceFailed { device: self.device.name().to_owned(), reason })
+    }
+
+    fn compute(
+        &self,
+        template: &Weights,
+        parameters: &[f32],
+        part: &TrainBatch<'_>,
+        count: usize,
+    ) -> Result<Share, String> {
+        let [z, y, x] = self.fov_zyx;
+        let input = |values: &[f32]| {
+            let data = TensorData::new(values.to_vec(), [part.count, z, y, x, 1]);
+            Tensor::<5>::from_data(data, self.device.burn()).autodiff()
+        };
+        let leaves = Leaves::new(template, parameters, self.device.burn());
+        let mut tensors = leaves.0.iter().cloned();
+        let kernel = Kernel::Own(Precision::Exact);
+        let next = |_: &Layer| tensors.next().unwrap_or_else(|| unreachable!("a pair a layer"));
+        let network = ConvStack3d::with_parameters(template, self.fov_zyx, kernel, next);
+        let new = network.forward(input(part.images), input(part.seeds));
+        let logits = read(new.clone().inner())?;
+        let total = count as f64 * (z * y * x) as f64;
+        let (loss, slope) = cross_entropy(&logits, part.labels, part.weights, total);
+        // Has the loss's gradient at these logits.
+        let mut gradients = (new * input(&slope)).sum().backward();
+        let gradient = leaves.gradient(&mut gradients)?;
+        Ok(Share { loss, logits, gradient })
+    }
+}
+
+/// The parameters on the device: weights and biases of each layer, each in one line.
+struct Leaves(Vec<[Tensor<1>; 2]>);
+
+impl Leaves {
+    fn new(template: &Weights, parameters: &[f32], device: &Device) -> Self {
+        let data = TensorData::new(parameters.to_vec(), [parameters.len()]);
+        let line = Tensor::<1>::from_data(data, device);
+        let mut end = 0;
+        let mut next = |length: usize| {
+            end += length;
+            line.clone().slice([end - length..end]).autodiff().require_grad()
+        };
+        let layers = template.named_layers();
+        let pairs = layers.iter().map(|(_, l)| [next(l.weights.len()), next(l.biases.len())]);
+        Self(pairs.collect())
+    }
+
+    /// In one line, read in one go.
+    fn gradient(&self, all: &mut burn::tensor::Gradients) -> Result<Vec<f32>, String> {
+        let missing = || "a parameter has no gradient".to_owned();
+        let each = self.0.iter().flatten().map(|leaf| leaf.grad_remove(all).ok_or_else(missing));
+        read(Tensor::cat(each.collect::<Result<Vec<_>, _>>()?, 0))
+    }
+}
+
+fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, String> {
+    let data = tensor.try_into_data().map_err(|error| error.to_string())?;
+    data.try_to_vec::<f32>().map_err(|error| format!("{error:?}"))
+}
