@@ -47,7 +47,8 @@ fn select(text: &str) -> Result<Select, String> {
 
 /// Trains, and tells what came of it.
 pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
-    let path = std::path::absolute(&args.config).with_context(|| args.config.display().to_string())?;
+    let path =
+        std::path::absolute(&args.config).with_context(|| args.config.display().to_string())?;
     let config = TrainConfig::open(&args.config)?;
     enter(path.parent().unwrap_or(Path::new("/")))?;
     let run = TrainRun {
@@ -63,12 +64,9 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
     let mut report = train(&config, &run, &context.observer)?;
     // Names for people, who are not in the folder of the configuration.
     let folder = args.config.parent().unwrap_or(Path::new(""));
-    for path in [
-        &mut report.output,
-        &mut report.checkpoint,
-        &mut report.settings,
-        &mut report.curves,
-    ] {
+    for path in
+        [&mut report.output, &mut report.checkpoint, &mut report.settings, &mut report.curves]
+    {
         *path = folder.join(&*path);
     }
     let status = if report.complete { ExitStatus::Done } else { ExitStatus::TryAgain };
@@ -129,7 +127,11 @@ impl fmt::Display for Summary {
         writeln!(f, "checkpoint: {}", r.checkpoint.display())?;
         writeln!(f, "curves:     {}", r.curves.display())?;
         if !r.complete {
-            return write!(f, "not at its end; go on with: exavox train {} --resume", self.config.display());
+            return write!(
+                f,
+                "not at its end; go on with: exavox train {} --resume",
+                self.config.display()
+            );
         }
         write!(f, "segment:    exavox segment IMAGE LABELS --config {}", r.settings.display())
     }

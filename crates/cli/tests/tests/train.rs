@@ -139,7 +139,8 @@ fn a_wrong_configuration_is_one_line() {
     let folder = folder();
     configure(&folder, "out", 3);
     let text = std::fs::read_to_string(folder.join("out.toml")).unwrap();
-    std::fs::write(folder.join("wrong.toml"), format!("{text}[moves]\nthreshhold = 0.9\n")).unwrap();
+    std::fs::write(folder.join("wrong.toml"), format!("{text}[moves]\nthreshhold = 0.9\n"))
+        .unwrap();
     let error = train(&folder, &["wrong.toml"]).error();
     assert!(error.contains("wrong.toml line 23") && error.contains("threshhold"), "{error}");
     let error = train(&folder, &["absent.toml"]).error();

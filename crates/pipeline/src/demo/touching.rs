@@ -69,7 +69,8 @@ pub fn touching_tubes(shape: [usize; 3], seed: u64) -> Result<Synthetic> {
     let mut images: [Vec<u8>; 3] = std::array::from_fn(|_| Vec::with_capacity(voxels));
     let mut labels = Vec::with_capacity(voxels);
     for index in 0..voxels {
-        let [z, y, x] = [index / (shape[1] * shape[2]), index / shape[2] % shape[1], index % shape[2]];
+        let [z, y, x] =
+            [index / (shape[1] * shape[2]), index / shape[2] % shape[1], index % shape[2]];
         let spot = spot(&tubes, [z as f64, y as f64, x as f64]);
         let inside = spot.from_axis < REACH;
         let labelled = inside && spot.to_border > UNLABELLED;
@@ -95,9 +96,8 @@ impl Tube {
     /// Centre `[z, y]` of the cross-section at a column.
     fn axis(&self, x: f64) -> [f64; 2] {
         [0, 1].map(|a| {
-            let wave = |w: &Wave| {
-                w.swing[a] * (std::f64::consts::TAU * (x / w.length + w.phase[a])).sin()
-            };
+            let wave =
+                |w: &Wave| w.swing[a] * (std::f64::consts::TAU * (x / w.length + w.phase[a])).sin();
             self.centre[a] + self.waves.iter().map(wave).sum::<f64>()
         })
     }
@@ -132,7 +132,8 @@ fn spot(tubes: &[Tube], [z, y, x]: [f64; 3]) -> Spot {
     let mut nearest = [(usize::MAX, f64::INFINITY); 2];
     for (number, tube) in tubes.iter().enumerate() {
         // Waves never carry a tube farther than this.
-        if (tube.centre[0] - z).abs() > 2.5 * SPACING || (tube.centre[1] - y).abs() > 2.5 * SPACING {
+        if (tube.centre[0] - z).abs() > 2.5 * SPACING || (tube.centre[1] - y).abs() > 2.5 * SPACING
+        {
             continue;
         }
         let [cz, cy] = tube.axis(x);

@@ -111,7 +111,8 @@ impl Survey {
     }
 
     fn count(&self, volume: usize, observer: &dyn Observer) -> Result<VolumeCensus> {
-        let (grid, whole) = (&self.grids[volume], BlockGrid::new(self.sources[volume].roi, [BLOCK; 3])?);
+        let (grid, whole) =
+            (&self.grids[volume], BlockGrid::new(self.sources[volume].roi, [BLOCK; 3])?);
         let total = grid.len() + whole.len();
         observer.notify(&Event::Started { stage: "labels", total, unit: Unit::Blocks });
         let started = std::time::Instant::now();
@@ -197,7 +198,8 @@ impl Survey {
 
 /// The table of an earlier run, if it is there, whole, and of the same labels.
 fn read(path: &Path, digest: &str) -> Option<Census> {
-    let bytes = path.metadata().ok().filter(|m| m.len() <= MAX_BYTES).and(std::fs::read(path).ok())?;
+    let bytes =
+        path.metadata().ok().filter(|m| m.len() <= MAX_BYTES).and(std::fs::read(path).ok())?;
     let census: Census = serde_json::from_slice(&bytes).ok()?;
     (census.digest == digest).then_some(census)
 }

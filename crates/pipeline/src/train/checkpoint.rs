@@ -108,7 +108,11 @@ impl Checkpoint {
         }
         let digests = Digests {
             weights: save_weights(&self.weights, &path("safetensors"))?,
-            raw: self.raw.as_ref().map(|w| save_weights(w, &path("raw.safetensors"))).transpose()?,
+            raw: self
+                .raw
+                .as_ref()
+                .map(|w| save_weights(w, &path("raw.safetensors")))
+                .transpose()?,
             state: {
                 let bytes = tensors::to_bytes(self, &path("state.safetensors"))?;
                 write_whole(&path("state.safetensors"), &bytes)?;
@@ -145,8 +149,7 @@ impl Checkpoint {
             Error::settings(&*place, message)
         })?;
         if record.exavox_checkpoint != VERSION {
-            let message =
-                format!("expected version {VERSION}, found {}", record.exavox_checkpoint);
+            let message = format!("expected version {VERSION}, found {}", record.exavox_checkpoint);
             return Err(Error::settings(place, message));
         }
         if let Some(changes) = changes(&record.config, config) {
@@ -230,7 +233,8 @@ fn compare(
     let below = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
     match (before, now) {
         (Some(Table(before)), Some(Table(now))) => {
-            let keys: std::collections::BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+            let keys: std::collections::BTreeSet<&String> =
+                before.keys().chain(now.keys()).collect();
             for name in keys {
                 compare(&below(name), before.get(name), now.get(name), found);
             }

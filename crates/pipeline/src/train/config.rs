@@ -142,9 +142,11 @@ impl TrainConfig {
         self.run.check()?;
         self.validation.iter().try_for_each(ValidationTable::check)?;
         if self.run.passes.is_some() && self.sampling.coordinates.is_some() {
-            return Err("run.passes: coordinates from a file do not say how many voxels are labelled; \
+            return Err(
+                "run.passes: coordinates from a file do not say how many voxels are labelled; \
                         expected run.steps or run.minutes"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         Ok(())
     }
@@ -218,7 +220,8 @@ mod tests {
             assert!(found.contains(key) && !found.contains('\n'), "{extra}: {found}");
         }
         assert!(error(&LEAST.replace("steps = 10", "")).contains("run: expected"));
-        let flat = LEAST.replace("[model]", "[model]\nfov_zyx = [9, 33, 33]\ndeltas_zyx = [2, 8, 8]");
+        let flat =
+            LEAST.replace("[model]", "[model]\nfov_zyx = [9, 33, 33]\ndeltas_zyx = [2, 8, 8]");
         assert!(
             error(&format!("{flat}[augment]\npermute = ['z', 'x']\n"))
                 .contains("augment.permute: axes z and x")
@@ -229,7 +232,8 @@ mod tests {
     fn identity_leaves_out_how_long_it_runs() {
         let a = TrainConfig::parse(LEAST, "c.toml").unwrap();
         let longer = TrainConfig::parse(&LEAST.replace("= 10", "= 20"), "c.toml").unwrap();
-        let deeper = TrainConfig::parse(&LEAST.replace("[model]", "[model]\ndepth = 3"), "c").unwrap();
+        let deeper =
+            TrainConfig::parse(&LEAST.replace("[model]", "[model]\ndepth = 3"), "c").unwrap();
         assert_eq!(a.identity().unwrap(), longer.identity().unwrap());
         assert_ne!(a.identity().unwrap(), deeper.identity().unwrap());
     }

@@ -49,14 +49,18 @@ impl Coordinates {
         let zipped = std::io::BufRead::fill_buf(&mut reader)
             .map_err(exavox_io::Error::at(path))?
             .starts_with(&[0x1f, 0x8b]);
-        let mut stream: Box<dyn Read> =
-            if zipped { Box::new(BufReader::new(MultiGzDecoder::new(reader))) } else { Box::new(reader) };
+        let mut stream: Box<dyn Read> = if zipped {
+            Box::new(BufReader::new(MultiGzDecoder::new(reader)))
+        } else {
+            Box::new(reader)
+        };
         let mut centres = Vec::new();
         let mut number = 0;
         while let Some(record) = next_record(&mut stream)
             .map_err(|message| Error::settings(format!("{place} record {number}"), message))?
         {
-            let wrong = |message: String| Error::settings(format!("{place} record {number}"), message);
+            let wrong =
+                |message: String| Error::settings(format!("{place} record {number}"), message);
             let example = proto::Example::parse(&record).map_err(wrong)?;
             if let Some(centre) = place_of(&example, volumes).map_err(wrong)? {
                 centres.push(centre);
@@ -106,10 +110,13 @@ fn place_of(
     let named = volumes.iter().position(|v| v.name.as_deref() == Some(&*name));
     let only = || (volumes.len() == 1 && volumes[0].name.is_none()).then_some(0);
     let Some(volume) = named.or_else(only) else {
-        return Err(format!("label_volume_name: expected the name of a [[volumes]], found '{name}'"));
+        return Err(format!(
+            "label_volume_name: expected the name of a [[volumes]], found '{name}'"
+        ));
     };
     let [x, y, z] = example.centre_xyz;
-    let voxel = |v: i64| u32::try_from(v).map_err(|_| format!("center: expected a voxel, found {v}"));
+    let voxel =
+        |v: i64| u32::try_from(v).map_err(|_| format!("center: expected a voxel, found {v}"));
     let zyx = [voxel(z)?, voxel(y)?, voxel(x)?];
     let inside = BoundingBox::from_start_shape(zyx.map(u64::from), [1; 3]);
     Ok(volumes[volume].centres.contains(&inside).then_some((volume as u32, zyx)))

@@ -41,13 +41,21 @@ fn picture(title: &str, note: &str, points: &[Point], validated: &[Validated]) -
     };
     let mut top = 80.0;
     let loss = [curve("loss", 0, |p| p.loss)];
-    top = panel(&mut svg, "loss of a step (mean of the lines of training.csv)", &loss, steps, None, top);
+    top = panel(
+        &mut svg,
+        "loss of a step (mean of the lines of training.csv)",
+        &loss,
+        steps,
+        None,
+        top,
+    );
     let judged = [
         curve("precision", 1, |p| p.precision),
         curve("recall", 2, |p| p.recall),
         curve("F1", 3, |p| p.f1),
     ];
-    top = panel(&mut svg, "voxels of examples, from probability 0.9", &judged, steps, Some(1.0), top);
+    top =
+        panel(&mut svg, "voxels of examples, from probability 0.9", &judged, steps, Some(1.0), top);
     if !validated.is_empty() {
         let of = |name, colour, value: fn(&Validated) -> f64| Curve {
             name,

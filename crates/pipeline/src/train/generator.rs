@@ -84,7 +84,11 @@ impl Generators {
     ///
     /// # Errors
     /// What reading an example says.
-    pub(super) fn batch(&mut self, feeder: &mut Feeder, tally: &mut Tally) -> Result<TrainBatch<'_>> {
+    pub(super) fn batch(
+        &mut self,
+        feeder: &mut Feeder,
+        tally: &mut Tally,
+    ) -> Result<TrainBatch<'_>> {
         for buffer in [&mut self.images, &mut self.seeds, &mut self.labels, &mut self.weights] {
             buffer.clear();
         }

@@ -83,7 +83,8 @@ impl Lines {
     pub(super) fn open(path: &Path, header: &str, up_to: u64) -> Result<Self> {
         let mut text = String::new();
         if path.metadata().is_ok_and(|m| m.len() <= MAX_BYTES) {
-            text = String::from_utf8_lossy(&fs::read(path).map_err(IoError::at(path))?).into_owned();
+            text =
+                String::from_utf8_lossy(&fs::read(path).map_err(IoError::at(path))?).into_owned();
         }
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         let step = |line: &str| line.split(',').next().and_then(|s| s.parse::<u64>().ok());

@@ -126,7 +126,8 @@ impl MovePolicy {
         let Geometry { deltas, .. } = self.geometry;
         let most = deltas.map(|d| (d * (self.fov_moves + 1)) as i64);
         while let Some(offset) = moves.queue.pop_front() {
-            if (0..3).any(|a| offset[a].abs() > most[a]) || moves.done.contains(&cell(offset, deltas))
+            if (0..3).any(|a| offset[a].abs() > most[a])
+                || moves.done.contains(&cell(offset, deltas))
             {
                 continue;
             }
@@ -242,9 +243,8 @@ mod tests {
         let voxels = policy.geometry.canvas_voxels();
         let (mut moves, mut counts) = (Moves::default(), MoveCounts::default());
         let (canvas, mut labels) = (vec![3.0; voxels], vec![0.95; voxels]);
-        let mut next = |moves: &mut Moves, labels: &[f32]| {
-            policy.next(moves, &canvas, labels, &mut counts)
-        };
+        let mut next =
+            |moves: &mut Moves, labels: &[f32]| policy.next(moves, &canvas, labels, &mut counts);
         assert_eq!(next(&mut moves, &labels), Some([0; 3]));
         // Strongest at +x, then at -z.
         let mut logits = vec![-1.0; 125];

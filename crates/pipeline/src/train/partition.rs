@@ -102,7 +102,9 @@ fn objects(
                 let end = x + run.len();
                 if run[0] > 0 {
                     let at = found.entry(run[0]).or_insert([[z, y, x], [0; 3]]);
-                    for (a, (first, last)) in [(z, z + 1), (y, y + 1), (x, end)].into_iter().enumerate() {
+                    for (a, (first, last)) in
+                        [(z, z + 1), (y, y + 1), (x, end)].into_iter().enumerate()
+                    {
                         at[0][a] = at[0][a].min(first);
                         at[1][a] = at[1][a].max(last);
                     }

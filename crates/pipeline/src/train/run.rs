@@ -84,11 +84,7 @@ pub struct TrainReport {
 /// # Errors
 /// [`Error::Settings`] with the volume, the axis, the tensor or the key that is wrong; if the loss is not
 /// finite for too long; what volumes, devices and disks say.
-pub fn train(
-    config: &TrainConfig,
-    run: &TrainRun,
-    observer: &dyn Observer,
-) -> Result<TrainReport> {
+pub fn train(config: &TrainConfig, run: &TrainRun, observer: &dyn Observer) -> Result<TrainReport> {
     let options = config.optimizer.options();
     let model = config.model.config();
     let maker = Trainers { model, options, devices: run.devices.clone() };

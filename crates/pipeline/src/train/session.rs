@@ -475,7 +475,8 @@ mod tests {
         for (left, step) in [(8, 5), (2, 0)] {
             let (device, weights, warnings) = train(&format!("lost-{left}"), left);
             assert_eq!((device.as_str(), warnings.len()), ("Cpu", 1));
-            let expected = format!("it fell off the bus; training goes on on the CPU, from step {step}");
+            let expected =
+                format!("it fell off the bus; training goes on on the CPU, from step {step}");
             assert!(warnings[0].ends_with(&expected), "{warnings:?}");
             assert!(weights == whole, "lost after {left} steps");
         }

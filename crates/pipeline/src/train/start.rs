@@ -55,7 +55,8 @@ pub(super) fn check_same(file: &str, expected: &Weights, found: &Weights) -> Res
         let there = found.get(n);
         let same = there.is_some_and(|(found, there)| found == name && there == shape);
         if !same {
-            let there = there.map_or("none".to_owned(), |(name, shape)| format!("{name} {shape:?}"));
+            let there =
+                there.map_or("none".to_owned(), |(name, shape)| format!("{name} {shape:?}"));
             let message = format!("expected the tensor {name} {shape:?}, found {there}");
             return Err(Error::settings(format!("checkpoint {file}"), message));
         }
@@ -96,7 +97,10 @@ mod tests {
                 && wide.contains("conv0_a/weights [3, 3, 3, 2, 5]"),
             "{wide}"
         );
-        assert!(error(network(2, 4)).contains("conv2_a/weights [3, 3, 3, 4, 4], found seed_update/conv_lom"));
+        assert!(
+            error(network(2, 4))
+                .contains("conv2_a/weights [3, 3, 3, 4, 4], found seed_update/conv_lom")
+        );
         assert!(error(network(4, 4)).contains("expected the tensor seed_update/conv_lom"));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use exavox_compute::ComputeDevice;
 use exavox_compute::ffn::Weights;
 use exavox_compute::metrics::{Contingency, ScoreOptions};
-use exavox_io::{BoundingBox, OpenOptions, VoxelSize, Volume, Voxels};
+use exavox_io::{BoundingBox, OpenOptions, Volume, VoxelSize, Voxels};
 
 use super::config::{TrainConfig, ValidationTable};
 use super::log::Lines;

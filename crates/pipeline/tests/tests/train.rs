@@ -64,7 +64,14 @@ impl Setup {
         self.config_of("image.npy", "labels.npy", output, steps, more)
     }
 
-    fn config_of(&self, image: &str, labels: &str, output: &str, steps: u64, more: &str) -> TrainConfig {
+    fn config_of(
+        &self,
+        image: &str,
+        labels: &str,
+        output: &str,
+        steps: u64,
+        more: &str,
+    ) -> TrainConfig {
         let (image, labels) = (self.path(image), self.path(labels));
         let text = format!(
             "[[volumes]]\nimage = '{image}'\nlabels = '{labels}'\nmean = 120\nstddev = 60\n\
@@ -291,9 +298,8 @@ fn labels_that_do_not_go_with_the_image_are_refused() {
     setup.write("negative.npy", SHAPE, vec![-1_i32; count], None);
     setup.write("sized.mrc", SHAPE, image, Some([4.0, 4.0, 4.0]));
     setup.write("other.nrrd", SHAPE, labels, Some([4.0, 8.0, 4.0]));
-    let error = |image: &str, labels: &str| {
-        refused(begin(&setup.config_of(image, labels, "out", 1, "")))
-    };
+    let error =
+        |image: &str, labels: &str| refused(begin(&setup.config_of(image, labels, "out", 1, "")));
     let short = error("image.npy", "short.npy");
     assert!(short.contains("short.npy: axis z: expected 20 voxels"), "{short}");
     assert!(error("image.npy", "empty.npy").contains("empty.npy: no voxel above 0"));
@@ -304,7 +310,9 @@ fn labels_that_do_not_go_with_the_image_are_refused() {
 
     let mut small = setup.config("out", 1, "");
     small.sampling.min_size = 1_000_000;
-    assert!(refused(begin(&small)).contains("sampling.min_size: expected labels of at least 1000000"));
+    assert!(
+        refused(begin(&small)).contains("sampling.min_size: expected labels of at least 1000000")
+    );
     let mut narrow = setup.config("out", 1, "");
     narrow.volumes[0].roi = Some("0:20,0:24,0:9".to_owned());
     assert!(refused(begin(&narrow)).contains("along x: expected at least 11, found 9"));
@@ -323,7 +331,10 @@ fn values_that_are_not_finite_are_skipped_counted_and_then_refused() {
 
     setup.write("all.npy", SHAPE, vec![f32::NAN; image.len()], None);
     let error = refused(begin(&setup.config_of("all.npy", "labels.npy", "all", 30, ADAM)));
-    assert!(error.contains("step 4: loss or gradients were not finite for 4 steps in a row"), "{error}");
+    assert!(
+        error.contains("step 4: loss or gradients were not finite for 4 steps in a row"),
+        "{error}"
+    );
 }
 
 #[test]

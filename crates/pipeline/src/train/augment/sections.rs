@@ -45,7 +45,8 @@ impl Sections {
         sections.draw_missing(table, shape[0], random);
         sections.draw_misalignment(table, shape[0], random);
         if comes_up(table.elastic.probability, random) {
-            sections.bent = (0..shape[0]).map(|_| Field::draw(&table.elastic, shape, random)).collect();
+            sections.bent =
+                (0..shape[0]).map(|_| Field::draw(&table.elastic, shape, random)).collect();
         }
         sections
     }
@@ -71,7 +72,8 @@ impl Sections {
         if depth < 2 || !comes_up(table.probability, random) {
             return;
         }
-        let mut shift = || (random.below(2 * table.max_shift as u64 + 1) as f32) - table.max_shift as f32;
+        let mut shift =
+            || (random.below(2 * table.max_shift as u64 + 1) as f32) - table.max_shift as f32;
         let shift = [shift(), shift()];
         let slip = comes_up(table.slip, random);
         let first = 1 + random.below(depth as u64 - 1) as usize;
@@ -120,9 +122,8 @@ impl Sections {
         for y in 0..height {
             for x in 0..width {
                 let bent = self.bent.get(z).map_or([0.0; 2], |field| field.at(y as f32, x as f32));
-                let place = [0, 1].map(|a| {
-                    [y, x][a] as f32 + margin[a + 1] as f32 + shift[a] + bent[a]
-                });
+                let place =
+                    [0, 1].map(|a| [y, x][a] as f32 + margin[a + 1] as f32 + shift[a] + bent[a]);
                 let at = (z * height + y) * width + x;
                 let near = plane + nearest(place, size);
                 to.labels[at] = from.labels[near];
@@ -160,9 +161,8 @@ impl Field {
     }
 
     fn most(&self) -> f32 {
-        let from_centre = |s: &Shift| {
-            (s[0] - self.centre[0]).abs().max((s[1] - self.centre[1]).abs())
-        };
+        let from_centre =
+            |s: &Shift| (s[0] - self.centre[0]).abs().max((s[1] - self.centre[1]).abs());
         self.nodes.iter().map(from_centre).fold(0.0, f32::max)
     }
 }

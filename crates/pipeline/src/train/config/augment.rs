@@ -122,9 +122,8 @@ impl AugmentTable {
     pub(super) fn check(&self, model: &ModelTable) -> Result<(), String> {
         for (i, a) in self.permute.iter().enumerate() {
             for b in &self.permute[..i] {
-                let of = |axis: &AxisName| {
-                    (model.fov_zyx[axis.index()], model.deltas_zyx[axis.index()])
-                };
+                let of =
+                    |axis: &AxisName| (model.fov_zyx[axis.index()], model.deltas_zyx[axis.index()]);
                 if of(a) != of(b) {
                     return Err(format!(
                         "augment.permute: axes {} and {} differ in field of view or deltas",
@@ -162,6 +161,11 @@ impl AugmentTable {
         let most = shift.max_shift;
         expect("augment.misalignment.max_shift", most <= 256, "at most 256", most)?;
         expect("augment.elastic.spacing", bend.spacing >= 2, "at least 2", bend.spacing)?;
-        expect("augment.elastic.sigma", (0.0..=64.0).contains(&bend.sigma), "from 0 to 64", bend.sigma)
+        expect(
+            "augment.elastic.sigma",
+            (0.0..=64.0).contains(&bend.sigma),
+            "from 0 to 64",
+            bend.sigma,
+        )
     }
 }

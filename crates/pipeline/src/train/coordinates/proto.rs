@@ -110,7 +110,8 @@ fn take<'a>(bytes: &mut &'a [u8], length: u64) -> Parsed<&'a [u8]> {
 fn varint(bytes: &mut &[u8]) -> Parsed<u64> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
-        let (first, rest) = bytes.split_first().ok_or("not a tf.train.Example: it ends in a number")?;
+        let (first, rest) =
+            bytes.split_first().ok_or("not a tf.train.Example: it ends in a number")?;
         *bytes = rest;
         value |= u64::from(first & 0x7f) << shift;
         if first & 0x80 == 0 {
@@ -173,6 +174,8 @@ pub(super) mod tests {
             assert!(Example::parse(&whole[..cut]).is_err(), "{cut}");
         }
         let two = entry("center", &field(3, &field(1, &[1, 2])));
-        assert!(Example::parse(&field(1, &two)).unwrap_err().contains("expected 3 numbers, found 2"));
+        assert!(
+            Example::parse(&field(1, &two)).unwrap_err().contains("expected 3 numbers, found 2")
+        );
     }
 }
