@@ -45,3 +45,6 @@ mod segment_at_once;
 mod slurm;
 #[path = "tests/submit.rs"]
 mod submit;
+#[cfg(feature = "train")]
+#[path = "tests/train.rs"]
+mod train;

@@ -52,7 +52,7 @@ pub use executor::{Client, Executor, ExecutorOptions, Executors, Warn};
 pub use flood::{FloodedObject, flood_object};
 pub use layer_norm::NormLayer;
 pub use model::ConvStack3d;
-pub use movement::FaceMax;
+pub use movement::{FaceMax, face_maxima};
 pub use network::{BurnNetwork, FallbackNetwork, MakeNetwork, Network};
 pub use object_logits::ObjectLogits;
 pub use res_conv_stack::ResConvStackWeights;

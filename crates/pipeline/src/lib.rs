@@ -26,6 +26,8 @@ pub mod records;
 pub mod report;
 pub mod segment;
 pub mod trace;
+#[cfg(feature = "train")]
+pub mod train;
 pub mod union;
 
 pub use convert::{ConvertOptions, ConvertReport, convert};

@@ -11,6 +11,10 @@ pub enum Unit {
     Seeds,
     /// Blocks of a stage.
     Blocks,
+    /// Steps of an optimiser.
+    Steps,
+    /// Seconds of a run that ends by the clock.
+    Seconds,
 }
 
 /// Something that happened during a run.

@@ -34,5 +34,8 @@ mod resume;
 mod segment;
 #[path = "tests/subvolumes.rs"]
 mod subvolumes;
+#[cfg(feature = "train")]
+#[path = "tests/train.rs"]
+mod train;
 #[path = "tests/union.rs"]
 mod union;
