@@ -143,9 +143,8 @@ pub fn evaluate(
     let mask = options.ignore_border.map(|d| d.mask(size, truth.name())).transpose()?;
     let mut objects = ObjectList::new(options.worst, options.objects.as_deref(), options.mode)?;
     let table = count_all(labels, truth, &BlockCounter::new(region, mask), region, observer)?;
-    let scores = table.scores_and_objects(&options.scores, options.min_share, |object| {
-        objects.take(object)
-    })?;
+    let scores = table
+        .scores_and_objects(&options.scores, options.min_share, |object| objects.take(object))?;
     Ok(EvaluateReport::new(&scores, table.voxels() - table.counted(), objects.finish()?))
 }
 
@@ -158,9 +157,8 @@ fn count_all(
 ) -> Result<Contingency> {
     let chunks = [labels, truth].map(|volume| volume.metadata().chunk_shape);
     let blocks = BlockGrid::new(region, block_shape(chunks[0], chunks[1]))?;
-    let read = |volume: &Volume, area: &BoundingBox| {
-        integers(&volume.read(0, area)?, volume.name())
-    };
+    let read =
+        |volume: &Volume, area: &BoundingBox| integers(&volume.read(0, area)?, volume.name());
     stage(observer, "evaluate", region.num_voxels(), Unit::Voxels, || {
         let tables = (0..blocks.len()).into_par_iter().map(|number| {
             let block = blocks.block(number);

@@ -117,9 +117,8 @@ impl BlockCounter {
 
     fn around(&self, block: &BoundingBox) -> BoundingBox {
         let (halo, region) = (self.halo(), self.region);
-        let start = std::array::from_fn(|a| {
-            block.start[a].saturating_sub(halo[a]).max(region.start[a])
-        });
+        let start =
+            std::array::from_fn(|a| block.start[a].saturating_sub(halo[a]).max(region.start[a]));
         let end = std::array::from_fn(|a| (block.end[a] + halo[a]).min(region.end[a]));
         BoundingBox { start, end }
     }

@@ -85,8 +85,10 @@ impl EvaluationPage<'_> {
             [] => Vec::new(),
             _ => pair.places(&objects, observer)?,
         };
-        let voxel_size =
-            options.voxel_size.or(truth.metadata().voxel_size).or(self.labels.metadata().voxel_size);
+        let voxel_size = options
+            .voxel_size
+            .or(truth.metadata().voxel_size)
+            .or(self.labels.metadata().voxel_size);
         let view = View { pair: &pair, image, voxel_size };
         let mut html = String::new();
         for (side, title, worst) in [
@@ -164,7 +166,8 @@ fn skeleton_table(report: &SkeletonReport) -> Table {
 }
 
 fn object_table(title: &str, worst: &[ObjectRow]) -> Table {
-    let header = ["label", "VOI", "voxels", "parts", "largest", "share", "second", "share", "left out"];
+    let header =
+        ["label", "VOI", "voxels", "parts", "largest", "share", "second", "share", "left out"];
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
     let label = |label: Option<u64>| label.map_or("none".to_owned(), |label| label.to_string());
     let cells = |row: &ObjectRow| {

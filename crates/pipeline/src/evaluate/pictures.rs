@@ -45,9 +45,8 @@ impl View<'_> {
             area
         };
         // A volume of one section has no other slices.
-        let thick = |normal: &usize| {
-            *normal == 0 || (0..3).all(|a| a == *normal || window.shape()[a] > 1)
-        };
+        let thick =
+            |normal: &usize| *normal == 0 || (0..3).all(|a| a == *normal || window.shape()[a] > 1);
         let normals = (0..3).filter(thick);
         normals.map(|normal| self.slice(object, &flat(normal), normal)).collect()
     }
@@ -57,8 +56,7 @@ impl View<'_> {
         let size = self.voxel_size.map_or([1.0; 3], |size| size.nm_zyx);
         let smallest = size.iter().copied().fold(f64::INFINITY, f64::min);
         let region = self.pair.region;
-        let wanted: [u64; 3] =
-            size.map(|size| ((WINDOW * smallest / size).ceil() as u64).max(16));
+        let wanted: [u64; 3] = size.map(|size| ((WINDOW * smallest / size).ceil() as u64).max(16));
         let shape: [u64; 3] = std::array::from_fn(|a| wanted[a].min(region.shape()[a]));
         let start = std::array::from_fn(|a| {
             let first = at[a].saturating_sub(shape[a] / 2).max(region.start[a]);

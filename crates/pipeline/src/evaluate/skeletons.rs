@@ -190,8 +190,7 @@ impl Scale {
 
     /// The voxel that holds a position; voxel 0 reaches from 0 to 1.
     fn voxel(&self, position_zyx: [f64; 3]) -> Option<[u64; 3]> {
-        let at: [f64; 3] =
-            std::array::from_fn(|a| (position_zyx[a] * self.voxels_zyx[a]).floor());
+        let at: [f64; 3] = std::array::from_fn(|a| (position_zyx[a] * self.voxels_zyx[a]).floor());
         at.iter().all(|v| (0.0..9e15).contains(v)).then(|| at.map(|v| v as u64))
     }
 
@@ -306,7 +305,8 @@ impl SkeletonReport {
             let mut cells = vec![name.clone(), nodes.to_string()];
             cells.extend([runs.length, runs.run_length].map(|length| length.to_string()));
             cells.extend([runs.labels, runs.merged_labels].map(|count| count.to_string()));
-            let kinds = [runs.kinds.omitted, runs.kinds.split, runs.kinds.merged, runs.kinds.correct];
+            let kinds =
+                [runs.kinds.omitted, runs.kinds.split, runs.kinds.merged, runs.kinds.correct];
             cells.extend(kinds.iter().flat_map(|k| [k.edges.to_string(), k.length.to_string()]));
             writer.write_record(&cells).map_err(wrong)?;
         }

@@ -25,9 +25,8 @@ pub(super) fn labels_at(
     let chunk = chunk_shape(volume);
     let start = std::array::from_fn(|a| region.start[a] / chunk[a] * chunk[a]);
     let blocks = BlockGrid::new(BoundingBox { start, end: region.end }, chunk)?;
-    let block = |node: &Node| {
-        blocks.number(std::array::from_fn(|a| (node.voxel[a] - start[a]) / chunk[a]))
-    };
+    let block =
+        |node: &Node| blocks.number(std::array::from_fn(|a| (node.voxel[a] - start[a]) / chunk[a]));
     nodes.par_sort_unstable_by_key(|node| (block(node), node.skeleton, node.index));
     let groups: Vec<&[Node]> = nodes.chunk_by(|a, b| block(a) == block(b)).collect();
     let total = groups.len() as u64;

@@ -143,10 +143,7 @@ fn resolve(
 }
 
 /// Walks from each node towards its root, as far as nobody has walked before.
-fn refuse_circles(
-    nodes: &[Node],
-    parents: Vec<Option<u32>>,
-) -> Result<Vec<Option<u32>>, Fault> {
+fn refuse_circles(nodes: &[Node], parents: Vec<Option<u32>>) -> Result<Vec<Option<u32>>, Fault> {
     let mut walked = vec![0_u32; parents.len()];
     for (start, walk) in (0..parents.len()).zip(1..) {
         let mut at = start;
@@ -178,12 +175,12 @@ mod tests {
 
     #[test]
     fn nodes_come_in_any_order_and_form() {
-        let text = b"# a remark\r\n\n 2 3 1.5 2e1 -3 NA 1 more\r\n1,0,4,5,6,1.0,-1\n5\t0 7 8 9 0 -1";
+        let text =
+            b"# a remark\r\n\n 2 3 1.5 2e1 -3 NA 1 more\r\n1,0,4,5,6,1.0,-1\n5\t0 7 8 9 0 -1";
         let found = read(text).unwrap();
         assert_eq!((found.name.as_str(), found.edges), ("7", vec![[0, 1]]));
         let nodes: Vec<_> = found.nodes.iter().map(|node| (node.position_zyx, node.line)).collect();
-        let expected =
-            [([-3.0, 20.0, 1.5], 3), ([6.0, 5.0, 4.0], 4), ([9.0, 8.0, 7.0], 5)];
+        let expected = [([-3.0, 20.0, 1.5], 3), ([6.0, 5.0, 4.0], 4), ([9.0, 8.0, 7.0], 5)];
         assert_eq!(nodes, expected);
         assert!(read(b"").unwrap().nodes.is_empty());
     }
