@@ -51,11 +51,15 @@ fn objects_are_listed_in_a_file_and_the_worst_in_the_answer() {
     let table = std::fs::read_to_string(folder.join("objects.csv")).unwrap();
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(lines.len(), 5, "{table}");
-    assert!(lines[1].starts_with("truth,1,4,2,2,5,0.750000,6,0.250000,0.000000,0.40563"), "{table}");
+    assert!(
+        lines[1].starts_with("truth,1,4,2,2,5,0.750000,6,0.250000,0.000000,0.40563"),
+        "{table}"
+    );
     assert_eq!(lines[2], "truth,2,4,1,1,6,1.000000,,0.000000,0.000000,0");
     assert!(lines[4].starts_with("labels,6,5,2,2,2,0.800000,1,0.200000"), "{table}");
     // A file that is there is refused before anything is read.
-    let error = folder.run(&["--quiet", "evaluate", "labels.npy", "truth.npy", "--objects", "objects.csv"]);
+    let error =
+        folder.run(&["--quiet", "evaluate", "labels.npy", "truth.npy", "--objects", "objects.csv"]);
     assert!(error.error().contains("objects.csv"));
     let again = [&args[..], &["--overwrite", "--min-share", "0.3"]].concat();
     assert_eq!(folder.run(&again).json()["worst_splits"][0]["parts"], 1);
@@ -93,7 +97,10 @@ fn skeletons_need_no_truth_and_are_on_the_page() {
     let run = |args: &[&str], more: &[&str]| folder.run(&[args, &skeletons[..], more].concat());
     let found = run(&["--json", "evaluate", "labels.npy"], &["--skeleton-table", "t.csv"]).json();
     assert_eq!((&found["correct"]["edges"], &found["split"]["edges"]), (&4.into(), &1.into()));
-    assert_eq!((&found["omitted"]["length"], &found["length_unit"]), (&1.0.into(), &"voxels".into()));
+    assert_eq!(
+        (&found["omitted"]["length"], &found["length_unit"]),
+        (&1.0.into(), &"voxels".into())
+    );
     assert_eq!((&found["erl"], &found["nerl"]), (&1.0.into(), &(1.0 / 3.0).into()));
     assert!(found.get("voi_split").is_none());
     let table = std::fs::read_to_string(folder.join("t.csv")).unwrap();

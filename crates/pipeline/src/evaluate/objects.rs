@@ -73,8 +73,12 @@ impl From<&Object> for ObjectRow {
 impl ObjectRow {
     fn cells(&self, side: Side) -> [String; HEADER.len()] {
         let label = |label: Option<u64>| label.map_or_else(String::new, |label| label.to_string());
+        let side = match side {
+            Side::Truth => "truth",
+            Side::Labels => "labels",
+        };
         [
-            if side == Side::Truth { "truth" } else { "labels" }.to_owned(),
+            side.to_owned(),
             self.label.to_string(),
             self.voxels.to_string(),
             self.partners.to_string(),

@@ -140,12 +140,12 @@ impl Pair<'_> {
 }
 
 /// Runs along a row of equal pairs that lie in one cell each: range along x, truth and label.
-fn pieces<'a>(
-    truth: &'a [u64],
-    labels: &'a [u64],
+fn pieces(
+    truth: &[u64],
+    labels: &[u64],
     first: u64,
     cells: &BlockGrid,
-) -> impl Iterator<Item = (std::ops::Range<u64>, (u64, u64))> + 'a {
+) -> impl Iterator<Item = (std::ops::Range<u64>, (u64, u64))> {
     let origin = cells.region().start[2];
     let mut from = 0;
     std::iter::from_fn(move || {
@@ -169,7 +169,7 @@ fn worst_cells(objects: &[Focus], counts: Counts) -> Vec<u64> {
         let (number, at, _) = cell[0].0;
         let background = objects[number as usize].background;
         let parts = cell.iter().filter(|((_, _, label), _)| Some(*label) != background);
-        let (sum, most) = parts.fold((0, 0), |(sum, most), (_, n)| (sum + n, *n.max(&most)));
+        let (sum, most) = parts.fold((0_u64, 0_u64), |(sum, most), (_, n)| (sum + n, most.max(*n)));
         let worst = &mut worst[number as usize];
         if worst.is_none_or(|(score, _)| (sum - most, sum) > score) {
             *worst = Some(((sum - most, sum), at));

@@ -35,8 +35,8 @@ impl Scene {
         let hash = |i: u64| (i ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
         // Runs of a few voxels along x, so that there are borders and insides.
         let truth: Vec<u64> = (0..count).map(|i| hash(i / 5) % 4).collect();
-        let labels =
-            (0..count).map(|i| if hash(i / 3) > 200 { 0 } else { truth[i as usize] * 7 + i / 40 % 2 });
+        let labels = (0..count)
+            .map(|i| if hash(i / 3) > 200 { 0 } else { truth[i as usize] * 7 + i / 40 % 2 });
         let labels: Vec<u32> = labels.map(|label| label as u32).collect();
         scene.write("truth.zarr", shape, truth);
         scene.write("labels.zarr", shape, labels);
@@ -239,9 +239,10 @@ fn skeletons_of_a_folder_are_judged_by_every_rule() {
     assert_eq!(names, ["9", "10", "11"]);
     let kinds = [found.correct, found.split, found.merged, found.omitted];
     // 10: 5 5 5 6 6 0 6 6. 9: 9 9 7 7 8 8. 11: 9 9. Edges of 4 nm.
-    assert_eq!(kinds.map(|kind| (kind.edges, kind.length)), [
-        (6, 24.0), (3, 12.0), (2, 8.0), (2, 8.0)
-    ]);
+    assert_eq!(
+        kinds.map(|kind| (kind.edges, kind.length)),
+        [(6, 24.0), (3, 12.0), (2, 8.0), (2, 8.0)]
+    );
     assert_eq!((found.length_unit, found.merging_labels), ("nm", 1));
     // Runs of 4 and 4 on skeleton 9, of 8 and 4 + 4 (one label) on 10.
     let squares = [4.0 * 4.0 * 2.0, 8.0 * 8.0 * 2.0];
@@ -273,7 +274,8 @@ fn units_patterns_and_regions_of_skeletons() {
                     .map(|(i, size)| c[i].parse::<f64>().unwrap() * size * nm);
                 format!("{} {} {x} {y} {z} {} {}\n", c[0], c[1], c[5], c[6])
             };
-            std::fs::write(to.join(name), text.unwrap().lines().map(scaled).collect::<String>()).unwrap();
+            std::fs::write(to.join(name), text.unwrap().lines().map(scaled).collect::<String>())
+                .unwrap();
         }
         let mut options = scene.skeletons();
         (options.unit, options.paths) = (unit, vec![to]);

@@ -190,16 +190,16 @@ mod tests {
         let long = vec![b'#'; 5000];
         for (text, line, expected) in [
             (&b"1 0 0 0 0 1 -1\n2 0 0 0 0 1 7\n"[..], 2, "parent 7 is no node"),
-            (b"1 0 0 0 0 1 2\n2 0 0 0 0 1 3\n3 0 0 0 0 1 2\n", 2, "its own ancestor"),
-            (b"1 0 0 0 0 1 1\n", 1, "its own ancestor"),
-            (b"1 0 0 0 0 1 -1\n\n1 0 0 0 0 1 -1\n", 3, "node 1 is there already"),
-            (b"1 0 NaN 0 0 1 -1\n", 1, "x: expected a finite number, found 'NaN'"),
-            (b"1 0 0 inf 0 1 -1\n", 1, "y: expected a finite number, found 'inf'"),
-            (b"1 0 0 0 0 1\n", 1, "found 6 columns"),
-            (b"1.5 0 0 0 0 1 -1\n", 1, "id: expected a whole number"),
-            (b"-2 0 0 0 0 1 -1\n", 1, "id: expected at least 0"),
-            (b"\xff\xfe\n", 1, "expected text"),
-            (&long, 1, "no skeleton"),
+            (&b"1 0 0 0 0 1 2\n2 0 0 0 0 1 3\n3 0 0 0 0 1 2\n"[..], 2, "its own ancestor"),
+            (&b"1 0 0 0 0 1 1\n"[..], 1, "its own ancestor"),
+            (&b"1 0 0 0 0 1 -1\n\n1 0 0 0 0 1 -1\n"[..], 3, "node 1 is there already"),
+            (&b"1 0 NaN 0 0 1 -1\n"[..], 1, "x: expected a finite number, found 'NaN'"),
+            (&b"1 0 0 inf 0 1 -1\n"[..], 1, "y: expected a finite number, found 'inf'"),
+            (&b"1 0 0 0 0 1\n"[..], 1, "found 6 columns"),
+            (&b"1.5 0 0 0 0 1 -1\n"[..], 1, "id: expected a whole number"),
+            (&b"-2 0 0 0 0 1 -1\n"[..], 1, "id: expected at least 0"),
+            (&b"\xff\xfe\n"[..], 1, "expected text"),
+            (&long[..], 1, "no skeleton"),
         ] {
             let error = read(text).unwrap_err().to_string();
             let place = format!("7.swc line {line}: ");
@@ -217,7 +217,7 @@ mod tests {
     fn a_long_chain_is_no_circle() {
         let line = |i: u32| format!("{i} 0 {i} 0 0 1 {}\n", i64::from(i) - 1);
         let text: String = (0..5000).rev().map(line).collect();
-        let found = read(text.replace(" -1\n", " -1\n").as_bytes()).unwrap();
+        let found = read(text.as_bytes()).unwrap();
         assert_eq!((found.nodes.len(), found.edges.len()), (5000, 4999));
     }
 }
