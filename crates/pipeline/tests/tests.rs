@@ -14,6 +14,8 @@ mod convert;
 mod downsample;
 #[path = "tests/estimate.rs"]
 mod estimate;
+#[path = "tests/evaluate.rs"]
+mod evaluate;
 #[path = "tests/filter.rs"]
 mod filter;
 #[path = "tests/flood.rs"]
