@@ -7,8 +7,9 @@ use clap::{Args, Parser, Subcommand};
 use exavox_compute::DeviceSpec;
 
 use crate::commands::{
-    bench, bench_row, completions, components, convert, demo, devices, downsample, evaluate,
-    filter, flood, info, plan, project, resume, run, segment, status, submit, verify, worker,
+    agglomerate, bench, bench_row, completions, components, convert, demo, devices, downsample,
+    evaluate, filter, flood, info, plan, project, resume, run, segment, status, submit, verify,
+    worker,
 };
 use crate::context::{all_cores, all_cores_but_one};
 use crate::env_vars;
@@ -68,6 +69,7 @@ pub(crate) enum Command {
     Flood(flood::Args),
     Filter(filter::Args),
     Segment(segment::Args),
+    Agglomerate(agglomerate::Args),
     Evaluate(evaluate::Args),
     Run(run::Args),
     Submit(submit::Args),
@@ -90,7 +92,7 @@ impl Command {
     pub(crate) fn default_threads(&self) -> NonZeroUsize {
         match self {
             Self::Segment(_) | Self::Demo(_) | Self::Bench(_) | Self::Filter(_) => all_cores(),
-            Self::Run(_) | Self::Resume(_) | Self::Worker(_) => all_cores(),
+            Self::Agglomerate(_) | Self::Run(_) | Self::Resume(_) | Self::Worker(_) => all_cores(),
             _ => all_cores_but_one(),
         }
     }

@@ -12,6 +12,7 @@
 //! inner cuboid and queues those positions; when the queue is empty, voxels above
 //! [`InferenceOptions::segment_threshold`] become a segment if they are enough.
 
+pub mod agglomerate;
 mod canvas;
 mod config;
 #[cfg(feature = "cube")]

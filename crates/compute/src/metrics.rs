@@ -19,5 +19,5 @@ pub mod reference;
 mod scores;
 mod variation_of_information;
 
-pub use contingency::Contingency;
+pub use contingency::{Contingency, PairCount};
 pub use scores::{ScoreOptions, Scores};

@@ -13,6 +13,7 @@ pub mod labels;
 pub mod projection;
 mod runs;
 pub mod value_range;
+pub mod watershed;
 
 pub use connectivity::Connectivity;
 pub use value_range::ValueRange;

@@ -11,6 +11,8 @@ pub enum Unit {
     Seeds,
     /// Blocks of a stage.
     Blocks,
+    /// Pairs of segments.
+    Pairs,
 }
 
 /// Something that happened during a run.

@@ -15,6 +15,18 @@ pub struct Contingency {
 /// Label of the truth, label of the prediction.
 type Pair = (u64, u64);
 
+/// Voxels that have a label of the truth together with a label of the prediction. Ordered by truth, then
+/// prediction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PairCount {
+    /// Label of the truth.
+    pub truth: u64,
+    /// Label of the prediction.
+    pub label: u64,
+    /// Voxels with both.
+    pub voxels: u64,
+}
+
 impl Contingency {
     /// An empty table.
     pub fn new() -> Self {
@@ -63,6 +75,15 @@ impl Contingency {
     /// Voxels counted.
     pub fn voxels(&self) -> u64 {
         self.voxels
+    }
+
+    /// All pairs in ascending order: what is made of them does not depend on the order of the blocks.
+    pub fn pairs(&self) -> Vec<PairCount> {
+        let counts = self.counts.iter();
+        let pairs = counts.map(|(&(truth, label), &voxels)| PairCount { truth, label, voxels });
+        let mut pairs: Vec<PairCount> = pairs.collect();
+        pairs.sort_unstable();
+        pairs
     }
 
     /// The pairs that pass a test of (truth, prediction) with their counts, in ascending order: sums
