@@ -3,8 +3,12 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use exavox_compute::device::survey;
-use exavox_compute::ffn::{BurnNetwork, Layer, ModelConfig, Network, Weights, network_on};
-use exavox_compute::{ComputeDevice, DeviceSpec, Precision};
+use exavox_compute::ffn::{
+    BurnNetwork, Canvas, Executor, ExecutorOptions, InferenceOptions, Inline, Layer, ModelConfig,
+    Network, Segmenter, Steps, Weights, network_on,
+};
+use exavox_compute::{ComputeDevice, DeviceSpec, Precision, Result};
+use exavox_io::Voxels;
 
 /// Weights of some size; speed does not depend on them.
 fn layer(kernel: usize, inputs: usize, outputs: usize) -> Layer {
@@ -50,5 +54,58 @@ fn step(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, step);
+/// A device that takes no time: the object is everything.
+struct Null;
+
+impl Network for Null {
+    fn step(&mut self, _image: &[f32], _seed: &[f32], logits: &mut [f32]) -> Result<()> {
+        logits.fill(3.0);
+        Ok(())
+    }
+
+    fn preferred_batch(&self) -> usize {
+        8
+    }
+
+    fn device_name(&self) -> String {
+        "null".into()
+    }
+}
+
+/// One object that fills a cube of 96 voxels; gives its steps.
+fn fill(steps: &mut dyn Steps) -> u64 {
+    let Ok(image) = Voxels::from_vec([96; 3], vec![100_u8; 96 * 96 * 96]) else { return 0 };
+    let canvas = Canvas::new(image, ModelConfig::default(), InferenceOptions::default());
+    let Ok(mut segmenter) = canvas.and_then(|canvas| Segmenter::new(canvas, vec![[48; 3]])) else {
+        return 0;
+    };
+    while segmenter.advance(steps, &mut |_| {}).unwrap_or(false) {}
+    segmenter.finish().counters.fov_steps
+}
+
+/// What a step takes beside the network: the time of an element.
+fn host(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("ffn_host");
+    let steps = fill(&mut Inline::new(&mut Null, 1));
+    group.sample_size(10).throughput(Throughput::Elements(steps));
+    group.bench_function("inline", |bencher| {
+        bencher.iter(|| fill(&mut Inline::new(&mut Null, 1)));
+    });
+    let start = || Executor::start(ExecutorOptions::new(1), |_| Ok(Box::new(Null)));
+    let Ok(executor) = start() else { return };
+    group.bench_function("executor, 1 canvas", |bencher| {
+        bencher.iter(|| fill(&mut executor.client()));
+    });
+    group.throughput(Throughput::Elements(8 * steps));
+    group.bench_function("executor, 8 canvases", |bencher| {
+        bencher.iter(|| {
+            std::thread::scope(|scope| {
+                (0..8).for_each(|_| drop(scope.spawn(|| fill(&mut executor.client()))));
+            });
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, step, host);
 criterion_main!(benches);

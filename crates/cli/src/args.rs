@@ -30,10 +30,12 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArgs {
-    /// Where to compute: auto, cpu, cpu-jit, wgpu[:N] or cuda[:N].
+    /// Where to compute: auto, cpu, cpu-jit, wgpu[:N] or cuda[:N]; several with commas: subvolumes of a
+    /// segmentation are dealt out to all of them, all else uses the first.
     #[arg(long, global = true, value_name = "DEVICE", default_value = "auto")]
+    #[arg(value_delimiter = ',')]
     #[arg(env = env_vars::DEVICE, hide_env_values = true)]
-    pub(crate) device: DeviceSpec,
+    pub(crate) device: Vec<DeviceSpec>,
     /// CPU threads [default: all cores but one; all cores for filter, segment, run, worker, demo and bench].
     #[arg(long, global = true, value_name = "N")]
     #[arg(env = env_vars::THREADS, hide_env_values = true)]

@@ -18,6 +18,8 @@ pub(crate) struct Context {
     pub(crate) observer: Progress,
     /// As the user named it; opened by the commands that compute.
     pub(crate) device: DeviceSpec,
+    /// Those named after it.
+    other_devices: Vec<DeviceSpec>,
     /// CPU threads for everything; rayon's global pool has as many.
     pub(crate) threads: NonZeroUsize,
     /// Bytes to stay below, if the user set them.
@@ -39,7 +41,8 @@ impl Context {
         Ok(Self {
             printer,
             observer: Progress::new(global, printer),
-            device: global.device,
+            device: global.device.first().copied().unwrap_or_default(),
+            other_devices: global.device.iter().skip(1).copied().collect(),
             threads,
             memory: global.memory.map(|m| m.0),
         })
@@ -50,14 +53,16 @@ impl Context {
 const DEFAULT_MEMORY: u64 = 8 << 30;
 
 impl Context {
-    /// Opens the device of `--device`; for `auto` the choice, and why it was not a better one, is
+    /// Opens the devices of `--device`, of which the first is meant where one is; for `auto` the choice, and why it was not a better one, is
     /// told.
     pub(crate) fn open_device(&self) -> anyhow::Result<ComputeDevice> {
         let (device, reasons) = ComputeDevice::open(self.device)?;
         if !reasons.is_empty() {
             self.printer.note(&format!("using {} ({})", device.name(), reasons.join("; ")));
         }
-        Ok(device)
+        let other = |spec: &DeviceSpec| Ok(ComputeDevice::open(*spec)?.0);
+        let others = self.other_devices.iter().map(other).collect::<anyhow::Result<_>>()?;
+        Ok(device.with_others(others))
     }
 
     /// Bytes for blocks in flight of a command that streams a volume, if `--memory` is given. The

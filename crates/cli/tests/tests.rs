@@ -35,6 +35,8 @@ mod reference;
 mod resume;
 #[path = "tests/segment.rs"]
 mod segment;
+#[path = "tests/segment_at_once.rs"]
+mod segment_at_once;
 #[path = "tests/slurm.rs"]
 mod slurm;
 #[path = "tests/submit.rs"]

@@ -75,6 +75,9 @@ pub struct ComputeDevice {
     name: String,
     burn: Device,
     client: Option<Client>,
+    /// More devices for work that can be dealt out.
+    others: Vec<Self>,
+    batch: Option<usize>,
 }
 
 impl fmt::Debug for ComputeDevice {
@@ -105,7 +108,8 @@ impl ComputeDevice {
         #[cfg(feature = "flex")]
         {
             let (spec, name) = (DeviceSpec::Cpu, "cpu".to_owned());
-            Ok(Self { spec, name, burn: Device::flex(), client: None })
+            let burn = Device::flex();
+            Ok(Self { spec, name, burn, client: None, others: Vec::new(), batch: None })
         }
         #[cfg(not(feature = "flex"))]
         Err(unavailable(DeviceSpec::Cpu, "this build is without the feature 'flex'"))
@@ -137,6 +141,31 @@ impl ComputeDevice {
         self.spec == DeviceSpec::Cpu
     }
 
+    /// With more devices: networks of many subvolumes are dealt out to all, everything else uses this
+    /// one alone.
+    #[must_use]
+    pub fn with_others(mut self, others: Vec<Self>) -> Self {
+        self.others = others;
+        self
+    }
+
+    /// This device and those beside it.
+    pub fn all(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.others)
+    }
+
+    /// With a number of fields of view that a network on it, or on one beside it, gets at once.
+    #[must_use]
+    pub fn with_batch(mut self, batch: Option<usize>) -> Self {
+        self.batch = batch;
+        self
+    }
+
+    /// Fields of view that a network gets at once, if that was said.
+    pub fn batch(&self) -> Option<usize> {
+        self.batch
+    }
+
     /// The handle for burn's tensors.
     pub fn burn(&self) -> &Device {
         &self.burn
@@ -152,7 +181,8 @@ impl ComputeDevice {
         // The driver is reached here for the first time; a broken one panics inside the runtime.
         let client = guarded(|| found.device.client()).map_err(|why| unavailable(spec, why))?;
         let burn = Device::new(found.device);
-        Ok(Self { spec: found.spec, name: found.name, burn, client: Some(client) })
+        let (spec, name, client) = (found.spec, found.name, Some(client));
+        Ok(Self { spec, name, burn, client, others: Vec::new(), batch: None })
     }
 
     #[cfg(not(feature = "cube"))]

@@ -7,21 +7,31 @@
 //! that of <https://github.com/google/ffn>.
 //!
 //! The life of a segment: a [`seed::peaks()`] position that is free and not beside another object; the
-//! seed voxel gets [`InferenceOptions::init_activation`]; [`Canvas::update_at`] runs the
-//! [`Network`] on the FOV and writes the new logits; [`FaceMax`] finds where the object leaves the
-//! inner cuboid and queues those positions; when the queue is empty, voxels above
-//! [`InferenceOptions::segment_threshold`] become a segment if they are enough.
+//! seed voxel gets [`InferenceOptions::init_activation`]; a step runs the [`Network`] on the FOV, and its
+//! new logits are kept in tiles ([`ObjectLogits`]); [`FaceMax`] finds where the object leaves the inner
+//! cuboid and queues those positions; when the queue is empty, voxels above
+//! [`InferenceOptions::segment_threshold`] become a segment of the [`Canvas`] if they are enough.
+//! [`Segmenter`] has several objects under way at a time, with the same result.
 
 pub mod agglomerate;
 mod canvas;
 mod config;
 #[cfg(feature = "cube")]
 mod device_network;
+mod executor;
+mod flood;
+mod lanes;
 mod model;
 mod movement;
 mod network;
+mod object;
+mod object_logits;
+mod restrict;
+mod saved;
 pub mod seed;
 mod segment;
+mod segmenter;
+mod steps;
 mod tensor_bundle;
 mod weights;
 
@@ -29,10 +39,16 @@ pub use canvas::Canvas;
 pub use config::{InferenceOptions, ModelConfig};
 #[cfg(feature = "cube")]
 pub use device_network::DeviceNetwork;
+pub use executor::{Client, Executor, ExecutorOptions, Executors, Warn};
+pub use flood::{FloodedObject, flood_object};
 pub use model::ConvStack3d;
 pub use movement::FaceMax;
 pub use network::{BurnNetwork, FallbackNetwork, MakeNetwork, Network};
+pub use object_logits::ObjectLogits;
+pub use restrict::{Everywhere, Restrict};
 pub use segment::{Counters, FloodEvent, Origin, Segmentation, segment_all};
+pub use segmenter::Segmenter;
+pub use steps::{Fov, Inline, Steps};
 pub use weights::{Layer, Weights};
 
 use crate::device::ComputeDevice;

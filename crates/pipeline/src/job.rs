@@ -37,6 +37,7 @@ mod verify;
 
 pub use document::StepDocument;
 pub use inputs::Inputs;
+pub(crate) use inputs::stamp;
 pub use local::RunReport;
 pub use measure::Measured;
 pub use plan::Plan;
@@ -53,6 +54,8 @@ pub struct StageContext<'a> {
     pub data: PathBuf,
     /// When written chunks are safe.
     pub durability: Durability,
+    /// CPU threads for everything.
+    pub threads: usize,
     /// Where networks are run.
     pub device: &'a ComputeDevice,
     /// Bytes that the stage may take in all.
@@ -218,6 +221,7 @@ impl Job {
     pub fn open_stage<'a>(
         &'a self,
         id: StageId,
+        threads: usize,
         device: &'a ComputeDevice,
         memory_bytes: u64,
         observer: &'a dyn Observer,
@@ -225,7 +229,7 @@ impl Job {
         let durability =
             if self.document.plan.synced { Durability::Synced } else { Durability::Buffered };
         let data = self.folder.join("data").join((id.step + 1).to_string());
-        let context = StageContext { data, durability, device, memory_bytes, observer };
+        let context = StageContext { data, durability, threads, device, memory_bytes, observer };
         self.steps[id.step].open(id.stage, &context)
     }
 
@@ -245,7 +249,8 @@ impl Job {
         let ledger = self.ledger(id);
         let mut plan = self.stage_plan(id).clone();
         plan.name = self.stage_name(id);
-        let stage = self.open_stage(id, device, engine.memory_bytes, observer)?;
+        let threads = engine.threads.get();
+        let stage = self.open_stage(id, threads, device, engine.memory_bytes, observer)?;
         engine.run(stage.as_ref(), &plan, &ledger, range, observer)
     }
 

@@ -150,7 +150,7 @@ impl Ledger {
 }
 
 /// Opens and locks the file at `path`.
-fn lock(path: &Path) -> Result<File> {
+pub(crate) fn lock(path: &Path) -> Result<File> {
     loop {
         let file = File::options()
             .read(true)
@@ -212,7 +212,7 @@ fn parse_blocks<'a>(path: &Path, lines: impl Iterator<Item = &'a str>) -> Result
 }
 
 /// An error with every value of the plan that differs.
-fn refuse_changes(path: &Path, before: &Plan, now: &Plan) -> Result<()> {
+pub(crate) fn refuse_changes(path: &Path, before: &Plan, now: &Plan) -> Result<()> {
     let mut names: Vec<&String> = before.keys().chain(now.keys()).collect();
     names.sort();
     names.dedup();

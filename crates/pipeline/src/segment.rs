@@ -3,10 +3,11 @@
 //! ([`crate::job::steps::SegmentSpec`]).
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use exavox_compute::ComputeDevice;
-use exavox_compute::ffn::{Counters, Network, Origin, Weights};
+use exavox_compute::ffn::{Counters, Inline, Network, Origin, Weights};
 use exavox_io::volume::WriteMode;
 use exavox_io::{BoundingBox, DataType, Metadata, Volume, VolumeWriter, Voxels, WriteOptions};
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use crate::progress::Observer;
 use crate::reconcile::{Conflict, Refusals};
 use crate::report::Overlay;
 
+mod checkpoint;
 pub(crate) mod inference;
 pub(crate) mod outputs;
 mod request;
@@ -29,7 +31,8 @@ pub use settings::{Seeds, SegmentSettings};
 pub use subvolumes::{Subvolumes, fitting_subvolume};
 pub use tables::{InferenceTable, ModelTable, PrecisionName, SeedTable};
 
-use inference::{Subvolume, infer, network_on_device};
+use checkpoint::Checkpoint;
+use inference::{Subvolume, infer_saved, network_on_device};
 
 /// Bytes a voxel takes at the peak: image, canvas and the seed policy's work.
 pub(crate) const BYTES_PER_VOXEL: u64 = 48;
@@ -45,13 +48,17 @@ pub struct SegmentRun {
     pub device: ComputeDevice,
     /// Memory that may be used, bytes; a volume that needs more is refused.
     pub memory_bytes: u64,
+    /// How often the state is saved in `.LABELS.checkpoint` beside the target, with which a run that was
+    /// killed is gone on with; `None` = never.
+    pub checkpoint_interval: Option<Duration>,
 }
 
 impl SegmentRun {
     /// A run that creates its results and may use three quarters of the memory that is available.
     pub fn new(target: impl Into<String>, device: ComputeDevice) -> Self {
         let memory_bytes = exavox_io::Limits::default().max_region_bytes;
-        Self { target: target.into(), mode: WriteMode::CreateNew, device, memory_bytes }
+        let (target, mode) = (target.into(), WriteMode::CreateNew);
+        Self { target, mode, device, memory_bytes, checkpoint_interval: None }
     }
 }
 
@@ -68,6 +75,9 @@ pub struct SegmentReport {
     pub segments: usize,
     /// Steps of the network, those of rejected objects too.
     pub fov_steps: u64,
+    /// Steps of objects that were begun before their turn, in vain, by `--batch`.
+    #[serde(default)]
+    pub wasted_steps: u64,
     /// Labelled voxels over all voxels.
     pub labelled_fraction: f64,
     /// Wall-clock time of the whole run.
@@ -146,16 +156,20 @@ pub fn segment_with(
     let region = region_of(image.name(), image.shape(), settings)?;
     check_memory(&region, run.memory_bytes)?;
     let side_files = outputs::SideFiles::create(&run.target, run.mode)?;
+    let open = |interval| Checkpoint::open(&run.target, interval);
+    let mut checkpoint = run.checkpoint_interval.map(open).transpose()?;
     let writer = create_labels(image.metadata(), &region, run)?;
 
-    let voxels = image.read(settings.channel, &region)?;
+    let voxels = Arc::new(image.read(settings.channel, &region)?);
     let read_seconds = started.elapsed().as_secs_f64();
     let voxel_size = image.metadata().voxel_size;
-    let subvolume = Subvolume { image: &voxels, region, voxel_size };
-    let inferred = infer(&subvolume, settings, network, observer)?;
+    let subvolume = Subvolume { image: Arc::clone(&voxels), region, voxel_size };
+    let mut steps = Inline::new(network, run.device.batch().unwrap_or(1));
+    let inferred = infer_saved(&subvolume, settings, &mut steps, checkpoint.as_mut(), observer)?;
 
     let (origins, counters) = (inferred.segmentation.origins, inferred.segmentation.counters);
     let mut report = report(&origins, &counters, voxels.len(), run, &side_files);
+    report.wasted_steps = inferred.segmentation.wasted_steps;
     report.device = network.device_name();
     report.stage_seconds = [read_seconds, inferred.seed_seconds, inferred.flood_seconds];
     report.seconds = started.elapsed().as_secs_f64();
@@ -175,6 +189,7 @@ pub fn segment_with(
     // The labels come last: where they are, table and report are too.
     side_files.commit()?;
     writer.finish()?;
+    checkpoint.map_or(Ok(()), Checkpoint::remove)?;
     Ok(report)
 }
 
@@ -260,6 +275,7 @@ fn report(
         report: side_files.report().to_owned(),
         segments: origins.len(),
         fov_steps: counters.fov_steps,
+        wasted_steps: 0,
         labelled_fraction: counters.voxels_segmented as f64 / voxels as f64,
         seconds: 0.0,
         voxels_per_second: 0.0,

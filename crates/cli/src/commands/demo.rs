@@ -117,6 +117,7 @@ impl Demo<'_> {
             mode: self.mode,
             device: self.context.open_device()?,
             memory_bytes: self.context.memory_bytes(),
+            checkpoint_interval: None,
         };
         Ok(segment(&self.open("image.zarr")?, settings, &run, &self.context.observer)?)
     }

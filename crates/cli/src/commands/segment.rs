@@ -1,12 +1,15 @@
 //! `exavox segment`: flood-filling-network segmentation of an image volume.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::bail;
 use exavox_compute::Precision;
 use exavox_io::volume::WriteMode;
 use exavox_io::{BoundingBox, OpenOptions, Volume};
+use exavox_pipeline::Error;
 use exavox_pipeline::segment::{
     Request, Seeds, SegmentReport, SegmentRun, SegmentSettings, segment,
 };
@@ -17,6 +20,7 @@ mod subvolumes;
 use self::subvolumes::SubvolumeArgs;
 use crate::context::Context;
 use crate::exit_status::ExitStatus;
+use crate::failure::Hint;
 use crate::values;
 
 /// Segment an image with a flood-filling network.
@@ -53,10 +57,29 @@ pub(crate) struct Args {
     /// Replace results that exist, once the new ones are whole.
     #[arg(long)]
     overwrite: bool,
+    /// Fields of view that a device gets at once. Objects of later seeds are then begun before their turn,
+    /// and thrown away if an earlier one takes their place: labels are the same whatever N is [default: one
+    /// for each subvolume that is segmented at the same time].
+    #[arg(long, value_name = "N")]
+    batch: Option<NonZeroUsize>,
+    /// How often the state of one subvolume is saved in .LABELS.checkpoint; the same command goes on with
+    /// it after a kill. 0 = never.
+    #[arg(long, value_name = "SECONDS", default_value = "1800", value_parser = interval)]
+    checkpoint_interval: Interval,
     #[command(flatten)]
     flags: Flags,
     #[command(flatten)]
     subvolumes: SubvolumeArgs,
+}
+
+/// `None` is never.
+#[derive(Debug, Clone, Copy)]
+struct Interval(Option<Duration>);
+
+fn interval(text: &str) -> Result<Interval, String> {
+    let seconds = text.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
+    let seconds = seconds.ok_or_else(|| format!("expected seconds from 0 on, found '{text}'"))?;
+    Ok(Interval(Some(seconds).filter(|s| !s.is_zero())))
 }
 
 /// Settings one by one.
@@ -122,12 +145,34 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
     let run = SegmentRun {
         target: inputs.labels,
         mode: if args.overwrite { WriteMode::Overwrite } else { WriteMode::CreateNew },
-        device: context.open_device()?,
+        device: context.open_device()?.with_batch(args.batch()),
         memory_bytes: context.memory_bytes(),
+        checkpoint_interval: args.checkpoint_interval.0,
     };
-    let report = segment(&image, &inputs.settings, &run, &context.observer)?;
+    if run.device.all().count() > 1 {
+        let name = run.device.name();
+        context.printer.note(&format!("one subvolume uses one device: {name}; see --subvolume"));
+    }
+    let report = segment(&image, &inputs.settings, &run, &context.observer).map_err(hinted)?;
     context.printer.summary(&Summary(report))?;
     Ok(ExitStatus::Done)
+}
+
+/// How to get rid of what an earlier run has left, where that is in the way.
+fn hinted(error: Error) -> anyhow::Error {
+    let is_other_plan = matches!(error, Error::PlanChanged { .. });
+    let error = anyhow::Error::new(error);
+    if is_other_plan {
+        return error
+            .context(Hint("remove that file to begin again, or give the settings of before"));
+    }
+    error
+}
+
+impl Args {
+    fn batch(&self) -> Option<usize> {
+        self.batch.map(NonZeroUsize::get)
+    }
 }
 
 struct Inputs {
@@ -204,6 +249,9 @@ impl fmt::Display for Summary {
         writeln!(f, "{} segments, {percent:.2} % of the voxels labelled", report.segments)?;
         let (steps, seconds) = (report.fov_steps, report.seconds);
         writeln!(f, "{steps} steps in {seconds:.1} s on {}", report.device)?;
+        if report.wasted_steps > 0 {
+            writeln!(f, "{} more steps in vain", report.wasted_steps)?;
+        }
         if let Some(joined) = &report.joined {
             let (parts, refusals) = (joined.local_segments, &joined.refusals);
             let others = refusals.too_small + refusals.fraction_too_low + refusals.not_mutual_best;

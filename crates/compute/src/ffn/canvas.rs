@@ -1,7 +1,11 @@
-//! The state of a segmentation: image, current object, finished segments; and one step on it.
+//! The state of a segmentation that its objects share: image and finished segments.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use exavox_io::{Element, Voxels, match_dtype};
 
 use super::config::{InferenceOptions, ModelConfig, logit};
-use super::network::Network;
 use crate::error::{Error, Result};
 
 /// Label of a voxel where a seed was tried and should not be tried again; becomes 0 at the end.
@@ -17,72 +21,72 @@ pub(super) struct Logits {
     pub(super) pad_value: f32,
     pub(super) move_threshold: f32,
     pub(super) segment_threshold: f32,
+    /// Of probability 0.8: a voxel that was above and falls below 0 counts as deleted.
+    pub(super) sure: f32,
 }
 
-/// Image, logits of the current object, and segments of one subvolume, `[z, y, x]` in C order.
+/// Image and segments of one subvolume, `[z, y, x]` in C order.
 ///
-/// Memory: 12 bytes a voxel.
+/// Memory: the image in its own type, and 4 bytes a voxel.
 pub struct Canvas {
     pub(super) shape: [usize; 3],
     pub(super) config: ModelConfig,
     pub(super) options: InferenceOptions,
     pub(super) logits: Logits,
-    image: Vec<f32>,
-    /// Logits of the current object; NaN where no step has been.
-    seed: Vec<f32>,
+    image: Arc<Voxels>,
     segmentation: Vec<i32>,
-    /// Box `[start, end)` outside which `seed` is all NaN, so that a reset need not clear it all.
-    dirty: [[usize; 3]; 2],
-    window: Window,
+    /// Labels written since they were last asked for, if they are noted.
+    changes: Option<Vec<LabelRun>>,
 }
 
-/// Buffers of one FOV, kept between steps.
-struct Window {
-    image: Vec<f32>,
-    seed: Vec<f32>,
-    old: Vec<f32>,
-    logits: Vec<f32>,
+/// Voxels along x that got a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LabelRun {
+    /// Number of the first voxel.
+    pub(super) start: u32,
+    pub(super) len: u32,
+    pub(super) label: i32,
 }
 
 impl Canvas {
-    /// A canvas with nothing segmented. `image`: f32 `[z, y, x]`, not normalised; becomes
+    /// A canvas with nothing segmented. The image is not normalised; networks see
     /// `(image - mean) / stddev`.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the image is smaller than the FOV, or a setting is out of range.
+    /// [`Error::Usage`] if the image is smaller than the FOV or has a value that is not finite, or a
+    /// setting is out of range.
     pub fn new(
-        mut image: Vec<f32>,
-        shape: [usize; 3],
+        image: impl Into<Arc<Voxels>>,
         config: ModelConfig,
         options: InferenceOptions,
     ) -> Result<Self> {
+        let image = image.into();
         config.check()?;
         options.check()?;
-        check_image(&image, shape, &config)?;
-        for value in &mut image {
-            *value = (*value - options.image_mean) / options.image_stddev;
-        }
-        let voxels = image.len();
-        let fov = config.fov_voxels();
-        let buffer = || vec![0.0; fov];
-        let window = Window { image: buffer(), seed: buffer(), old: buffer(), logits: buffer() };
+        check_image(&image, &config)?;
         let logits = Logits {
             init_activation: logit(options.init_activation) as f32,
             pad_value: logit(options.pad_value) as f32,
             move_threshold: logit(options.move_threshold) as f32,
             segment_threshold: logit(options.segment_threshold) as f32,
+            sure: logit(0.8) as f32,
         };
-        Ok(Self {
-            shape,
-            config,
-            options,
-            logits,
-            image,
-            seed: vec![f32::NAN; voxels],
-            segmentation: vec![0; voxels],
-            dirty: [[0; 3]; 2],
-            window,
-        })
+        let (shape, segmentation) = (image.shape(), vec![0; image.len()]);
+        Ok(Self { shape, config, options, logits, image, segmentation, changes: None })
+    }
+
+    /// With segments that are there already: labels above 0 are never entered or written.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if there is not one label for each voxel.
+    pub fn with_segmentation(mut self, labels: Vec<i32>) -> Result<Self> {
+        if labels.len() != self.segmentation.len() {
+            let (expected, found) = (self.segmentation.len(), labels.len());
+            let message = format!("segmentation: expected {expected} labels, found {found}");
+            return Err(Error::Usage(message));
+        }
+        self.segmentation = labels;
+        Ok(self)
     }
 
     /// Voxels along z, y and x.
@@ -90,9 +94,18 @@ impl Canvas {
         self.shape
     }
 
-    /// The normalised image, C order.
-    pub fn image(&self) -> &[f32] {
+    /// The image as it was given.
+    pub fn image(&self) -> &Voxels {
         &self.image
+    }
+
+    /// The image as networks see it, C order. Memory: 4 bytes a voxel.
+    pub fn normalised_image(&self) -> Vec<f32> {
+        let mut values = vec![0.0; self.image.len()];
+        match_dtype!(self.image.dtype(), T => {
+            self.normalise::<T>(self.values(), &mut values);
+        });
+        values
     }
 
     /// Labels: 0 = free, above 0 = segment, -1 = a seed was tried here. C order.
@@ -100,11 +113,35 @@ impl Canvas {
         &self.segmentation
     }
 
-    pub(super) fn segmentation_mut(&mut self) -> &mut [i32] {
-        &mut self.segmentation
+    pub(super) fn note_changes(&mut self) {
+        self.changes = Some(Vec::new());
     }
 
-    /// The finished labels, tried seeds turned to 0.
+    pub(super) fn take_changes(&mut self) -> Vec<LabelRun> {
+        self.changes.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Labels a voxel.
+    pub(super) fn write_label(&mut self, position: Position, label: i32) {
+        let at = self.index(position);
+        self.segmentation[at] = label;
+        let Some(changes) = &mut self.changes else { return };
+        // Subvolumes have fewer voxels than an i32 can number.
+        let start = at as u32;
+        match changes.last_mut() {
+            Some(run) if run.label == label && run.start + run.len == start => run.len += 1,
+            _ => changes.push(LabelRun { start, len: 1, label }),
+        }
+    }
+
+    /// Labels voxels that an earlier run has labelled; `None` if there are no such voxels.
+    pub(super) fn write_run(&mut self, run: &LabelRun) -> Option<()> {
+        let start = run.start as usize;
+        self.segmentation.get_mut(start..start + run.len as usize)?.fill(run.label);
+        Some(())
+    }
+
+    /// The finished labels, tried seeds among them.
     pub(super) fn into_segmentation(self) -> Vec<i32> {
         self.segmentation
     }
@@ -113,131 +150,76 @@ impl Canvas {
         (z * self.shape[1] + y) * self.shape[2] + x
     }
 
-    /// Logit of the current object at a voxel; NaN where no step has been.
-    ///
-    /// # Panics
-    /// If the voxel lies outside the canvas.
-    pub fn seed_at(&self, position: [usize; 3]) -> f32 {
-        self.seed[self.index(position)]
+    pub(super) fn label_at(&self, position: Position) -> i32 {
+        self.segmentation[self.index(position)]
     }
 
-    pub(super) fn seed(&self) -> &[f32] {
-        &self.seed
+    /// Whether a FOV centred here lies inside the volume.
+    pub(super) fn holds_fov(&self, position: Position) -> bool {
+        let margin = self.config.margin();
+        (0..3).all(|a| position[a] >= margin[a] && position[a] + margin[a] < self.shape[a])
     }
 
     /// Whether a FOV centred here lies inside the volume and its centre is in no segment.
     pub(super) fn is_free(&self, position: Position) -> bool {
+        self.holds_fov(position) && self.label_at(position) <= 0
+    }
+
+    /// Whether a segment lies within the minimum boundary distance, a box, of a voxel.
+    pub(super) fn is_close_to_segment(&self, [z, y, x]: Position) -> bool {
+        let distance = self.options.min_boundary_dist_zyx;
+        let range = |a: usize, p: usize| {
+            p.saturating_sub(distance[a])..p.saturating_add(distance[a] + 1).min(self.shape[a])
+        };
+        range(0, z).any(|z| {
+            range(1, y).any(|y| {
+                let Range { start, end } = range(2, x);
+                let row = self.index([z, y, 0]);
+                self.segmentation[row + start..row + end].iter().any(|label| *label > 0)
+            })
+        })
+    }
+
+    /// Marks a voxel where a seed was tried, unless a segment is there.
+    pub(super) fn mark_tried(&mut self, seed: Position) {
+        if self.label_at(seed) == 0 {
+            self.write_label(seed, TRIED);
+        }
+    }
+
+    /// Where the FOV around a voxel starts. The voxel must be a margin away from the borders.
+    pub(super) fn window_start(&self, position: Position) -> Position {
         let margin = self.config.margin();
-        let inside =
-            (0..3).all(|a| position[a] >= margin[a] && position[a] + margin[a] < self.shape[a]);
-        inside && self.segmentation[self.index(position)] <= 0
+        std::array::from_fn(|a| position[a] - margin[a])
     }
 
-    /// Whether the FOV may move here: free, and not judged outside the object. Voxels that no step
-    /// has touched (NaN) pass.
-    pub(super) fn is_valid(&self, position: Position) -> bool {
-        let judged_outside = |logit: f32| logit < self.logits.move_threshold;
-        self.is_free(position) && !judged_outside(self.seed[self.index(position)])
-    }
-
-    /// Forgets the current object and starts one at a voxel.
-    pub(super) fn start_object(&mut self, position: Position) {
-        let [start, end] = self.dirty;
-        for z in start[0]..end[0] {
-            for y in start[1]..end[1] {
-                let row = self.index([z, y, start[2]]);
-                self.seed[row..row + end[2] - start[2]].fill(f32::NAN);
-            }
-        }
-        let at = self.index(position);
-        self.seed[at] = self.logits.init_activation;
-        self.dirty = [position, position.map(|p| p + 1)];
-    }
-
-    /// Runs the network on the FOV centred at `position` and writes the new logits to the canvas.
-    /// Returns them, `[z, y, x]` of the FOV in C order. `position` must be at least a margin away
-    /// from the borders.
-    ///
-    /// # Errors
-    /// What the network returns; the canvas is as before then.
-    pub fn update_at(&mut self, position: [usize; 3], network: &mut dyn Network) -> Result<&[f32]> {
-        let start = self.window_start(position)?;
-        let mut window = std::mem::replace(
-            &mut self.window,
-            Window { image: Vec::new(), seed: Vec::new(), old: Vec::new(), logits: Vec::new() },
-        );
-        self.gather(&self.image, start, &mut window.image);
-        self.gather(&self.seed, start, &mut window.old);
-        let pad = self.logits.pad_value;
-        for (seed, old) in window.seed.iter_mut().zip(&window.old) {
-            *seed = if old.is_nan() { pad } else { *old };
-        }
-        let done = network.step(&window.image, &window.seed, &mut window.logits);
-        if done.is_ok() {
-            self.keep_outside(&window.old, &mut window.logits);
-            self.scatter(start, &window.logits);
-        }
-        self.window = window;
-        done.map(|()| self.window.logits.as_slice())
-    }
-
-    /// The disco rule: where a voxel was judged outside (logit below 0) and the network now wants it
-    /// more inside, the old value stays; only once enough of the FOV is inside. Stops objects from
-    /// flashing through thin membranes.
-    fn keep_outside(&self, old: &[f32], logits: &mut [f32]) {
-        let threshold = self.options.disco_seed_threshold;
-        if threshold < 0.0 {
-            return;
-        }
-        let inside = logits.iter().filter(|l| **l >= self.logits.move_threshold).count();
-        if inside as f64 / logits.len() as f64 <= f64::from(threshold) {
-            return;
-        }
-        for (new, old) in logits.iter_mut().zip(old) {
-            if *old < 0.0 && *new > *old {
-                *new = *old;
-            }
-        }
-    }
-
-    fn window_start(&self, position: Position) -> Result<Position> {
-        let margin = self.config.margin();
-        let inside =
-            (0..3).all(|a| position[a] >= margin[a] && position[a] + margin[a] < self.shape[a]);
-        if !inside {
-            let (shape, fov) = (self.shape, self.config.fov_zyx);
-            let message = format!("FOV {fov:?} at {position:?} leaves the volume of {shape:?}");
-            return Err(Error::Usage(message));
-        }
-        Ok(std::array::from_fn(|a| position[a] - margin[a]))
-    }
-
-    fn gather(&self, from: &[f32], start: Position, to: &mut [f32]) {
+    /// Copies the normalised image of an FOV.
+    pub(super) fn gather_image(&self, start: Position, to: &mut [f32]) {
         let [_, ny, nx] = self.config.fov_zyx;
-        for (row, target) in to.chunks_exact_mut(nx).enumerate() {
-            let at = self.index([start[0] + row / ny, start[1] + row % ny, start[2]]);
-            target.copy_from_slice(&from[at..at + nx]);
-        }
+        match_dtype!(self.image.dtype(), T => {
+            let values: &[T] = self.values();
+            for (row, target) in to.chunks_exact_mut(nx).enumerate() {
+                let at = self.index([start[0] + row / ny, start[1] + row % ny, start[2]]);
+                self.normalise(&values[at..at + nx], target);
+            }
+        });
     }
 
-    fn scatter(&mut self, start: Position, logits: &[f32]) {
-        let fov = self.config.fov_zyx;
-        for (row, source) in logits.chunks_exact(fov[2]).enumerate() {
-            let at = self.index([start[0] + row / fov[1], start[1] + row % fov[1], start[2]]);
-            self.seed[at..at + fov[2]].copy_from_slice(source);
-        }
-        for a in 0..3 {
-            self.dirty[0][a] = self.dirty[0][a].min(start[a]);
-            self.dirty[1][a] = self.dirty[1][a].max(start[a] + fov[a]);
+    fn values<T: Element>(&self) -> &[T] {
+        // The type is asked for just before: there is no other.
+        self.image.as_slice().unwrap_or_default()
+    }
+
+    fn normalise<T: Element>(&self, from: &[T], to: &mut [f32]) {
+        let (mean, stddev) = (self.options.image_mean, self.options.image_stddev);
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = (from.to_f64() as f32 - mean) / stddev;
         }
     }
 }
 
-fn check_image(image: &[f32], shape: [usize; 3], config: &ModelConfig) -> Result<()> {
-    if shape.iter().product::<usize>() != image.len() {
-        let message = format!("shape {shape:?} does not hold {} voxels", image.len());
-        return Err(Error::Usage(message));
-    }
+fn check_image(image: &Voxels, config: &ModelConfig) -> Result<()> {
+    let shape = image.shape();
     for (a, axis) in ["z", "y", "x"].into_iter().enumerate() {
         if shape[a] < config.fov_zyx[a] {
             let (found, fov) = (shape[a], config.fov_zyx[a]);
@@ -247,10 +229,15 @@ fn check_image(image: &[f32], shape: [usize; 3], config: &ModelConfig) -> Result
             return Err(Error::Usage(message));
         }
     }
-    if let Some(at) = image.iter().position(|v| !v.is_finite()) {
+    let wrong = match_dtype!(image.dtype(), T => {
+        let values: &[T] = image.as_slice()?;
+        let values = values.iter().map(|v| v.to_f64() as f32);
+        values.enumerate().find(|(_, v)| !v.is_finite())
+    });
+    if let Some((at, value)) = wrong {
         let (plane, x) = (shape[1] * shape[2], at % shape[2]);
         let (z, y) = (at / plane, at / shape[2] % shape[1]);
-        let message = format!("the image has the value {} at z,y,x {z},{y},{x}", image[at]);
+        let message = format!("the image has the value {value} at z,y,x {z},{y},{x}");
         return Err(Error::Usage(message));
     }
     Ok(())

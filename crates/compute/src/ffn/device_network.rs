@@ -1,18 +1,19 @@
 //! The network on the buffers of a CubeCL device: fused convolutions one after the other, many FOVs
 //! at once, nothing but FOVs and logits crossing the bus.
 
-use std::ops::Range;
-
 use cubecl::client::Client;
 use cubecl::server::Handle;
 
 use super::config::ModelConfig;
-use super::network::Network;
+use super::network::{Network, check_batch, in_parts};
 use super::weights::{Layer, Weights};
 use crate::device::{ComputeDevice, guarded, one_line};
 use crate::error::{Error, Result};
 use crate::kernels::conv3d::{self, Buffers, ConvShape, Fusions};
 use crate::precision::Precision;
+
+/// FOVs at once that keep a large GPU busy.
+const PREFERRED_BATCH: usize = 16;
 
 /// A convolution whose weights are on the device.
 struct DeviceLayer {
@@ -97,16 +98,7 @@ impl DeviceNetwork {
         batch: usize,
     ) -> Result<()> {
         let fov: usize = self.fov_zyx.iter().product();
-        let expected = batch.saturating_mul(fov);
-        for (name, found) in
-            [("images", images.len()), ("seeds", seeds.len()), ("logits", logits.len())]
-        {
-            if found != expected {
-                let message =
-                    format!("{name} of {batch} FOVs: expected {expected} values, found {found}");
-                return Err(Error::Usage(message));
-            }
-        }
+        check_batch(fov, batch, images, seeds, logits)?;
         let mut most = self.most;
         let done = in_parts(batch, &mut most, |part| {
             let voxels = part.start * fov..part.end * fov;
@@ -231,7 +223,21 @@ impl DeviceLayer {
 
 impl Network for DeviceNetwork {
     fn step(&mut self, image: &[f32], seed: &[f32], logits: &mut [f32]) -> Result<()> {
-        self.step_batch(image, seed, logits, 1)
+        DeviceNetwork::step_batch(self, image, seed, logits, 1)
+    }
+
+    fn step_batch(
+        &mut self,
+        images: &[f32],
+        seeds: &[f32],
+        logits: &mut [f32],
+        count: usize,
+    ) -> Result<()> {
+        DeviceNetwork::step_batch(self, images, seeds, logits, count)
+    }
+
+    fn preferred_batch(&self) -> usize {
+        PREFERRED_BATCH.min(self.most)
     }
 
     fn device_name(&self) -> String {
@@ -239,68 +245,6 @@ impl Network for DeviceNetwork {
     }
 }
 
-/// Runs parts of at most `most`. A part that fails is tried again in halves, and `most` stays there;
-/// the error of a part of one comes out.
-fn in_parts(
-    count: usize,
-    most: &mut usize,
-    mut run: impl FnMut(Range<usize>) -> Result<()>,
-) -> Result<()> {
-    let mut done = 0;
-    while done < count {
-        let part = (count - done).min(*most);
-        match run(done..done + part) {
-            Ok(()) => done += part,
-            Err(error) if part == 1 => return Err(error),
-            Err(_) => *most = part.div_ceil(2),
-        }
-    }
-    Ok(())
-}
-
 fn failed(device: &ComputeDevice, reason: &str) -> Error {
     Error::DeviceFailed { device: device.name().to_owned(), reason: one_line(reason) }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    /// Runs parts on a device with room for `room`; which parts were asked for, and what came of it.
-    fn parts(count: usize, most: &mut usize, room: usize) -> (Vec<Range<usize>>, Result<()>) {
-        let mut asked = Vec::new();
-        let result = in_parts(count, most, |part| {
-            asked.push(part.clone());
-            if part.len() <= room {
-                return Ok(());
-            }
-            Err(Error::DeviceFailed { device: "test".into(), reason: "out of memory".into() })
-        });
-        (asked, result)
-    }
-
-    #[test]
-    fn a_batch_that_does_not_fit_is_halved_until_it_does() {
-        let mut most = 8;
-        let (asked, result) = parts(11, &mut most, 3);
-        result.unwrap();
-        assert_eq!(asked, [0..8, 0..4, 0..2, 2..4, 4..6, 6..8, 8..10, 10..11]);
-        assert_eq!(most, 2);
-        let (asked, _) = parts(2, &mut most, 3);
-        assert_eq!(asked.len(), 1);
-    }
-
-    #[test]
-    fn a_device_without_room_for_one_is_an_error() {
-        let (asked, result) = parts(3, &mut 4, 0);
-        assert_eq!(asked, [0..3, 0..2, 0..1]);
-        assert!(matches!(result, Err(Error::DeviceFailed { .. })));
-    }
-
-    #[test]
-    fn nothing_is_run_for_an_empty_batch() {
-        let (asked, result) = parts(0, &mut 4, 1);
-        assert!(asked.is_empty() && result.is_ok());
-    }
 }

@@ -71,6 +71,24 @@ impl FaceMax {
         self.queue.extend(moves.into_iter().filter_map(|(_, offset)| to(offset)));
     }
 
+    /// Positions in the queue, the next first.
+    pub(super) fn queued(&self) -> Vec<Position> {
+        self.queue.iter().copied().collect()
+    }
+
+    /// Cells that have been stepped on, in order of their numbers.
+    pub(super) fn done(&self) -> Vec<[i64; 3]> {
+        let mut done: Vec<_> = self.done.iter().copied().collect();
+        done.sort_unstable();
+        done
+    }
+
+    /// Goes on with a queue and cells that were saved; the start stays.
+    pub(super) fn restore(&mut self, queued: Vec<Position>, done: Vec<[i64; 3]>) {
+        self.queue = queued.into();
+        self.done = done.into_iter().collect();
+    }
+
     fn cell(&self, position: Position) -> [i64; 3] {
         std::array::from_fn(|a| {
             let offset = position[a] as i64 - self.start[a] as i64;

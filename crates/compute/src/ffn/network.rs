@@ -1,8 +1,11 @@
 //! One step of the network, whatever runs it: the seam between the flood loop and the devices.
 
+use std::ops::Range;
+
 use burn::tensor::{Tensor, TensorData};
 
 use super::config::ModelConfig;
+use super::lanes::Lanes;
 use super::model::ConvStack3d;
 use super::weights::Weights;
 use crate::conv3d::Kernel;
@@ -21,6 +24,29 @@ pub trait Network {
     /// [`Error::DeviceFailed`] if the device fails or is out of memory; `logits` is then undefined.
     fn step(&mut self, image: &[f32], seed: &[f32], logits: &mut [f32]) -> Result<()>;
 
+    /// Writes the new logits of `count` FOVs, one after the other in all three slices, each as
+    /// [`Network::step`] would.
+    ///
+    /// # Errors
+    /// As [`Network::step`].
+    fn step_batch(
+        &mut self,
+        images: &[f32],
+        seeds: &[f32],
+        logits: &mut [f32],
+        count: usize,
+    ) -> Result<()> {
+        let fov = seeds.len() / count.max(1);
+        (0..count).map(|i| i * fov..(i + 1) * fov).try_for_each(|voxels| {
+            self.step(&images[voxels.clone()], &seeds[voxels.clone()], &mut logits[voxels])
+        })
+    }
+
+    /// FOVs of a batch with which the device does most steps a second.
+    fn preferred_batch(&self) -> usize {
+        1
+    }
+
     /// Name of the device that runs it now.
     fn device_name(&self) -> String;
 }
@@ -30,6 +56,8 @@ pub struct BurnNetwork {
     model: ConvStack3d,
     device: ComputeDevice,
     fov_zyx: [usize; 3],
+    /// Made for the first batch on the CPU.
+    lanes: Option<Lanes>,
 }
 
 impl BurnNetwork {
@@ -75,12 +103,12 @@ impl BurnNetwork {
     ) -> Result<Self> {
         let model = guarded(|| ConvStack3d::new(weights, config.fov_zyx, kernel, device.burn()))
             .map_err(|reason| failed(device, reason))?;
-        Ok(Self { model, device: device.clone(), fov_zyx: config.fov_zyx })
+        Ok(Self { model, device: device.clone(), fov_zyx: config.fov_zyx, lanes: None })
     }
 }
 
-impl Network for BurnNetwork {
-    fn step(&mut self, image: &[f32], seed: &[f32], logits: &mut [f32]) -> Result<()> {
+impl BurnNetwork {
+    fn forward(&self, image: &[f32], seed: &[f32], logits: &mut [f32]) -> Result<()> {
         let [z, y, x] = self.fov_zyx;
         let input = |values: &[f32]| {
             let data = TensorData::new(values.to_vec(), [1, z, y, x, 1]);
@@ -98,22 +126,112 @@ impl Network for BurnNetwork {
         logits.copy_from_slice(values);
         Ok(())
     }
+}
+
+impl Network for BurnNetwork {
+    fn step(&mut self, image: &[f32], seed: &[f32], logits: &mut [f32]) -> Result<()> {
+        self.forward(image, seed, logits)
+    }
+
+    /// On the CPU a core takes an FOV of its own as long as there is one for each; the rest is computed
+    /// by all cores, one after the other. The logits are the same.
+    fn step_batch(
+        &mut self,
+        images: &[f32],
+        seeds: &[f32],
+        logits: &mut [f32],
+        count: usize,
+    ) -> Result<()> {
+        let fov: usize = self.fov_zyx.iter().product();
+        check_batch(fov, count, images, seeds, logits)?;
+        if self.device.is_cpu() && count > 1 && self.lanes.is_none() {
+            self.lanes = Some(Lanes::new()?);
+        }
+        let lanes = self.lanes.as_ref().filter(|lanes| self.device.is_cpu() && lanes.len() > 1);
+        let alone = lanes.map_or(0, |lanes| count - count % lanes.len()) * fov;
+        let each = |images, seeds, logits| fovs(images, seeds, logits, fov);
+        let (by_lanes, by_all) = logits.split_at_mut(alone);
+        if let Some(lanes) = lanes.filter(|_| alone > 0) {
+            let work = each(&images[..alone], &seeds[..alone], by_lanes);
+            lanes.run(work, |(image, seed, logits)| self.forward(image, seed, logits))?;
+        }
+        each(&images[alone..], &seeds[alone..], by_all)
+            .try_for_each(|(image, seed, logits)| self.forward(image, seed, logits))
+    }
+
+    fn preferred_batch(&self) -> usize {
+        if self.device.is_cpu() { rayon::current_num_threads() } else { 1 }
+    }
 
     fn device_name(&self) -> String {
         self.device.name().to_owned()
     }
 }
 
+/// One FOV after the other.
+fn fovs<'a>(
+    images: &'a [f32],
+    seeds: &'a [f32],
+    logits: &'a mut [f32],
+    fov: usize,
+) -> impl Iterator<Item = (&'a [f32], &'a [f32], &'a mut [f32])> + Send {
+    let inputs = images.chunks_exact(fov).zip(seeds.chunks_exact(fov));
+    inputs.zip(logits.chunks_exact_mut(fov)).map(|((image, seed), logits)| (image, seed, logits))
+}
+
+/// `Ok` if each of the slices has `count` FOVs.
+pub(super) fn check_batch(
+    fov: usize,
+    count: usize,
+    images: &[f32],
+    seeds: &[f32],
+    logits: &[f32],
+) -> Result<()> {
+    let expected = count.saturating_mul(fov);
+    for (name, found) in
+        [("images", images.len()), ("seeds", seeds.len()), ("logits", logits.len())]
+    {
+        if found != expected {
+            let message =
+                format!("{name} of {count} FOVs: expected {expected} values, found {found}");
+            return Err(Error::Usage(message));
+        }
+    }
+    Ok(())
+}
+
+/// Runs parts of at most `most`. A part that fails is tried again in halves, and `most` stays there;
+/// the error of a part of one comes out.
+pub(super) fn in_parts(
+    count: usize,
+    most: &mut usize,
+    mut run: impl FnMut(Range<usize>) -> Result<()>,
+) -> Result<()> {
+    let mut done = 0;
+    while done < count {
+        let part = (count - done).min(*most);
+        match run(done..done + part) {
+            Ok(()) => done += part,
+            Err(error) if part == 1 => return Err(error),
+            Err(_) => *most = part.div_ceil(2),
+        }
+    }
+    Ok(())
+}
+
 fn failed(device: &ComputeDevice, reason: String) -> Error {
     Error::DeviceFailed { device: device.name().to_owned(), reason }
 }
 
-/// Repeats a failed step on the CPU and stays there, so that the run goes on.
+/// Repeats a failed step on the CPU and stays there, so that the run goes on. A batch that fails is first
+/// tried in smaller ones.
 pub struct FallbackNetwork<'a> {
     current: Box<dyn Network + 'a>,
     /// Taken at the first failure; `None` afterwards, and where the first device is the CPU already.
     fallback: Option<MakeNetwork<'a>>,
     warn: Box<dyn FnMut(&str) + 'a>,
+    /// FOVs that the device takes at once; fewer after a failure.
+    most: usize,
 }
 
 /// Builds the network that takes over. Weights are put on the CPU only if they are needed there.
@@ -126,25 +244,108 @@ impl<'a> FallbackNetwork<'a> {
         fallback: Option<MakeNetwork<'a>>,
         warn: impl FnMut(&str) + 'a,
     ) -> Self {
-        Self { current: first, fallback, warn: Box::new(warn) }
+        Self { current: first, fallback, warn: Box::new(warn), most: usize::MAX }
     }
-}
 
-impl Network for FallbackNetwork<'_> {
-    fn step(&mut self, image: &[f32], seed: &[f32], logits: &mut [f32]) -> Result<()> {
-        let error = match self.current.step(image, seed, logits) {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
-        };
+    /// Puts the other network in place of one that failed, if there is another.
+    fn fall_back(&mut self, error: Error) -> Result<()> {
         let Some(make) = self.fallback.take() else { return Err(error) };
         (self.warn)(&format!(
             "{error}; the step is repeated on the CPU, and the run goes on there"
         ));
         self.current = make()?;
-        self.current.step(image, seed, logits)
+        self.most = usize::MAX;
+        Ok(())
+    }
+
+    fn in_parts(
+        &mut self,
+        images: &[f32],
+        seeds: &[f32],
+        logits: &mut [f32],
+        count: usize,
+    ) -> Result<()> {
+        let fov = seeds.len() / count.max(1);
+        let (current, most) = (&mut self.current, &mut self.most);
+        in_parts(count, most, |part| {
+            let voxels = part.start * fov..part.end * fov;
+            let (images, seeds) = (&images[voxels.clone()], &seeds[voxels.clone()]);
+            current.step_batch(images, seeds, &mut logits[voxels], part.len())
+        })
+    }
+}
+
+impl Network for FallbackNetwork<'_> {
+    fn step(&mut self, image: &[f32], seed: &[f32], logits: &mut [f32]) -> Result<()> {
+        if let Err(error) = self.current.step(image, seed, logits) {
+            self.fall_back(error)?;
+            self.current.step(image, seed, logits)?;
+        }
+        Ok(())
+    }
+
+    fn step_batch(
+        &mut self,
+        images: &[f32],
+        seeds: &[f32],
+        logits: &mut [f32],
+        count: usize,
+    ) -> Result<()> {
+        if let Err(error) = self.in_parts(images, seeds, logits, count) {
+            self.fall_back(error)?;
+            self.in_parts(images, seeds, logits, count)?;
+        }
+        Ok(())
+    }
+
+    fn preferred_batch(&self) -> usize {
+        self.current.preferred_batch().min(self.most)
     }
 
     fn device_name(&self) -> String {
         self.current.device_name()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Runs parts on a device with room for `room`; which parts were asked for, and what came of it.
+    fn parts(count: usize, most: &mut usize, room: usize) -> (Vec<Range<usize>>, Result<()>) {
+        let mut asked = Vec::new();
+        let result = in_parts(count, most, |part| {
+            asked.push(part.clone());
+            if part.len() <= room {
+                return Ok(());
+            }
+            Err(Error::DeviceFailed { device: "test".into(), reason: "out of memory".into() })
+        });
+        (asked, result)
+    }
+
+    #[test]
+    fn a_batch_that_does_not_fit_is_halved_until_it_does() {
+        let mut most = 8;
+        let (asked, result) = parts(11, &mut most, 3);
+        result.unwrap();
+        assert_eq!(asked, [0..8, 0..4, 0..2, 2..4, 4..6, 6..8, 8..10, 10..11]);
+        assert_eq!(most, 2);
+        let (asked, _) = parts(2, &mut most, 3);
+        assert_eq!(asked.len(), 1);
+    }
+
+    #[test]
+    fn a_device_without_room_for_one_is_an_error() {
+        let (asked, result) = parts(3, &mut 4, 0);
+        assert_eq!(asked, [0..3, 0..2, 0..1]);
+        assert!(matches!(result, Err(Error::DeviceFailed { .. })));
+    }
+
+    #[test]
+    fn nothing_is_run_for_an_empty_batch() {
+        let (asked, result) = parts(0, &mut 4, 1);
+        assert!(asked.is_empty() && result.is_ok());
     }
 }

@@ -187,3 +187,91 @@ fn without_a_fallback_the_error_comes_out() {
     let error = network.step(&[0.0], &[0.0], &mut [0.0]).unwrap_err();
     assert!(matches!(error, Error::DeviceFailed { .. }));
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+    #[test]
+    fn a_batch_on_the_cpu_is_step_after_step_on_any_number_of_threads(
+        fov in [0usize..3, 0usize..4, 0usize..4], count in 0usize..6, seed in any::<u64>(),
+    ) {
+        let config = ModelConfig { fov_zyx: fov.map(|half| 2 * half + 1), deltas_zyx: [0; 3] };
+        let Some(device) = device("cpu") else { return Ok(()) };
+        let voxels = config.fov_voxels();
+        let values = |step: usize| -> Vec<f32> {
+            (0..voxels * count).map(|i| ((i * step + 7) % 19) as f32 / 9.0 - 1.0).collect()
+        };
+        let (images, seeds) = (values(31), values(17));
+        let mut network = BurnNetwork::new(&weights(2, 3, seed), &config, &device).unwrap();
+        let mut expected = vec![0.0; voxels * count];
+        for i in 0..count {
+            let part = i * voxels..(i + 1) * voxels;
+            let out = &mut expected[part.clone()];
+            network.step(&images[part.clone()], &seeds[part], out).unwrap();
+        }
+        for threads in [1, 2, 3] {
+            let mut network = BurnNetwork::new(&weights(2, 3, seed), &config, &device).unwrap();
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let mut found = vec![0.0; voxels * count];
+            pool.install(|| {
+                assert_eq!(network.preferred_batch(), threads);
+                network.step_batch(&images, &seeds, &mut found, count).unwrap();
+                let short = network.step_batch(&images, &seeds, &mut found[1..], count);
+                assert!(count == 0 || short.is_err());
+            });
+            prop_assert!(found == expected, "{} threads", threads);
+        }
+    }
+}
+
+/// A device with room for few FOVs, which is lost after some batches.
+struct Small {
+    room: usize,
+    good_batches: usize,
+}
+
+impl Network for Small {
+    fn step(&mut self, _image: &[f32], seed: &[f32], logits: &mut [f32]) -> Result<()> {
+        self.step_batch(&[], seed, logits, 1)
+    }
+
+    fn step_batch(
+        &mut self,
+        _images: &[f32],
+        seeds: &[f32],
+        logits: &mut [f32],
+        count: usize,
+    ) -> Result<()> {
+        if count > self.room || self.good_batches == 0 {
+            logits.fill(f32::NAN);
+            let reason = "no room".to_owned();
+            return Err(Error::DeviceFailed { device: "test".into(), reason });
+        }
+        self.good_batches -= 1;
+        logits.iter_mut().zip(seeds).for_each(|(l, s)| *l = s + 1.0);
+        Ok(())
+    }
+
+    fn device_name(&self) -> String {
+        "test".into()
+    }
+}
+
+#[test]
+fn a_batch_that_fails_is_cut_and_only_then_the_cpu_takes_over() {
+    for (good_batches, on_cpu) in [(100, false), (2, true), (0, true)] {
+        let mut warnings = 0;
+        let mut network = FallbackNetwork::new(
+            Box::new(Small { room: 3, good_batches }),
+            Some(Box::new(|| Ok(Box::new(AddOne) as Box<dyn Network>))),
+            |_| warnings += 1,
+        );
+        let seeds: Vec<f32> = (0..16).map(|i| i as f32).collect();
+        let mut logits = vec![0.0; 16];
+        // FOVs of two voxels.
+        network.step_batch(&seeds, &seeds, &mut logits, 8).unwrap();
+        assert!(logits.iter().zip(&seeds).all(|(l, s)| *l == s + 1.0), "{logits:?}");
+        assert_eq!(network.device_name(), if on_cpu { "cpu" } else { "test" });
+        drop(network);
+        assert_eq!(warnings, i32::from(on_cpu));
+    }
+}

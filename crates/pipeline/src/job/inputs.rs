@@ -91,7 +91,8 @@ fn files(name: &str) -> Value {
     }
 }
 
-fn stamp(path: &Path) -> Option<String> {
+/// Size and time of the last change of a file; `None` if there is none.
+pub(crate) fn stamp(path: &Path) -> Option<String> {
     let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
     let changed = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
     let (bytes, seconds, nanos) = (metadata.len(), changed.as_secs(), changed.subsec_nanos());

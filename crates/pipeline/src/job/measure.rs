@@ -44,7 +44,7 @@ impl Job {
         }
         let Some((id, missing)) = next else { return Ok(None) };
         let (ledger, count) = (self.ledger(id), count.min(missing).max(1));
-        let stage = self.open_stage(id, device, memory_bytes, observer)?;
+        let stage = self.open_stage(id, 1, device, memory_bytes, observer)?;
         let name = format!("sample of {}", self.stage_name(id));
         observer.notify(&Event::Started { stage: &name, total: count, unit: Unit::Blocks });
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();

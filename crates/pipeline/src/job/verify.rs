@@ -52,7 +52,7 @@ impl Job {
         observer: &dyn Observer,
     ) -> Result<VerifyReport> {
         let (ledger, name) = (self.ledger(id), self.stage_name(id));
-        let stage = self.open_stage(id, device, memory_bytes, observer)?;
+        let stage = self.open_stage(id, 1, device, memory_bytes, observer)?;
         let blocks = ledger.blocks();
         observer.notify(&Event::Started { stage: &name, total: blocks, unit: Unit::Blocks });
         let mut report = VerifyReport { stage: name, blocks, ..VerifyReport::default() };

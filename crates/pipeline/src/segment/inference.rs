@@ -1,19 +1,25 @@
 //! The segmentation of one subvolume in memory: voxels, settings and a network in, labels out.
 
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Instant;
 
-use exavox_compute::ffn::{self, Canvas, FallbackNetwork, FloodEvent, Network, Weights};
+use exavox_compute::ffn::{
+    self, Canvas, Executor, ExecutorOptions, Executors, FallbackNetwork, FloodEvent, Network,
+    Segmenter, Steps, Weights,
+};
 use exavox_compute::{ComputeDevice, Error as ComputeError};
 use exavox_io::{BoundingBox, VoxelSize, Voxels};
 
+use super::checkpoint::{self, Checkpoint};
 use super::{Seeds, SegmentSettings};
 use crate::error::{Error, Result};
 use crate::progress::{Event, Observer, Unit};
 
 /// What is segmented.
-pub(crate) struct Subvolume<'a> {
+pub(crate) struct Subvolume {
     /// Its voxels.
-    pub(crate) image: &'a Voxels,
+    pub(crate) image: Arc<Voxels>,
     /// Where they lie in the volume.
     pub(crate) region: BoundingBox,
     /// Edge lengths of a voxel, for the seed policy.
@@ -30,21 +36,46 @@ pub(crate) struct Inferred {
     pub(crate) flood_seconds: f64,
 }
 
-/// Segments a subvolume. The labels depend on the arguments alone.
+/// Segments a subvolume. The labels depend on subvolume, settings and network alone, not on how many
+/// steps are computed at once.
 ///
 /// # Errors
 /// [`Error::Settings`] if a given seed lies outside; what network and settings say.
 pub(crate) fn infer(
-    subvolume: &Subvolume<'_>,
+    subvolume: &Subvolume,
     settings: &SegmentSettings,
-    network: &mut dyn Network,
+    steps: &mut dyn Steps,
     observer: &dyn Observer,
 ) -> Result<Inferred> {
-    let image = subvolume.image;
-    let canvas = Canvas::new(image.to_f32(), image.shape(), settings.model, settings.inference)?;
+    infer_saved(subvolume, settings, steps, None, observer)
+}
+
+/// As [`infer`], going on with what an earlier run has saved, and saving from time to time.
+///
+/// # Errors
+/// As [`infer`]; [`Error::PlanChanged`] if what was saved is of something else.
+pub(super) fn infer_saved(
+    subvolume: &Subvolume,
+    settings: &SegmentSettings,
+    steps: &mut dyn Steps,
+    checkpoint: Option<&mut Checkpoint>,
+    observer: &dyn Observer,
+) -> Result<Inferred> {
+    let image = Arc::clone(&subvolume.image);
+    let canvas = Canvas::new(image, settings.model, settings.inference)?;
     let (seeds, seed_seconds) = find_seeds(&canvas, settings, subvolume, observer)?;
     let flooding = Instant::now();
-    let segmentation = flood(canvas, &seeds, network, observer)?;
+    let plan = checkpoint.is_some().then(|| checkpoint::plan(subvolume, settings, &seeds));
+    let mut segmenter = Segmenter::new(canvas, seeds)?;
+    let checkpoint = match (checkpoint, plan) {
+        (Some(checkpoint), Some(plan)) => {
+            segmenter = segmenter.noting_changes();
+            checkpoint.begin(plan?, &mut segmenter, observer)?;
+            Some(checkpoint)
+        }
+        _ => None,
+    };
+    let segmentation = flood(segmenter, steps, checkpoint, observer)?;
     let flood_seconds = flooding.elapsed().as_secs_f64();
     Ok(Inferred { segmentation, seed_seconds, flood_seconds })
 }
@@ -52,7 +83,7 @@ pub(crate) fn infer(
 fn find_seeds(
     canvas: &Canvas,
     settings: &SegmentSettings,
-    subvolume: &Subvolume<'_>,
+    subvolume: &Subvolume,
     observer: &dyn Observer,
 ) -> Result<(Vec<[usize; 3]>, f64)> {
     let started = Instant::now();
@@ -62,7 +93,7 @@ fn find_seeds(
             observer.notify(&Event::Started { stage: "seeds", total, unit: Unit::Voxels });
             let size = subvolume.voxel_size.map_or([1.0; 3], |v| v.nm_zyx);
             let margin = settings.model.margin();
-            let seeds = ffn::seed::peaks(canvas.image(), canvas.shape(), size, margin);
+            let seeds = ffn::seed::peaks(&canvas.normalised_image(), canvas.shape(), size, margin);
             let note = format!("{} seeds", seeds.len());
             observer.notify(&Event::Advanced { by: total, note: &note });
             seeds
@@ -94,41 +125,64 @@ fn relative(points: &[[u64; 3]], region: &BoundingBox) -> Result<Vec<[usize; 3]>
 /// The network on a device, with the CPU to take over.
 pub(crate) fn network_on_device<'a>(
     weights: &'a Weights,
-    settings: &'a SegmentSettings,
+    settings: &SegmentSettings,
     device: &ComputeDevice,
     observer: &'a dyn Observer,
 ) -> Result<Box<dyn Network + 'a>> {
-    let on_cpu = move || -> Result<Box<dyn Network + 'a>, ComputeError> {
-        let cpu = ComputeDevice::cpu()?;
-        ffn::network_on(weights, &settings.model, &cpu, settings.precision)
-    };
-    if device.is_cpu() {
-        return Ok(on_cpu()?);
-    }
     let warn = move |message: &str| observer.notify(&Event::Warning(message));
-    match ffn::network_on(weights, &settings.model, device, settings.precision) {
-        Ok(first) => Ok(Box::new(FallbackNetwork::new(first, Some(Box::new(on_cpu)), warn))),
-        Err(error) => {
+    Ok(network_with(weights, settings, device, warn)?)
+}
+
+/// One for each device, on a thread of its own, for many subvolumes at once.
+pub(crate) fn executors(
+    weights: &Arc<Weights>,
+    settings: &SegmentSettings,
+    device: &ComputeDevice,
+    threads: usize,
+) -> Result<Executors> {
+    let options = ExecutorOptions::new(threads).with_batch(device.batch());
+    let start = |device: &ComputeDevice| {
+        let (weights, settings, device) = (Arc::clone(weights), settings.clone(), device.clone());
+        Executor::start(options, move |warn| network_with(weights, &settings, &device, warn))
+    };
+    Ok(Executors::new(device.all().map(start).collect::<Result<_, _>>()?)?)
+}
+
+fn network_with<'a>(
+    weights: impl Deref<Target = Weights> + 'a,
+    settings: &SegmentSettings,
+    device: &ComputeDevice,
+    mut warn: impl FnMut(&str) + 'a,
+) -> Result<Box<dyn Network + 'a>, ComputeError> {
+    let (model, precision) = (settings.model, settings.precision);
+    let first = (!device.is_cpu()).then(|| ffn::network_on(&weights, &model, device, precision));
+    let on_cpu = move || -> Result<Box<dyn Network + 'a>, ComputeError> {
+        ffn::network_on(&weights, &model, &ComputeDevice::cpu()?, precision)
+    };
+    match first {
+        None => on_cpu(),
+        Some(Ok(first)) => Ok(Box::new(FallbackNetwork::new(first, Some(Box::new(on_cpu)), warn))),
+        Some(Err(error)) => {
             warn(&format!("{error}; the run goes on on the CPU"));
-            Ok(on_cpu()?)
+            on_cpu()
         }
     }
 }
 
 fn flood(
-    canvas: Canvas,
-    seeds: &[[usize; 3]],
-    network: &mut dyn Network,
+    mut segmenter: Segmenter<'_>,
+    steps: &mut dyn Steps,
+    mut checkpoint: Option<&mut Checkpoint>,
     observer: &dyn Observer,
 ) -> Result<ffn::Segmentation> {
     let started = Instant::now();
-    let total = seeds.len() as u64;
+    let total = segmenter.num_seeds() as u64;
     observer.notify(&Event::Started { stage: "flood", total, unit: Unit::Seeds });
-    let (mut steps, mut segments, mut settled) = (0, 0, 0);
-    let result = ffn::segment_all(canvas, seeds, network, |event| {
+    let (mut computed, mut segments, mut settled) = (0, 0, 0);
+    let mut watch = |event: FloodEvent<'_>| {
         let by = match event {
-            FloodEvent::Step { steps: done } => {
-                steps = done;
+            FloodEvent::Step { steps } => {
+                computed = steps;
                 0
             }
             FloodEvent::Seed { settled: now, segments: found } => {
@@ -139,10 +193,18 @@ fn flood(
             }
             FloodEvent::Segment(_) => return,
         };
-        let note = format!("{segments} segments, {steps} steps");
+        let note = format!("{segments} segments, {computed} steps");
         observer.notify(&Event::Advanced { by, note: &note });
-    })?;
+    };
+    while segmenter.advance(steps, &mut watch)? {
+        if let Some(checkpoint) = &mut checkpoint {
+            checkpoint.save_if_due(&mut segmenter, observer);
+        }
+        for warning in steps.take_warnings() {
+            observer.notify(&Event::Warning(&warning));
+        }
+    }
     let seconds = started.elapsed().as_secs_f64();
     observer.notify(&Event::Finished { stage: "flood", seconds });
-    Ok(result)
+    Ok(segmenter.finish())
 }

@@ -68,7 +68,7 @@ impl Request {
             "inference_options" => inference_options(field, settings)?,
             "segmentation_output_dir" => self.output_directory = Some(field.text()?.into()),
             "batch_size" | "concurrent_requests" | "checkpoint_interval" => {
-                self.notes.push(format!("{} has no effect on one subvolume", field.name()));
+                self.notes.push(format!("{} has no effect; see the flags", field.name()));
             }
             "alignment_options" => alignment(field)?,
             "masks"

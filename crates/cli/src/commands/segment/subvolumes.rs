@@ -50,6 +50,7 @@ pub(super) struct Planned {
     spec: SegmentSpec,
     folder: PathBuf,
     keep: bool,
+    batch: Option<usize>,
 }
 
 /// The job, unless the image is segmented as one subvolume.
@@ -98,7 +99,7 @@ pub(super) fn planned(
         text(overlap),
         folder.display()
     ));
-    Ok(Some(Planned { spec, folder, keep: flags.keep_job }))
+    Ok(Some(Planned { spec, folder, keep: flags.keep_job, batch: args.batch() }))
 }
 
 fn text([z, y, x]: [u64; 3]) -> String {
@@ -134,7 +135,8 @@ impl Planned {
             memory_bytes: context.memory_bytes(),
             stop: StopFlag::default(),
         };
-        let run = job.run(&engine, &context.open_device()?, &context.observer)?;
+        let device = context.open_device()?.with_batch(self.batch);
+        let run = job.run(&engine, &device, &context.observer)?;
         if !run.complete {
             tell_failures(&run, context);
             context.printer.note("the same command goes on with what is missing");

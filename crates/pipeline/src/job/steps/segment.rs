@@ -10,6 +10,8 @@
 //! | scale-N | blocks of the scale | the pyramid, by the most frequent label |
 //! | report | 1 | table of segments, page, figures |
 
+use std::sync::Arc;
+
 use exavox_compute::ffn::Weights;
 use exavox_io::{BoundingBox, DataType, Metadata, OpenOptions, Scale, Volume, WriteOptions};
 use serde::{Deserialize, Serialize};
@@ -98,7 +100,7 @@ struct Segment {
     scale: usize,
     voxel_size: Option<exavox_io::VoxelSize>,
     settings: SegmentSettings,
-    weights: Weights,
+    weights: Arc<Weights>,
     subvolumes: Subvolumes,
     slots: Slots,
     ids: GlobalIds,
@@ -227,7 +229,7 @@ impl SegmentSpec {
             voxel_size: image.voxel_size,
             slots: Slots::new(&subvolumes),
             settings,
-            weights,
+            weights: Arc::new(weights),
             subvolumes,
             ids,
             link: self.link,

@@ -1,9 +1,10 @@
 //! Subvolumes, each on its own.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use exavox_compute::ComputeDevice;
-use exavox_compute::ffn::Network;
+use exavox_compute::ffn::{Executors, Steps};
 use exavox_io::store::Durability;
 use exavox_io::volume::FileAccess;
 use exavox_io::{BoundingBox, OpenOptions, Volume, VolumeWriter, Voxels};
@@ -16,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::job::steps::blockwise::voxels_digest;
 use crate::job::{SharedTarget, StageContext};
 use crate::progress::{Event, Observer};
-use crate::segment::inference::{Inferred, Subvolume, infer, network_on_device};
+use crate::segment::inference::{Inferred, Subvolume, executors, infer};
 use crate::segment::{Seeds, SegmentSettings};
 
 struct Infer<'a> {
@@ -25,7 +26,10 @@ struct Infer<'a> {
     places: Places,
     target: SharedTarget,
     durability: Durability,
+    threads: usize,
     device: &'a ComputeDevice,
+    /// The networks, one for each device, for the subvolumes of all workers. Made for the first of them.
+    executors: Mutex<Option<Arc<Executors>>>,
     notes: Notes<'a>,
 }
 
@@ -41,18 +45,18 @@ pub(super) fn open<'a>(
         places: Places::new(&context.data),
         target: step.slots.target(&context.data),
         durability: context.durability,
+        threads: context.threads,
         device: context.device,
+        executors: Mutex::default(),
         notes: Notes(context.observer),
     }))
 }
 
 impl Stage for Infer<'_> {
     fn worker(&self) -> Result<Box<dyn BlockWorker + '_>> {
-        let step = self.step;
-        let mut network =
-            network_on_device(&step.weights, &step.settings, self.device, &self.notes)?;
+        let executors = self.executors()?;
         let writer = self.target.writer(self.durability)?;
-        Ok(Box::new(move |block: u64| self.run(block, network.as_mut(), &writer)))
+        Ok(Box::new(move |block: u64| self.run(block, &mut executors.client(), &writer)))
     }
 
     fn describe(&self, block: u64) -> String {
@@ -71,17 +75,27 @@ impl Stage for Infer<'_> {
 }
 
 impl Infer<'_> {
-    fn run(&self, block: u64, network: &mut dyn Network, writer: &VolumeWriter) -> Result<Digest> {
+    fn executors(&self) -> Result<Arc<Executors>> {
+        let mut made = self.executors.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(executors) = &*made {
+            return Ok(Arc::clone(executors));
+        }
+        let Segment { weights, settings, .. } = self.step;
+        let executors = Arc::new(executors(weights, settings, self.device, self.threads)?);
+        Ok(Arc::clone(made.insert(executors)))
+    }
+
+    fn run(&self, block: u64, steps: &mut dyn Steps, writer: &VolumeWriter) -> Result<Digest> {
         let step = self.step;
         let (started, region) = (Instant::now(), step.subvolumes.area(block));
-        let image = self.image.read(step.settings.channel, &region)?;
+        let image = Arc::new(self.image.read(step.settings.channel, &region)?);
         let read_seconds = started.elapsed().as_secs_f64();
-        let subvolume = Subvolume { image: &image, region, voxel_size: step.voxel_size };
+        let subvolume = Subvolume { image, region, voxel_size: step.voxel_size };
         let settings = with_seeds_inside(&step.settings, &region);
-        let inferred = infer(&subvolume, &settings, network, &self.notes)?;
-        let record = record(&inferred, &region, read_seconds, network.device_name());
-        let labels = Voxels::from_vec(image.shape(), inferred.segmentation.labels)?;
-        drop(image);
+        let inferred = infer(&subvolume, &settings, steps, &self.notes)?;
+        let record = record(&inferred, &region, read_seconds, steps.device_name());
+        let labels = Voxels::from_vec(subvolume.image.shape(), inferred.segmentation.labels)?;
+        drop(subvolume);
         let digest = digest(&record, &labels);
         record.write(&self.places.record(block))?;
         writer.write(0, step.slots.start(block), &step.slots.filled(labels)?)?;

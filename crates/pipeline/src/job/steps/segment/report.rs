@@ -144,6 +144,7 @@ fn figures(
         table: step.side_files.table.clone(),
         report: step.side_files.page.clone(),
         segments: table.segments as usize,
+        wasted_steps: 0,
         fov_steps: counters.fov_steps,
         labelled_fraction: table.voxels as f64 / voxels,
         seconds,

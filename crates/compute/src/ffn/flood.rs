@@ -1,0 +1,216 @@
+//! One object: where the network has been, what it said there, and where it goes next.
+
+use std::time::Instant;
+
+use super::canvas::{Canvas, Position};
+use super::movement::FaceMax;
+use super::network::Network;
+use super::object_logits::ObjectLogits;
+use super::restrict::Restrict;
+use crate::error::{Error, Result};
+
+/// An object while it grows. Of the canvas it asks only which voxels are free, and only of those that
+/// its queue comes to.
+pub(super) struct Flood {
+    pub(super) seed: Position,
+    pub(super) policy: FaceMax,
+    pub(super) logits: ObjectLogits,
+    /// Centres of the steps so far, in order.
+    pub(super) centres: Vec<Position>,
+    /// For each step, voxels that were surely inside before it and were judged outside by it.
+    pub(super) deleted: Vec<u32>,
+    /// Where the next step is, once it was asked for.
+    pub(super) pending: Option<Position>,
+    pub(super) end: Option<End>,
+    /// Smallest and largest centre.
+    pub(super) extent: [Position; 2],
+    pub(super) started: Instant,
+    /// Wall-clock time of earlier runs.
+    pub(super) seconds_before: f64,
+}
+
+/// Why an object does not grow any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The queue is empty.
+    Complete,
+    /// The seed was judged outside, when a step at this free voxel was due.
+    SeedTooWeak(Position),
+}
+
+impl Flood {
+    pub(super) fn new(canvas: &Canvas, seed: Position) -> Self {
+        let mut policy = FaceMax::new(&canvas.config, canvas.options.move_threshold);
+        policy.restart(seed);
+        let mut logits = ObjectLogits::default();
+        logits.set(seed, canvas.logits.init_activation);
+        Self {
+            seed,
+            policy,
+            logits,
+            centres: Vec::new(),
+            deleted: Vec::new(),
+            pending: None,
+            end: None,
+            extent: [seed, seed],
+            started: Instant::now(),
+            seconds_before: 0.0,
+        }
+    }
+
+    pub(super) fn steps(&self) -> u64 {
+        self.centres.len() as u64
+    }
+
+    pub(super) fn seconds(&self) -> f64 {
+        self.seconds_before + self.started.elapsed().as_secs_f64()
+    }
+
+    /// Where the next step is; `None` once the object is complete or its seed was judged outside.
+    pub(super) fn next_position(
+        &mut self,
+        canvas: &Canvas,
+        restrict: &dyn Restrict,
+    ) -> Option<Position> {
+        if self.pending.is_some() || self.end.is_some() {
+            return self.pending;
+        }
+        let threshold = canvas.logits.move_threshold;
+        // Voxels that no step has touched are NaN, and pass.
+        let judged_outside = |logit: f32| logit < threshold;
+        loop {
+            let logits = &self.logits;
+            let is_valid = |p: Position| canvas.is_free(p) && !judged_outside(logits.at(p));
+            let Some(position) = self.policy.next(is_valid) else {
+                self.end = Some(End::Complete);
+                return None;
+            };
+            if judged_outside(self.logits.at(self.seed)) {
+                self.end = Some(End::SeedTooWeak(position));
+                return None;
+            }
+            if restrict.allows_centre(position) {
+                self.pending = Some(position);
+                return self.pending;
+            }
+        }
+    }
+
+    /// What the network sees around the pending position. Both slices have the FOV's voxels.
+    pub(super) fn gather(&self, canvas: &Canvas, image: &mut [f32], seed: &mut [f32]) {
+        if let Some(position) = self.pending {
+            let start = canvas.window_start(position);
+            canvas.gather_image(start, image);
+            self.logits.gather(start, canvas.config.fov_zyx, canvas.logits.pad_value, seed);
+        }
+    }
+
+    /// Takes the network's answer for the pending position.
+    pub(super) fn absorb(&mut self, canvas: &Canvas, logits: &mut [f32]) {
+        let Some(position) = self.pending.take() else { return };
+        let start = canvas.window_start(position);
+        let (keep, sure) = (keeps_outside(canvas, logits), canvas.logits.sure);
+        let mut deleted = 0;
+        self.logits.replace(start, canvas.config.fov_zyx, logits, |new, old| {
+            deleted += u32::from(*old >= sure && *new < 0.0);
+            // The disco rule: what was judged outside does not become more inside. Stops objects from
+            // flashing through thin membranes.
+            if keep && *old < 0.0 && *new > *old {
+                *new = *old;
+            }
+            *old = *new;
+        });
+        self.policy.update(logits, position);
+        self.extend_to(position);
+        self.centres.push(position);
+        self.deleted.push(deleted);
+    }
+
+    pub(super) fn extend_to(&mut self, centre: Position) {
+        for a in 0..3 {
+            self.extent[0][a] = self.extent[0][a].min(centre[a]);
+            self.extent[1][a] = self.extent[1][a].max(centre[a]);
+        }
+    }
+
+    /// Whether the object would be the same on this canvas, whose labels may be more than those that it
+    /// grew on. What it was refused, it would be refused now; it asks nothing else of labels but that
+    /// its centres are free.
+    pub(super) fn holds_on(&self, canvas: &Canvas) -> bool {
+        let last = match self.end {
+            Some(End::SeedTooWeak(position)) => Some(position),
+            _ => self.pending,
+        };
+        self.centres.iter().chain(&last).all(|centre| canvas.label_at(*centre) <= 0)
+    }
+}
+
+/// Whether enough of an FOV is inside for the disco rule.
+fn keeps_outside(canvas: &Canvas, logits: &[f32]) -> bool {
+    let threshold = canvas.options.disco_seed_threshold;
+    if threshold < 0.0 {
+        return false;
+    }
+    let inside = logits.iter().filter(|l| **l >= canvas.logits.move_threshold).count();
+    inside as f64 / logits.len() as f64 > f64::from(threshold)
+}
+
+/// An object that was flooded on its own, with all that the network said.
+#[derive(Clone)]
+pub struct FloodedObject {
+    /// Steps of the network.
+    pub steps: u64,
+    /// Whether it ended because its seed was judged outside.
+    pub seed_got_too_weak: bool,
+    /// Centre of each step, `[z, y, x]`, and how many voxels that were surely inside (probability 0.8)
+    /// before it were judged outside (below 0.5) by it.
+    pub history: Vec<([usize; 3], u32)>,
+    /// Logits of the object.
+    pub logits: ObjectLogits,
+}
+
+impl FloodedObject {
+    /// Probabilities of a box, C order `[z, y, x]`; NaN where no step has been.
+    pub fn probabilities(&self, start: [usize; 3], shape: [usize; 3]) -> Vec<f32> {
+        let mut values = self.logits.read(start, shape);
+        values.iter_mut().for_each(|v| *v = 1.0 / (1.0 + (-*v).exp()));
+        values
+    }
+}
+
+/// Floods one object from a seed and writes nothing: segments of the canvas are obstacles, and neither
+/// the minimum size nor the distance to segments counts. No steps are made if the seed lies in a
+/// segment, or less than a margin from the border.
+///
+/// # Errors
+/// [`Error::Usage`] if the seed lies outside the canvas; what the network returns.
+pub fn flood_object(
+    canvas: &Canvas,
+    seed: [usize; 3],
+    network: &mut dyn Network,
+    restrict: &dyn Restrict,
+) -> Result<FloodedObject> {
+    check_seed(canvas, seed)?;
+    let mut flood = Flood::new(canvas, seed);
+    let buffer = || vec![0.0; canvas.config.fov_voxels()];
+    let (mut image, mut object, mut logits) = (buffer(), buffer(), buffer());
+    while flood.next_position(canvas, restrict).is_some() {
+        flood.gather(canvas, &mut image, &mut object);
+        network.step(&image, &object, &mut logits)?;
+        flood.absorb(canvas, &mut logits);
+    }
+    Ok(FloodedObject {
+        steps: flood.steps(),
+        seed_got_too_weak: matches!(flood.end, Some(End::SeedTooWeak(_))),
+        history: flood.centres.into_iter().zip(flood.deleted).collect(),
+        logits: flood.logits,
+    })
+}
+
+pub(super) fn check_seed(canvas: &Canvas, seed: Position) -> Result<()> {
+    let shape = canvas.shape();
+    if (0..3).any(|a| seed[a] >= shape[a]) {
+        return Err(Error::Usage(format!("seed {seed:?} lies outside the canvas of {shape:?}")));
+    }
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! An object that has ended, waiting for its turn to become a segment.
+
+use super::canvas::{Canvas, Position};
+use super::flood::{End, Flood};
+use super::object_logits::{TILE_EDGE, TILE_VOXELS, TileIndex};
+
+/// Words of 64 voxels in a tile.
+const WORDS: usize = TILE_VOXELS / 64;
+
+/// What is left of a flood once no step follows: its voxels are bits, 32 times smaller than logits.
+pub(super) struct Object {
+    pub(super) steps: u64,
+    pub(super) seconds: f64,
+    /// Whether it ended because its seed was judged outside.
+    pub(super) got_too_weak: bool,
+    /// Whether its seed is outside now.
+    pub(super) is_weak: bool,
+    /// Voxels that are inside.
+    tiles: Vec<(TileIndex, [u64; WORDS])>,
+}
+
+/// Voxels of an object on a canvas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Voxels {
+    /// In no segment.
+    pub(super) free: u64,
+    /// In an earlier segment.
+    pub(super) overlapping: u64,
+}
+
+impl Object {
+    pub(super) fn new(flood: &Flood, canvas: &Canvas) -> Self {
+        let threshold = canvas.logits.segment_threshold;
+        let tiles = flood.logits.tiles().filter_map(|(index, tile)| {
+            let mut words = [0; WORDS];
+            for (word, values) in words.iter_mut().zip(tile.values.chunks_exact(64)) {
+                // NaN is not inside.
+                let bits = values.iter().rev();
+                *word = bits.fold(0, |word, logit| word << 1 | u64::from(*logit >= threshold));
+            }
+            words.iter().any(|word| *word != 0).then_some((index, words))
+        });
+        Self {
+            steps: flood.steps(),
+            seconds: flood.seconds(),
+            got_too_weak: matches!(flood.end, Some(End::SeedTooWeak(_))),
+            is_weak: flood.logits.at(flood.seed) < canvas.logits.move_threshold,
+            tiles: tiles.collect(),
+        }
+    }
+
+    pub(super) fn count(&self, canvas: &Canvas) -> Voxels {
+        let mut voxels = Voxels { free: 0, overlapping: 0 };
+        for voxel in self.voxels() {
+            match canvas.label_at(voxel) {
+                ..=0 => voxels.free += 1,
+                _ => voxels.overlapping += 1,
+            }
+        }
+        voxels
+    }
+
+    /// Labels the voxels that are in no segment.
+    pub(super) fn write(&self, canvas: &mut Canvas, id: i32) {
+        for voxel in self.voxels() {
+            if canvas.label_at(voxel) <= 0 {
+                canvas.write_label(voxel, id);
+            }
+        }
+    }
+
+    fn voxels(&self) -> impl Iterator<Item = Position> {
+        self.tiles.iter().flat_map(|(tile, words)| {
+            let start = tile.map(|t| t as usize * TILE_EDGE);
+            words.iter().enumerate().flat_map(move |(number, word)| {
+                bits(*word).map(move |bit| {
+                    let at = number * 64 + bit;
+                    let inside =
+                        [at / (TILE_EDGE * TILE_EDGE), at / TILE_EDGE % TILE_EDGE, at % TILE_EDGE];
+                    std::array::from_fn(|a| start[a] + inside[a])
+                })
+            })
+        })
+    }
+}
+
+/// Numbers of the bits that are set.
+fn bits(mut word: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = (word != 0).then(|| word.trailing_zeros() as usize)?;
+        word &= word - 1;
+        Some(bit)
+    })
+}

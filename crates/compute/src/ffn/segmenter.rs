@@ -1,0 +1,362 @@
+//! The flood-filling loop: from seeds to segments, several objects at a time, with the result of one
+//! after the other.
+//!
+//! Seeds are settled in their order, and only a seed whose turn it is changes the canvas. Objects of
+//! later seeds may grow before their turn, on the labels that are there already. Of the labels an
+//! object asks one thing only, whether the positions of its queue are in no segment, and voxels never
+//! leave a segment. So when its turn comes, an object that grew early is what it would be if it grew
+//! now, unless one of its centres has become part of a segment since; then it is thrown away and grows
+//! again. The order in which steps are computed, and how many at a time, changes nothing.
+
+use std::collections::BTreeMap;
+
+use super::canvas::{Canvas, Position, TRIED};
+use super::flood::{Flood, check_seed};
+use super::object::Object;
+use super::restrict::{Everywhere, Restrict};
+use super::saved::Progress;
+use super::segment::{Counters, FloodEvent, Origin, Segmentation};
+use super::steps::{Fov, Steps, Ticket};
+use crate::error::Result;
+
+/// Seeds after the one whose turn it is among which some are chosen to start early. An object of a seed
+/// that is far behind waits long, and is the likelier to be in vain.
+const LOOKAHEAD: usize = 1024;
+/// Objects that wait for their turn, for each that grows.
+const WAITING: usize = 8;
+
+/// A segmentation under way.
+pub struct Segmenter<'r> {
+    pub(super) canvas: Canvas,
+    pub(super) seeds: Vec<Position>,
+    restrict: &'r dyn Restrict,
+    /// The seed to be settled next.
+    pub(super) turn: usize,
+    /// By number of the seed, none below `turn`.
+    pub(super) attempts: BTreeMap<usize, Attempt>,
+    pub(super) origins: Vec<Origin>,
+    pub(super) counters: Counters,
+    pub(super) wasted_steps: u64,
+    /// Label of the next segment.
+    pub(super) next_id: i32,
+    /// Seeds ahead that lie in a segment.
+    covered: usize,
+    steps_taken: u64,
+    in_flight: usize,
+    pub(super) attempts_made: u64,
+    pub(super) saved: Progress,
+    /// No seed was found that could start early; asked again when a seed is settled.
+    no_candidate: bool,
+    spare: Vec<Fov>,
+}
+
+/// An object of a seed that is not settled.
+pub(super) struct Attempt {
+    pub(super) number: u64,
+    pub(super) flood: Flood,
+    /// Once it has ended; its logits are gone then.
+    object: Option<Object>,
+    in_flight: bool,
+}
+
+impl<'r> Segmenter<'r> {
+    /// Nothing is settled yet. `seeds` as the seed policy gives them.
+    ///
+    /// # Errors
+    /// [`Error::Usage`](crate::Error::Usage) if a seed lies outside the canvas.
+    pub fn new(canvas: Canvas, seeds: Vec<[usize; 3]>) -> Result<Self> {
+        seeds.iter().try_for_each(|seed| check_seed(&canvas, *seed))?;
+        let counters = Counters { seeds: seeds.len() as u64, ..Counters::default() };
+        let next_id = canvas.segmentation().iter().max().map_or(0, |most| (*most).max(0)) + 1;
+        Ok(Self {
+            canvas,
+            seeds,
+            restrict: &Everywhere,
+            turn: 0,
+            attempts: BTreeMap::new(),
+            origins: Vec::new(),
+            counters,
+            wasted_steps: 0,
+            next_id,
+            covered: 0,
+            steps_taken: 0,
+            in_flight: 0,
+            attempts_made: 0,
+            saved: Progress::default(),
+            no_candidate: false,
+            spare: Vec::new(),
+        })
+    }
+
+    /// Seeds, settled or not.
+    pub fn num_seeds(&self) -> usize {
+        self.seeds.len()
+    }
+
+    /// Seeds that are settled.
+    pub fn num_settled(&self) -> usize {
+        self.turn
+    }
+
+    /// With places where no FOV may be centred, or no object start.
+    #[must_use]
+    pub fn with_restriction(mut self, restrict: &'r dyn Restrict) -> Self {
+        self.restrict = restrict;
+        self
+    }
+
+    /// Hands over steps, waits for one, and settles what can be settled then; `false` when all seeds are settled. `watch` is
+    /// told of each seed and step. `steps` must be the same each time.
+    ///
+    /// # Errors
+    /// What `steps` returns.
+    pub fn advance(
+        &mut self,
+        steps: &mut dyn Steps,
+        watch: &mut dyn FnMut(FloodEvent<'_>),
+    ) -> Result<bool> {
+        self.settle(watch);
+        if self.turn == self.seeds.len() {
+            while self.in_flight > 0 {
+                steps.wait()?;
+                self.in_flight -= 1;
+            }
+            return Ok(false);
+        }
+        self.start_early(steps.at_once());
+        self.submit(steps)?;
+        let fov = steps.wait()?;
+        self.in_flight -= 1;
+        self.absorb(fov);
+        watch(FloodEvent::Step { steps: self.steps_taken });
+        self.settle(watch);
+        Ok(true)
+    }
+
+    /// Labels and origins. Seeds that are not settled are left out.
+    pub fn finish(self) -> Segmentation {
+        let labels = self.canvas.into_segmentation().into_iter().map(|l| l.max(0) as u32).collect();
+        let Self { origins, counters, wasted_steps, .. } = self;
+        Segmentation { labels, origins, counters, wasted_steps }
+    }
+
+    /// Settles seeds until one has to grow.
+    fn settle(&mut self, watch: &mut dyn FnMut(FloodEvent<'_>)) {
+        while let Some(&seed) = self.seeds.get(self.turn) {
+            let was_covered = self.canvas.label_at(seed) > 0;
+            let settled = if self.skips(seed) { Some(false) } else { self.take_turn(seed) };
+            let Some(accepted) = settled else { return };
+            if let Some(attempt) = self.attempts.remove(&self.turn) {
+                self.waste(&attempt);
+            }
+            self.turn += 1;
+            self.no_candidate = false;
+            if accepted {
+                self.origins.iter().last().into_iter().for_each(|o| watch(FloodEvent::Segment(o)));
+                self.covered_ahead();
+                self.drop_attempts_in_vain();
+            } else if was_covered {
+                self.covered = self.covered.saturating_sub(1);
+            }
+            let settled = self.turn + self.covered;
+            watch(FloodEvent::Seed { settled, segments: self.origins.len() });
+        }
+    }
+
+    /// Counts seeds that will be passed over because they lie in a segment.
+    pub(super) fn covered_ahead(&mut self) {
+        let ahead = self.seeds[self.turn..].iter();
+        self.covered = ahead.filter(|s| self.canvas.label_at(**s) > 0).count();
+    }
+
+    /// Whether a seed is passed over, now that it is its turn.
+    fn skips(&mut self, seed: Position) -> bool {
+        if !self.canvas.is_free(seed) {
+            self.counters.skip_invalid_pos += 1;
+        } else if !(self.restrict.allows_centre(seed) && self.restrict.allows_seed(seed)) {
+            self.counters.skip_restricted_pos += 1;
+        } else if self.canvas.is_close_to_segment(seed) {
+            self.counters.skip_too_close += 1;
+            self.canvas.write_label(seed, TRIED);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Makes a segment of the object of the seed whose turn it is; whether there is one. `None` if the
+    /// object has still to grow.
+    fn take_turn(&mut self, seed: Position) -> Option<bool> {
+        let holds_on = |attempt: &Attempt| attempt.flood.holds_on(&self.canvas);
+        if !self.attempts.get(&self.turn).is_some_and(holds_on) {
+            if let Some(attempt) = self.attempts.remove(&self.turn) {
+                self.waste(&attempt);
+            }
+            self.start(self.turn);
+        }
+        let attempt = self.attempts.get_mut(&self.turn)?;
+        let object = attempt.object.take()?;
+        self.attempts.remove(&self.turn);
+        Some(self.commit(seed, &object))
+    }
+
+    fn commit(&mut self, seed: Position, object: &Object) -> bool {
+        self.counters.segment_at_calls += 1;
+        self.counters.fov_steps += object.steps;
+        self.counters.seed_got_too_weak += u64::from(object.got_too_weak);
+        if object.steps == 0 {
+            return false;
+        }
+        if object.is_weak {
+            self.canvas.mark_tried(seed);
+            return false;
+        }
+        let voxels = object.count(&self.canvas);
+        if voxels.free < self.canvas.options.min_segment_size as u64 {
+            self.counters.too_small += 1;
+            self.canvas.mark_tried(seed);
+            return false;
+        }
+        object.write(&mut self.canvas, self.next_id);
+        self.counters.voxels_segmented += voxels.free;
+        self.counters.voxels_overlapping += voxels.overlapping;
+        self.origins.push(Origin {
+            id: self.next_id as u32,
+            seed_zyx: seed,
+            steps: object.steps,
+            voxels: voxels.free,
+            seconds: object.seconds,
+        });
+        self.next_id += 1;
+        true
+    }
+
+    /// Labels were written: objects that grew into them would grow otherwise now.
+    fn drop_attempts_in_vain(&mut self) {
+        let canvas = &self.canvas;
+        let in_vain = |(_, attempt): &(&usize, &Attempt)| !attempt.flood.holds_on(canvas);
+        let numbers: Vec<usize> = self.attempts.iter().filter(in_vain).map(|(n, _)| *n).collect();
+        for number in numbers {
+            if let Some(attempt) = self.attempts.remove(&number) {
+                self.waste(&attempt);
+            }
+        }
+    }
+
+    fn waste(&mut self, attempt: &Attempt) {
+        self.wasted_steps += attempt.flood.steps();
+    }
+
+    /// Starts objects before their turn until so many grow, the one whose turn it is among them.
+    fn start_early(&mut self, at_once: usize) {
+        let growing = |attempt: &&Attempt| attempt.object.is_none();
+        let mut growing = self.attempts.values().filter(growing).count();
+        while growing < at_once && self.attempts.len() < WAITING * at_once && !self.no_candidate {
+            match self.candidate() {
+                Some(number) => growing += usize::from(self.start(number)),
+                None => self.no_candidate = true,
+            }
+        }
+    }
+
+    /// A seed that would be tried if its turn came now, far away from all objects that wait or grow:
+    /// near them it would probably end up in one of them.
+    fn candidate(&self) -> Option<usize> {
+        let fov = self.canvas.config.fov_zyx;
+        let is_far = |seed: Position| {
+            let near = |[low, high]: [Position; 2]| {
+                (0..3).all(|a| low[a] <= seed[a] + fov[a] && seed[a] <= high[a] + fov[a])
+            };
+            !self.attempts.values().any(|attempt| near(attempt.flood.extent))
+        };
+        let ahead = self.turn + 1..self.seeds.len().min(self.turn + 1 + LOOKAHEAD);
+        ahead.into_iter().find(|number| {
+            let seed = self.seeds[*number];
+            self.canvas.is_free(seed)
+                && is_far(seed)
+                && self.restrict.allows_centre(seed)
+                && self.restrict.allows_seed(seed)
+                && !self.canvas.is_close_to_segment(seed)
+        })
+    }
+
+    /// Starts the object of a seed; whether it grows.
+    fn start(&mut self, number: usize) -> bool {
+        let flood = Flood::new(&self.canvas, self.seeds[number]);
+        self.attempts_made += 1;
+        self.insert(number, flood)
+    }
+
+    pub(super) fn insert(&mut self, number: usize, flood: Flood) -> bool {
+        let number_of_attempt = self.attempts_made;
+        let mut attempt =
+            Attempt { number: number_of_attempt, flood, object: None, in_flight: false };
+        attempt.go_on(&self.canvas, self.restrict);
+        let grows = attempt.object.is_none();
+        self.attempts.insert(number, attempt);
+        grows
+    }
+
+    /// Hands over the steps that are due, the one of the seed whose turn it is first.
+    fn submit(&mut self, steps: &mut dyn Steps) -> Result<()> {
+        let voxels = self.canvas.config.fov_voxels();
+        for (seed, attempt) in &mut self.attempts {
+            if attempt.in_flight || attempt.object.is_some() {
+                continue;
+            }
+            let mut fov = self.spare.pop().unwrap_or_default();
+            for buffer in [&mut fov.image, &mut fov.seed, &mut fov.logits] {
+                buffer.resize(voxels, 0.0);
+            }
+            attempt.flood.gather(&self.canvas, &mut fov.image, &mut fov.seed);
+            fov.ticket = Ticket { seed: *seed, attempt: attempt.number };
+            attempt.in_flight = true;
+            self.in_flight += 1;
+            steps.submit(fov)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a step that is done; one of an object that was thrown away is forgotten.
+    fn absorb(&mut self, mut fov: Fov) {
+        self.steps_taken += 1;
+        let Ticket { seed, attempt: number } = fov.ticket;
+        match self.attempts.get_mut(&seed).filter(|attempt| attempt.number == number) {
+            Some(attempt) => {
+                attempt.in_flight = false;
+                attempt.flood.absorb(&self.canvas, &mut fov.logits);
+                attempt.go_on(&self.canvas, self.restrict);
+            }
+            None => self.wasted_steps += 1,
+        }
+        self.spare.push(fov);
+        self.bound_memory();
+    }
+
+    /// Objects that grow early may take as much memory as one that fills the canvas; else the last goes.
+    fn bound_memory(&mut self) {
+        let bytes = |(number, attempt): (&usize, &Attempt)| {
+            if *number == self.turn { 0 } else { attempt.flood.logits.bytes() }
+        };
+        let taken: usize = self.attempts.iter().map(bytes).sum();
+        if taken > self.canvas.segmentation().len() * size_of::<f32>() {
+            let grows = |attempt: &Attempt| attempt.object.is_none();
+            let last = self.attempts.iter().rev().find(|(_, attempt)| grows(attempt));
+            let last = last.map(|(number, _)| *number).filter(|number| *number != self.turn);
+            if let Some(attempt) = last.and_then(|number| self.attempts.remove(&number)) {
+                self.waste(&attempt);
+                self.no_candidate = true;
+            }
+        }
+    }
+}
+
+impl Attempt {
+    /// Finds the next step, or ends the object.
+    fn go_on(&mut self, canvas: &Canvas, restrict: &dyn Restrict) {
+        if self.flood.next_position(canvas, restrict).is_none() {
+            self.object = Some(Object::new(&self.flood, canvas));
+            self.flood.logits = Default::default();
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! A segmentation that was saved in the middle: a file beside the labels, `.LABELS.checkpoint`, with which
+//! a run that was killed is gone on with.
+//!
+//! The first line is a JSON object, what the segmentation depends on. Records follow, each with its length
+//! and digest: what has changed since the one before ([`Segmenter::take_changes`]). A record that is torn
+//! does not count. The file is locked while a run works with it.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use exavox_compute::ffn::Segmenter;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::inference::Subvolume;
+use super::{InferenceTable, ModelTable, SegmentSettings};
+use crate::blocks::Digest;
+use crate::error::{Error, Result};
+use crate::job::stamp;
+use crate::ledger::{lock, refuse_changes};
+use crate::progress::{Event, Observer};
+
+/// Version of the file.
+const VERSION: u32 = 1;
+/// Bytes of a first line that are read at most.
+const MAX_LINE: u64 = 1 << 20;
+/// Length and digest before a record.
+const PREFIX: usize = 16;
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    exavox_checkpoint: u32,
+    plan: Map<String, Value>,
+}
+
+/// The file, there or not yet.
+pub(super) struct Checkpoint {
+    path: PathBuf,
+    interval: Duration,
+    /// Locked.
+    file: Option<File>,
+    plan: Map<String, Value>,
+    last: Instant,
+    /// Nothing more can be saved: a record is missing.
+    broken: bool,
+}
+
+/// What a segmentation depends on, by names that people know.
+pub(super) fn plan(
+    subvolume: &Subvolume,
+    settings: &SegmentSettings,
+    seeds: &[[usize; 3]],
+) -> Result<Map<String, Value>> {
+    let places = seeds.iter().flatten().flat_map(|p| (*p as u64).to_le_bytes());
+    let places: Vec<u8> = places.collect();
+    let plan = json!({
+        "region": subvolume.region.to_string(),
+        "image": Digest::of(subvolume.image.bytes()),
+        "type": subvolume.image.dtype().name(),
+        "seeds": Digest::of(&places),
+        "model": ModelTable::of(settings),
+        "inference": InferenceTable::of(settings),
+        "checkpoint": weights(settings),
+    });
+    match plan {
+        Value::Object(plan) => Ok(plan),
+        other => Err(Error::settings("checkpoint", format!("not an object: {other}"))),
+    }
+}
+
+/// The files of the network, as they are now.
+fn weights(settings: &SegmentSettings) -> Vec<String> {
+    let path = &settings.checkpoint;
+    let names = ["", ".index", ".data-00000-of-00001"].map(|suffix| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    });
+    let stamped = |p: &PathBuf| Some(format!("{}: {}", p.display(), stamp(p)?));
+    names.iter().filter_map(stamped).collect()
+}
+
+impl Checkpoint {
+    /// Of the labels `target`. Nothing is written before the first `interval` has passed.
+    ///
+    /// # Errors
+    /// If another process works with it.
+    pub(super) fn open(target: &str, interval: Duration) -> Result<Self> {
+        let path = place(target);
+        let file = if path.exists() { Some(lock(&path)?) } else { None };
+        let (plan, last) = (Map::new(), Instant::now());
+        Ok(Self { path, interval, file, plan, last, broken: false })
+    }
+
+    /// Puts a segmenter that is at its beginning where the earlier run was, if there was one.
+    pub(super) fn begin(
+        &mut self,
+        plan: Map<String, Value>,
+        segmenter: &mut Segmenter<'_>,
+        observer: &dyn Observer,
+    ) -> Result<()> {
+        self.plan = plan;
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let mut reader = BufReader::new(file);
+        let whole = read_header(&self.path, &mut reader, &self.plan)?;
+        let mut end = whole;
+        while let Some(record) = next_record(&mut reader) {
+            segmenter.apply_changes(&record).map_err(|e| damaged(&self.path, &e.to_string()))?;
+            end += (PREFIX + record.len()) as u64;
+        }
+        let file = reader.into_inner();
+        file.set_len(end)
+            .and_then(|()| file.seek(SeekFrom::End(0)))
+            .map_err(exavox_io::Error::at(&self.path))?;
+        if whole == 0 {
+            // Torn before it held anything.
+            fs::remove_file(&self.path).map_err(exavox_io::Error::at(&self.path))?;
+            self.file = None;
+        }
+        if end > whole {
+            let (settled, seeds) = (segmenter.num_settled(), segmenter.num_seeds());
+            let path = self.path.display();
+            let text = format!("goes on after {settled} of {seeds} seeds, saved in {path}");
+            observer.notify(&Event::Warning(&text));
+        }
+        Ok(())
+    }
+
+    /// Appends what has changed, if it is time. A disk that is full does not end the run.
+    pub(super) fn save_if_due(&mut self, segmenter: &mut Segmenter<'_>, observer: &dyn Observer) {
+        if self.broken || self.last.elapsed() < self.interval {
+            return;
+        }
+        let changes = segmenter.take_changes();
+        if let Err(error) = self.append(&changes) {
+            self.broken = true;
+            let text = format!("{error}; nothing more is saved before the end");
+            observer.notify(&Event::Warning(&text));
+        }
+        self.last = Instant::now();
+    }
+
+    fn append(&mut self, changes: &[u8]) -> Result<()> {
+        let header = Header { exavox_checkpoint: VERSION, plan: self.plan.clone() };
+        let mut bytes = Vec::with_capacity(changes.len() + PREFIX);
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                bytes = serde_json::to_vec(&header)
+                    .map_err(|e| Error::settings(self.path.display().to_string(), e.to_string()))?;
+                bytes.push(b'\n');
+                self.file.insert(lock(&self.path)?)
+            }
+        };
+        bytes.extend((changes.len() as u64).to_le_bytes());
+        bytes.extend(Digest::of(changes).0.to_le_bytes());
+        bytes.extend(changes);
+        let written = file.write_all(&bytes).and_then(|()| file.sync_data());
+        Ok(written.map_err(exavox_io::Error::at(&self.path))?)
+    }
+
+    /// The labels are there: nothing is left to go on with.
+    pub(super) fn remove(self) -> Result<()> {
+        match self.file {
+            Some(_) => Ok(fs::remove_file(&self.path).map_err(exavox_io::Error::at(&self.path))?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// `a/labels.zarr` -> `a/.labels.zarr.checkpoint`.
+fn place(target: &str) -> PathBuf {
+    let path = Path::new(target.trim_end_matches('/'));
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    path.with_file_name(format!(".{name}.checkpoint"))
+}
+
+/// Length of the first line; 0 if there is none that is whole.
+fn read_header(path: &Path, from: &mut impl BufRead, now: &Map<String, Value>) -> Result<u64> {
+    let mut line = Vec::new();
+    let read = from.take(MAX_LINE).read_until(b'\n', &mut line);
+    read.map_err(exavox_io::Error::at(path))?;
+    if line.pop() != Some(b'\n') {
+        return Ok(0);
+    }
+    let header: Header = serde_json::from_slice(&line)
+        .map_err(|e| damaged(path, &format!("its first line is no header: {e}")))?;
+    if header.exavox_checkpoint != VERSION {
+        let found = header.exavox_checkpoint;
+        return Err(damaged(path, &format!("expected version {VERSION}, found {found}")));
+    }
+    refuse_changes(path, &header.plan, now)?;
+    Ok(line.len() as u64 + 1)
+}
+
+/// The next record that is whole.
+fn next_record(from: &mut impl Read) -> Option<Vec<u8>> {
+    let mut prefix = [[0; 8]; 2];
+    from.read_exact(prefix.as_flattened_mut()).ok()?;
+    let [length, digest] = prefix.map(u64::from_le_bytes);
+    let mut record = Vec::new();
+    // Memory is taken as bytes come, not as a torn length says.
+    from.take(length).read_to_end(&mut record).ok()?;
+    (record.len() as u64 == length && Digest::of(&record).0 == digest).then_some(record)
+}
+
+fn damaged(path: &Path, what: &str) -> Error {
+    let message = format!("the checkpoint is damaged: {what}; remove it to begin again");
+    Error::settings(path.display().to_string(), message)
+}
