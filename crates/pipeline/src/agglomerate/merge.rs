@@ -16,7 +16,7 @@ use super::inputs::{check_integers, check_shape, label_dtype, read_labels};
 use super::outputs::{Outputs, equivalences_csv, pairs_csv};
 use super::pair::Scene;
 use super::record::PairLog;
-use super::work::{Work, plan, value};
+use super::work::{Work, folder_of, plan, value};
 use super::{AgglomerateSettings, AgglomerateTable, PairRecord, Points, find_points, report};
 use crate::convert::same_place;
 use crate::error::{Error, Result};
@@ -130,6 +130,7 @@ pub fn agglomerate_with(
     observer: &dyn Observer,
 ) -> Result<AgglomerateReport> {
     check(labels, image, settings)?;
+    folder_of(&run.target)?;
     same_place::refuse(labels.name(), &run.target)?;
     same_place::refuse(image.name(), &run.target)?;
     let voxel_size = labels.metadata().voxel_size.or(image.metadata().voxel_size);
@@ -269,13 +270,9 @@ fn pairs(
                 record
             }
             None => {
-                let mut step = || {
-                    steps += 1;
-                    let note = format!("{merged} merged, {steps} steps");
-                    observer.notify(&Event::Advanced { by: 0, note: &note });
-                };
-                let record = scene.evaluate(point, network, &mut step)?;
+                let record = scene.evaluate(point, network)?;
                 log.append(&record)?;
+                steps += record.steps;
                 record
             }
         };

@@ -11,6 +11,7 @@ use exavox_io::{BoundingBox, Volume, Voxels};
 use serde::{Deserialize, Serialize};
 
 use super::inputs::read_labels;
+use super::record::rounded;
 use super::{AgglomerateSettings, Border, Point};
 use crate::error::Result;
 
@@ -91,17 +92,17 @@ impl ScoreRecord {
                 recovered: run.recovered,
                 voxels: scores.voxels,
                 deleted_voxels: scores.deleted_voxels,
-                consistency_a: scores.consistency[0],
-                consistency_b: scores.consistency[1],
-                max_edt: scores.max_edt,
+                consistency_a: rounded(scores.consistency[0]),
+                consistency_b: rounded(scores.consistency[1]),
+                max_edt: rounded(scores.max_edt),
             }
         };
         Self {
-            iou: scores.iou,
+            iou: rounded(scores.iou),
             from_a: run(0),
             from_b: run(1),
             voxels_compared: scores.voxels,
-            max_edt: scores.max_edt,
+            max_edt: scores.max_edt.map(rounded),
         }
     }
 
@@ -161,12 +162,7 @@ impl Scene<'_> {
     }
 
     /// Segments both segments of a pair again and compares the runs.
-    pub(super) fn evaluate(
-        &self,
-        point: &Point,
-        network: &mut dyn Network,
-        step: &mut dyn FnMut(),
-    ) -> Result<PairRecord> {
+    pub(super) fn evaluate(&self, point: &Point, network: &mut dyn Network) -> Result<PairRecord> {
         let started = Instant::now();
         let mut record =
             PairRecord { point: *point, steps: 0, seconds: 0.0, scores: None, stopped: None };
@@ -193,13 +189,13 @@ impl Scene<'_> {
             inference: segment.inference,
             options: self.settings.resegmentation(),
         };
-        let found = flood.run(image.to_f32(), &block, step)?;
+        let found = flood.run(image, &block)?;
         record.steps = found.runs.iter().map(|run| run.steps).sum();
         record.scores = scores(&block, &found, start)?;
         record.stopped = found.stopped.map(reason).or_else(|| {
             record.scores.is_none().then(|| "a segment is not near the point".to_owned())
         });
-        record.seconds = started.elapsed().as_secs_f64();
+        record.seconds = rounded(started.elapsed().as_secs_f64());
         Ok(record)
     }
 }

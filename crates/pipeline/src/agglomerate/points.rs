@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blockwise::{BlockSize, for_each_block};
 use super::inputs::{check_integers, read_labels, voxel_size_zyx};
+use super::record::rounded;
 use crate::blocks::{BlockGrid, fitting_block};
 use crate::error::{Error, Result};
 use crate::progress::{Event, Observer, Unit};
@@ -94,9 +95,11 @@ pub fn find_points(
 ) -> Result<Points> {
     let started = Instant::now();
     check_integers(labels)?;
+    check_distance(options)?;
     let volumes: Vec<&Volume> = [Some(labels), image].into_iter().flatten().collect();
-    let voxel_size_zyx = voxel_size_zyx(&volumes, observer);
-    let max_distance = max_distance(options, voxel_size_zyx)?;
+    let voxel_size_zyx = voxel_size_zyx(&volumes, observer).map(rounded);
+    let longest = voxel_size_zyx.into_iter().fold(0.0, f64::max);
+    let max_distance = options.max_distance.unwrap_or(4.0 * longest);
     let sizes = sizes(labels, options, observer)?;
     let search = Search { labels, options, voxel_size_zyx, max_distance, sizes: &sizes };
     let grid = search.grid()?;
@@ -115,14 +118,15 @@ pub fn find_points(
     })
 }
 
-fn max_distance(options: &PointOptions, voxel_size_zyx: [f64; 3]) -> Result<f64> {
-    let longest = voxel_size_zyx.into_iter().fold(0.0, f64::max);
-    let distance = options.max_distance.unwrap_or(4.0 * longest);
-    if !(distance.is_finite() && distance >= 0.0) {
-        let message = format!("expected a finite distance of at least 0, found {distance}");
-        return Err(Error::settings("max_distance", message));
+/// `Ok` if the distance that is given can be.
+pub(super) fn check_distance(options: &PointOptions) -> Result<()> {
+    match options.max_distance {
+        Some(distance) if !(distance.is_finite() && distance >= 0.0) => {
+            let message = format!("expected a finite distance of at least 0, found {distance}");
+            Err(Error::settings("max_distance", message))
+        }
+        _ => Ok(()),
     }
-    Ok(distance)
 }
 
 /// Voxels of each label.
@@ -223,7 +227,10 @@ impl Search<'_> {
             let voxels = [size(id_a), size(id_b)];
             (
                 [id_a, id_b],
-                (number, Point { id_a, id_b, point_zyx, distance: point.distance, voxels }),
+                (
+                    number,
+                    Point { id_a, id_b, point_zyx, distance: rounded(point.distance), voxels },
+                ),
             )
         });
         Ok(in_volume.collect())

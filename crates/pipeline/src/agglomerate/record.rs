@@ -12,6 +12,11 @@ use crate::error::{Error, Result};
 /// Bytes of a line at most: a record has some 600.
 const MAX_LINE: u64 = 1 << 16;
 
+/// A number to nine decimals: so short, it comes back from JSON as it was.
+pub(super) fn rounded(value: f64) -> f64 {
+    (value * 1e9).round() / 1e9
+}
+
 /// A record that is open for more.
 pub(super) struct PairLog {
     path: PathBuf,
@@ -69,8 +74,13 @@ mod tests {
     use super::*;
 
     fn record(id_b: u64) -> PairRecord {
-        let point =
-            Point { id_a: 1, id_b, point_zyx: [1, 2, 3], distance: 0.1 + 0.2, voxels: [5, 6] };
+        let point = Point {
+            id_a: 1,
+            id_b,
+            point_zyx: [1, 2, 3],
+            distance: rounded(200.0_f64.sqrt()),
+            voxels: [5, 6],
+        };
         let (steps, seconds) = (7, 0.25);
         let stopped = Some("no seed in id_a".to_owned());
         PairRecord { point, steps, seconds, scores: None, stopped }
@@ -93,6 +103,16 @@ mod tests {
             log.append(&record(9)).unwrap();
             assert_eq!(PairLog::open(&path).unwrap().1.len(), lines + 1, "{length}");
         }
+    }
+
+    #[test]
+    fn rounded_numbers_come_back_as_they_were() {
+        for n in 1..20_000 {
+            let value = rounded(f64::from(n) / 7919.0 * f64::from(n % 100));
+            let text = serde_json::to_string(&value).unwrap();
+            assert_eq!(serde_json::from_str::<f64>(&text).unwrap(), value, "{text}");
+        }
+        assert_eq!(rounded(0.8), 0.8);
     }
 
     #[test]

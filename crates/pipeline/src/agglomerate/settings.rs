@@ -7,6 +7,7 @@ use exavox_compute::ffn::agglomerate::{MergeRule, ResegmentationOptions};
 use serde::{Deserialize, Serialize};
 
 use super::PointOptions;
+use super::points::check_distance;
 use crate::error::{Error, Result};
 use crate::segment::SegmentSettings;
 
@@ -116,6 +117,7 @@ impl AgglomerateSettings {
     /// # Errors
     /// [`Error::Settings`] names the setting, expected and found.
     pub fn check(&self) -> Result<()> {
+        check_distance(&self.points)?;
         let (radius, margin, analysis) = (self.radius(), self.margin(), self.analysis_radius());
         for (a, axis) in ["z", "y", "x"].into_iter().enumerate() {
             if radius[a] < margin[a] || radius[a] > 1 << 12 {

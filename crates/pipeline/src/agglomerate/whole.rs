@@ -1,6 +1,7 @@
 //! From an image to agglomerated labels: two segmentations, their consensus, and what follows.
 
 use std::path::Path;
+use std::time::Duration;
 
 use exavox_compute::ffn::{Network, Weights};
 use exavox_io::volume::WriteMode;
@@ -9,13 +10,16 @@ use serde::Serialize;
 
 use super::merge::{merge, run_plan};
 use super::outputs::Outputs;
-use super::work::{Work, value};
+use super::work::{Work, folder_of, value};
 use super::{AgglomerateReport, AgglomerateRun, AgglomerateSettings, ConsensusOptions, consensus};
 use crate::convert::same_place;
 use crate::error::{Error, Result};
 use crate::progress::Observer;
 use crate::segment::inference::network_on_device;
 use crate::segment::{SeedTable, Seeds, SegmentRun, SegmentSettings, region_of, segment_with};
+
+/// How often the state of a segmentation is saved.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(600);
 
 /// What a whole run gave. The names are those of `--json`.
 #[derive(Debug, Clone, Serialize)]
@@ -64,6 +68,7 @@ pub fn agglomerate_image_with(
     observer: &dyn Observer,
 ) -> Result<WholeReport> {
     settings.check()?;
+    folder_of(&run.target)?;
     same_place::refuse(image.name(), &run.target)?;
     let region = region_of(image.name(), image.shape(), &settings.segment)?;
     let write = WriteOptions::new(DataType::U32, region.shape())
@@ -110,6 +115,7 @@ impl Stages<'_> {
                 mode: WriteMode::Overwrite,
                 device: self.run.device.clone(),
                 memory_bytes: self.run.memory_bytes,
+                checkpoint_interval: Some(CHECKPOINT_INTERVAL),
             };
             segment_with(network, self.image, settings, &run, self.observer)?;
         }

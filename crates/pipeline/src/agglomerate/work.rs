@@ -57,7 +57,8 @@ impl Work {
     }
 }
 
-fn folder_of(target: &str) -> Result<PathBuf> {
+/// The folder of a target; an error if it is none on a local disk.
+pub(super) fn folder_of(target: &str) -> Result<PathBuf> {
     if target.contains("://") {
         let message =
             "agglomeration writes local volumes; copy it there afterwards (exavox convert)";
