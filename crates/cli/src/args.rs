@@ -9,9 +9,9 @@ use exavox_compute::DeviceSpec;
 #[cfg(feature = "train")]
 use crate::commands::train;
 use crate::commands::{
-    bench, bench_row, completions, components, convert, convert_model, demo, devices, downsample,
-    evaluate, filter, flood, info, plan, project, resume, run, segment, status, submit, verify,
-    worker,
+    agglomerate, bench, bench_row, completions, components, convert, convert_model, demo, devices,
+    downsample, evaluate, filter, flood, info, plan, project, resume, run, segment, status, submit,
+    verify, worker,
 };
 use crate::context::{all_cores, all_cores_but_one};
 use crate::env_vars;
@@ -76,6 +76,7 @@ pub(crate) enum Command {
     ConvertModel(convert_model::Args),
     #[cfg(feature = "train")]
     Train(train::Args),
+    Agglomerate(agglomerate::Args),
     Evaluate(evaluate::Args),
     Run(run::Args),
     Submit(submit::Args),
@@ -98,9 +99,9 @@ impl Command {
     pub(crate) fn default_threads(&self) -> NonZeroUsize {
         match self {
             Self::Segment(_) | Self::Demo(_) | Self::Bench(_) | Self::Filter(_) => all_cores(),
-            Self::Run(_) | Self::Resume(_) | Self::Worker(_) => all_cores(),
             #[cfg(feature = "train")]
             Self::Train(_) => all_cores(),
+            Self::Agglomerate(_) | Self::Run(_) | Self::Resume(_) | Self::Worker(_) => all_cores(),
             _ => all_cores_but_one(),
         }
     }

@@ -1,5 +1,6 @@
 //! One module per command: its `Args`, and `run`.
 
+pub(crate) mod agglomerate;
 pub(crate) mod bench;
 pub(crate) mod bench_row;
 pub(crate) mod completions;
@@ -44,6 +45,7 @@ pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<ExitSta
         Command::Segment(args) => segment::run(args, context),
         #[cfg(feature = "train")]
         Command::Train(args) => train::run(args, context),
+        Command::Agglomerate(args) => agglomerate::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),
         Command::Run(args) => run::run(args, context),
         Command::Resume(args) => resume::run(args, context),

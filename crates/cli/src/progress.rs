@@ -159,6 +159,7 @@ fn amount(count: u64, unit: Unit) -> String {
         Unit::Blocks => format!("{} blocks", HumanCount(count)),
         Unit::Steps => format!("{} steps", HumanCount(count)),
         Unit::Seconds => format!("{} seconds", HumanCount(count)),
+        Unit::Pairs => format!("{} pairs", HumanCount(count)),
     }
 }
 

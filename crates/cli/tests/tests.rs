@@ -1,6 +1,8 @@
 //! Whole runs of the program: what it prints, how it ends, what it leaves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+#[path = "tests/agglomerate.rs"]
+mod agglomerate;
 #[path = "tests/bench.rs"]
 mod bench;
 #[path = "tests/components.rs"]

@@ -13,6 +13,7 @@
 //! [`InferenceOptions::segment_threshold`] become a segment of the [`Canvas`] if they are enough.
 //! [`Segmenter`] has several objects under way at a time, with the same result.
 
+pub mod agglomerate;
 mod architecture;
 mod canvas;
 mod config;

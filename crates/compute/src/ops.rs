@@ -14,6 +14,7 @@ pub mod on_device;
 pub mod projection;
 mod runs;
 pub mod value_range;
+pub mod watershed;
 
 pub use connectivity::Connectivity;
 pub use value_range::ValueRange;

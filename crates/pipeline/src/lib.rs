@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod agglomerate;
 pub mod bench;
 pub mod blocks;
 pub mod components;

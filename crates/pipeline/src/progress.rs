@@ -15,6 +15,8 @@ pub enum Unit {
     Steps,
     /// Seconds of a run that ends by the clock.
     Seconds,
+    /// Pairs of segments.
+    Pairs,
 }
 
 /// Something that happened during a run.

@@ -2,6 +2,8 @@
 #![allow(clippy::result_large_err)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+#[path = "tests/agglomerate.rs"]
+mod agglomerate;
 #[path = "tests/block_steps.rs"]
 mod block_steps;
 #[path = "tests/by_blocks.rs"]

@@ -89,7 +89,7 @@ fn interval(text: &str) -> Result<Interval, String> {
 /// Settings one by one.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Settings")]
-struct Flags {
+pub(super) struct Flags {
     /// Channel to segment, by number.
     #[arg(long, value_name = "N")]
     channel: Option<usize>,
@@ -98,7 +98,7 @@ struct Flags {
     channels: Vec<usize>,
     /// Scale of a pyramid to read, 0 = finest.
     #[arg(long, value_name = "N", default_value_t = 0)]
-    scale: usize,
+    pub(super) scale: usize,
     /// Start at this voxel instead of the seed policy's; can be repeated.
     #[arg(long = "seed", value_name = "Z,Y,X", value_parser = values::position_zyx)]
     seeds: Vec<[u64; 3]>,
@@ -218,7 +218,7 @@ fn inputs(args: &Args, context: &Context) -> anyhow::Result<Inputs> {
 }
 
 impl Flags {
-    fn apply(&self, settings: &mut SegmentSettings) {
+    pub(super) fn apply(&self, settings: &mut SegmentSettings) {
         let inference = &mut settings.inference;
         set(&mut settings.channel, self.channel);
         set(&mut settings.model.fov_zyx, self.fov);

@@ -8,6 +8,7 @@ use exavox_io::BoundingBox;
 use serde::Deserialize;
 
 use super::{InferenceTable, ModelTable, MoreChannels, SeedTable};
+use crate::agglomerate::AgglomerateTable;
 use crate::error::{Error, Result};
 
 /// Where objects start.
@@ -66,6 +67,11 @@ impl SegmentSettings {
     /// # Errors
     /// [`Error::Settings`] names the file, the line, and a key that is not known.
     pub fn from_toml(path: &Path) -> Result<Self> {
+        Ok(Self::with_agglomerate_table(path)?.0)
+    }
+
+    /// As [`SegmentSettings::from_toml`], with the table that a segmentation does not need.
+    pub(crate) fn with_agglomerate_table(path: &Path) -> Result<(Self, AgglomerateTable)> {
         let text = std::fs::read_to_string(path).map_err(exavox_io::Error::at(path))?;
         let place = path.display().to_string();
         let file: File = toml::from_str(&text).map_err(|e| {
@@ -78,7 +84,7 @@ impl SegmentSettings {
         file.model.apply(&mut settings, path.parent().unwrap_or(Path::new("")));
         file.inference.apply(&mut settings);
         file.seeds.apply(&mut settings);
-        Ok(settings)
+        Ok((settings, file.agglomerate))
     }
 }
 
@@ -89,6 +95,7 @@ struct File {
     model: ModelTable,
     inference: InferenceTable,
     seeds: SeedTable,
+    agglomerate: AgglomerateTable,
 }
 
 #[cfg(test)]
