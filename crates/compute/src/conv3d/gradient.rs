@@ -17,11 +17,13 @@ pub(super) struct Kernels<B: Backend> {
     /// See [`super::Conv3d::forward`]: of input, weights, bias and maybe residual.
     pub(super) forward: fn(&[FloatTensor<B>], Operation) -> FloatTensor<B>,
     /// Gradients of weights and bias, each in one line, from the input and the gradient of the sum.
-    pub(super) parameters: fn(&FloatTensor<B>, &FloatTensor<B>, Operation) -> [FloatTensor<B>; 2],
+    pub(super) parameters: OfParameters<B>,
     /// Gradient of the input from input, weights and gradient of the sum.
-    pub(super) input:
-        fn(FloatTensor<B>, &FloatTensor<B>, FloatTensor<B>, Operation) -> FloatTensor<B>,
+    pub(super) input: OfInput<B>,
 }
+
+type OfParameters<B> = fn(&FloatTensor<B>, &FloatTensor<B>, Operation) -> [FloatTensor<B>; 2];
+type OfInput<B> = fn(FloatTensor<B>, &FloatTensor<B>, FloatTensor<B>, Operation) -> FloatTensor<B>;
 
 /// A backend that may have kernels of its own.
 pub(super) trait Conv3dGradients: Conv3dOps {

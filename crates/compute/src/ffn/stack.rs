@@ -12,7 +12,7 @@ use crate::conv3d::Kernel;
 #[derive(Debug)]
 pub(super) enum Stack {
     ConvStack {
-        network: ConvStack3d,
+        network: Box<ConvStack3d>,
         image_channels: usize,
     },
     ResConvStack {
@@ -47,7 +47,7 @@ impl Stack {
         device: &Device,
     ) -> Self {
         let image_channels = weights.architecture().image_channels;
-        let network = ConvStack3d::new(weights, fov_zyx, kernel, device);
+        let network = Box::new(ConvStack3d::new(weights, fov_zyx, kernel, device));
         Self::ConvStack { network, image_channels }
     }
 

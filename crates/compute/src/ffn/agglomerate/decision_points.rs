@@ -198,7 +198,7 @@ impl Meetings<'_> {
             self.each_in_plane(z, |pair, stencil, at, distance| {
                 let all = &closest[&pair];
                 if distance == all.distance {
-                    let from_centroid = all.from_centroid(self.position(at));
+                    let from_centroid = all.distance_to_centroid(self.position(at));
                     least(&mut found, pair, Place { from_centroid, stencil, at });
                 }
             });
@@ -212,7 +212,7 @@ impl Meetings<'_> {
 }
 
 impl Closest {
-    fn from_centroid(&self, position: [usize; 3]) -> u128 {
+    fn distance_to_centroid(&self, position: [usize; 3]) -> u128 {
         let squared = |a: usize| {
             let scaled = u128::from(self.count) * position[a] as u128;
             scaled.abs_diff(u128::from(self.sum[a])).pow(2)

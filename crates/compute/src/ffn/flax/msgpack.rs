@@ -204,7 +204,7 @@ impl<'a> Parser<'a> {
         let length = self.scalar_length(marker)?;
         let start = self.at;
         self.take(length)?;
-        Ok(Array { shape, dtype, parts: vec![start..start + length] })
+        Ok(Array { shape, dtype, parts: Vec::from([start..start + length]) })
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], String> {

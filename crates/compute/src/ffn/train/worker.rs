@@ -83,7 +83,7 @@ impl Leaves {
         let mut end = 0;
         let mut next = |length: usize| {
             end += length;
-            line.clone().slice([end - length..end]).autodiff().require_grad()
+            line.clone().narrow(0, end - length, length).autodiff().require_grad()
         };
         let layers = template.named_layers();
         let pairs = layers.iter().map(|(_, l)| [next(l.weights.len()), next(l.biases.len())]);

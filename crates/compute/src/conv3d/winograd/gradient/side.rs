@@ -167,7 +167,7 @@ impl<'a> Side<'a> {
     /// tile in its group, and tiles of the group.
     #[inline(always)]
     pub(super) fn to_points<S: Simd>(
-        &self,
+        self,
         simd: S,
         point: usize,
         y: Placed,
