@@ -202,9 +202,9 @@ impl<'a> Parser<'a> {
         let dtype = self.key()?;
         let marker = Marker::from_u8(self.number::<1>()? as u8);
         let length = self.scalar_length(marker)?;
-        let start = self.at;
+        let part = self.at..self.at + length;
         self.take(length)?;
-        Ok(Array { shape, dtype, parts: Vec::from([start..start + length]) })
+        Ok(Array { shape, dtype, parts: std::iter::once(part).collect() })
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], String> {
