@@ -151,7 +151,9 @@ impl<'r> Segmenter<'r> {
             self.turn += 1;
             self.no_candidate = false;
             if accepted {
-                self.origins.iter().last().into_iter().for_each(|o| watch(FloodEvent::Segment(o)));
+                if let Some(origin) = self.origins.last() {
+                    watch(FloodEvent::Segment(origin));
+                }
                 self.covered_ahead();
                 self.drop_attempts_in_vain();
             } else if was_covered {
@@ -271,8 +273,8 @@ impl<'r> Segmenter<'r> {
             };
             !self.attempts.values().any(|attempt| near(attempt.flood.extent))
         };
-        let ahead = self.turn + 1..self.seeds.len().min(self.turn + 1 + LOOKAHEAD);
-        ahead.into_iter().find(|number| {
+        let mut ahead = self.turn + 1..self.seeds.len().min(self.turn + 1 + LOOKAHEAD);
+        ahead.find(|number| {
             let seed = self.seeds[*number];
             self.canvas.is_free(seed)
                 && is_far(seed)
@@ -290,9 +292,8 @@ impl<'r> Segmenter<'r> {
     }
 
     pub(super) fn insert(&mut self, number: usize, flood: Flood) -> bool {
-        let number_of_attempt = self.attempts_made;
         let mut attempt =
-            Attempt { number: number_of_attempt, flood, object: None, in_flight: false };
+            Attempt { number: self.attempts_made, flood, object: None, in_flight: false };
         attempt.go_on(&self.canvas, self.restrict);
         let grows = attempt.object.is_none();
         self.attempts.insert(number, attempt);
