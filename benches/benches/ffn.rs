@@ -100,7 +100,9 @@ fn host(criterion: &mut Criterion) {
     group.bench_function("executor, 8 canvases", |bencher| {
         bencher.iter(|| {
             std::thread::scope(|scope| {
-                (0..8).for_each(|_| drop(scope.spawn(|| fill(&mut executor.client()))));
+                for _ in 0..8 {
+                    scope.spawn(|| fill(&mut executor.client()));
+                }
             });
         });
     });

@@ -23,8 +23,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let region: BoundingBox = region.parse()?;
     let voxels = Volume::open(image)?.read(0, &region)?;
     let (config, options) = (ModelConfig::default(), InferenceOptions::default());
-    let canvas = Canvas::new(voxels.to_f32(), voxels.shape(), config, options)?;
-    let seeds = ffn::seed::peaks(canvas.image(), canvas.shape(), [1.0; 3], config.margin());
+    let canvas = Canvas::new(voxels, config, options)?;
+    let image = canvas.normalised_image();
+    let seeds = ffn::seed::peaks(&image, canvas.shape(), [1.0; 3], config.margin());
 
     let weights = ffn::Weights::open(Path::new(checkpoint), None)?;
     let (device, _) = ComputeDevice::open(spec)?;

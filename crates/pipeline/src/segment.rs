@@ -38,7 +38,8 @@ pub use tables::{InferenceTable, SeedTable};
 use checkpoint::Checkpoint;
 use inference::{Subvolume, infer_saved, network_on_device, open_model, read_more};
 
-/// Bytes a voxel takes at the peak: image, canvas and the seed policy's work.
+/// Bytes a voxel takes at the peak: image, labels and the seed policy's work. While objects grow it is the
+/// image in its own type, 4 for labels, and at most 4 for logits, 8 if some begin before their turn.
 pub(crate) const BYTES_PER_VOXEL: u64 = 48;
 
 /// What a run may use, and where its results go.

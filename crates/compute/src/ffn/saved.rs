@@ -109,6 +109,7 @@ fn write_flood(out: &mut Writer, flood: &mut Flood, before: Option<usize>) {
     let new = before.unwrap_or(0);
     out.list(&flood.centres[new..], |out, centre| out.position(*centre));
     out.list(&flood.deleted[new..], |out, deleted| out.u32(*deleted));
+    out.list(&flood.restricted, |out, position| out.position(*position));
     let pending: Vec<Position> = flood.pending.into_iter().collect();
     out.list(&pending, |out, position| out.position(*position));
     out.list(&flood.policy.queued(), |out, position| out.position(*position));
@@ -140,6 +141,7 @@ fn read_flood(
     }
     flood.centres.extend(centres);
     flood.deleted.extend(from.list(4, Reader::u32)?);
+    flood.restricted = from.list(24, |from| from.position(shape))?;
     flood.pending = from.list(24, |from| from.position(shape))?.first().copied();
     let queued = from.list(24, |from| from.position(shape))?;
     let done =

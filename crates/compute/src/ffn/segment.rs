@@ -28,8 +28,6 @@ pub struct Counters {
     pub seeds: u64,
     /// Seeds outside the margin or inside a segment.
     pub skip_invalid_pos: u64,
-    /// Seeds where the restriction lets no object start.
-    pub skip_restricted_pos: u64,
     /// Seeds beside a segment.
     pub skip_too_close: u64,
     /// Flood attempts.
@@ -44,6 +42,8 @@ pub struct Counters {
     pub voxels_segmented: u64,
     /// Voxels of accepted objects that belonged to earlier segments.
     pub voxels_overlapping: u64,
+    /// Positions where the restriction allowed no FOV.
+    pub skip_restricted_pos: u64,
 }
 
 /// Labels and origins of a subvolume.

@@ -105,8 +105,9 @@ impl<'r> Segmenter<'r> {
         self
     }
 
-    /// Hands over steps, waits for one, and settles what can be settled then; `false` when all seeds are settled. `watch` is
-    /// told of each seed and step. `steps` must be the same each time.
+    /// Hands over steps, waits for one, and settles what can be settled then; `false` when all seeds are
+    /// settled. `watch` is told of each seed and step. `steps` must be the same each time; at the end
+    /// some may be under way that are not waited for.
     ///
     /// # Errors
     /// What `steps` returns.
@@ -117,10 +118,8 @@ impl<'r> Segmenter<'r> {
     ) -> Result<bool> {
         self.settle(watch);
         if self.turn == self.seeds.len() {
-            while self.in_flight > 0 {
-                steps.wait()?;
-                self.in_flight -= 1;
-            }
+            // Of objects in vain; nobody waits for them.
+            self.wasted_steps += std::mem::take(&mut self.in_flight) as u64;
             return Ok(false);
         }
         self.start_early(steps.at_once());
@@ -152,7 +151,9 @@ impl<'r> Segmenter<'r> {
             self.turn += 1;
             self.no_candidate = false;
             if accepted {
-                self.origins.iter().last().into_iter().for_each(|o| watch(FloodEvent::Segment(o)));
+                if let Some(origin) = self.origins.last() {
+                    watch(FloodEvent::Segment(origin));
+                }
                 self.covered_ahead();
                 self.drop_attempts_in_vain();
             } else if was_covered {
@@ -173,15 +174,17 @@ impl<'r> Segmenter<'r> {
     fn skips(&mut self, seed: Position) -> bool {
         if !self.canvas.is_free(seed) {
             self.counters.skip_invalid_pos += 1;
-        } else if !(self.restrict.allows_centre(seed) && self.restrict.allows_seed(seed)) {
-            self.counters.skip_restricted_pos += 1;
-        } else if self.canvas.is_close_to_segment(seed) {
+            return true;
+        }
+        if !(self.restrict.allows_centre(seed) && self.restrict.allows_seed(seed)) {
+            return true;
+        }
+        let is_close = self.canvas.is_close_to_segment(seed);
+        if is_close {
             self.counters.skip_too_close += 1;
             self.canvas.write_label(seed, TRIED);
-        } else {
-            return false;
         }
-        true
+        is_close
     }
 
     /// Makes a segment of the object of the seed whose turn it is; whether there is one. `None` if the
@@ -196,6 +199,7 @@ impl<'r> Segmenter<'r> {
         }
         let attempt = self.attempts.get_mut(&self.turn)?;
         let object = attempt.object.take()?;
+        self.counters.skip_restricted_pos += attempt.flood.num_restricted(&self.canvas);
         self.attempts.remove(&self.turn);
         Some(self.commit(seed, &object))
     }
@@ -269,8 +273,8 @@ impl<'r> Segmenter<'r> {
             };
             !self.attempts.values().any(|attempt| near(attempt.flood.extent))
         };
-        let ahead = self.turn + 1..self.seeds.len().min(self.turn + 1 + LOOKAHEAD);
-        ahead.into_iter().find(|number| {
+        let mut ahead = self.turn + 1..self.seeds.len().min(self.turn + 1 + LOOKAHEAD);
+        ahead.find(|number| {
             let seed = self.seeds[*number];
             self.canvas.is_free(seed)
                 && is_far(seed)
@@ -288,9 +292,8 @@ impl<'r> Segmenter<'r> {
     }
 
     pub(super) fn insert(&mut self, number: usize, flood: Flood) -> bool {
-        let number_of_attempt = self.attempts_made;
         let mut attempt =
-            Attempt { number: number_of_attempt, flood, object: None, in_flight: false };
+            Attempt { number: self.attempts_made, flood, object: None, in_flight: false };
         attempt.go_on(&self.canvas, self.restrict);
         let grows = attempt.object.is_none();
         self.attempts.insert(number, attempt);
