@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use exavox_io::volume::WriteMode;
 use exavox_io::{BoundingBox, OpenOptions, Volume};
+use exavox_pipeline::Error;
 use exavox_pipeline::agglomerate::{
     AgglomerateReport, AgglomerateRun, AgglomerateSettings, ConsensusOptions, ConsensusReport,
     PointOptions, WholeReport, agglomerate, agglomerate_image, consensus, find_points,
@@ -20,6 +21,7 @@ use self::pair_args::{PairArgs, PointArgs};
 use super::segment::Flags;
 use crate::context::Context;
 use crate::exit_status::ExitStatus;
+use crate::failure::Hint;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -197,7 +199,8 @@ fn run_merge(args: &MergeArgs, context: &Context) -> anyhow::Result<()> {
     let labels = Volume::open(&args.labels)?;
     let image = args.common.open_image(&args.image)?;
     let run = args.common.run(&args.target, context)?;
-    let report = agglomerate(&labels, &image, &settings, &run, &context.observer)?;
+    let report =
+        agglomerate(&labels, &image, &settings, &run, &context.observer).map_err(hinted)?;
     context.printer.summary(&MergeSummary(report))
 }
 
@@ -206,8 +209,20 @@ fn run_all(args: &AllArgs, context: &Context) -> anyhow::Result<()> {
     settings.split_min_size = args.split_min_size.unwrap_or(settings.split_min_size);
     let image = args.common.open_image(&args.image)?;
     let run = args.common.run(&args.target, context)?;
-    let report = agglomerate_image(&image, &settings, &run, &context.observer)?;
+    let report =
+        agglomerate_image(&image, &settings, &run, &context.observer).map_err(hinted)?;
     context.printer.summary(&WholeSummary(report))
+}
+
+/// How to get rid of what an earlier run has left, where that is in the way.
+fn hinted(error: Error) -> anyhow::Error {
+    let is_other_plan = matches!(error, Error::PlanChanged { .. });
+    let error = anyhow::Error::new(error);
+    if is_other_plan {
+        return error
+            .context(Hint("remove that folder to begin again, or give the settings of before"));
+    }
+    error
 }
 
 fn mode(overwrite: bool) -> WriteMode {

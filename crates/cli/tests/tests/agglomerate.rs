@@ -4,7 +4,7 @@ use exavox_pipeline::demo::{demo_network, demo_settings, settings_toml, syntheti
 
 use crate::harness::{Folder, Run, run};
 
-const SHAPE: [usize; 3] = [48, 70, 48];
+const SHAPE: [usize; 3] = [72, 112, 48];
 
 /// An image of tubes, labels of which one is cut in two, a network and settings that go with it.
 fn folder() -> Folder {
@@ -12,10 +12,9 @@ fn folder() -> Folder {
     let made = synthetic(SHAPE, 1).unwrap();
     folder.write("image.npy", SHAPE, made.channels[0].as_slice::<u8>().unwrap().to_vec());
     let labels = made.labels.as_slice::<u32>().unwrap();
-    let middle = labels[(24 * SHAPE[1] + 35) * SHAPE[2] + 24];
-    let cut = labels.iter().enumerate().map(|(at, label)| match at % SHAPE[2] {
-        23 | 24 if *label == middle => 0,
-        25.. if *label == middle => 99,
+    let cut = labels.iter().enumerate().map(|(at, label)| match (*label, at % SHAPE[2]) {
+        (8, 23 | 24) => 0,
+        (8, 25..) => 99,
         _ => *label,
     });
     folder.write("labels.npy", SHAPE, cut.collect::<Vec<u32>>());

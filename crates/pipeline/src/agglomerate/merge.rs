@@ -7,7 +7,7 @@ use std::time::Instant;
 use exavox_compute::ComputeDevice;
 use exavox_compute::ffn::{Network, Weights};
 use exavox_io::volume::WriteMode;
-use exavox_io::{BoundingBox, Volume, WriteOptions};
+use exavox_io::{BoundingBox, Volume, VolumeWriter, WriteOptions};
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
@@ -137,7 +137,7 @@ pub fn agglomerate_with(
     let write = WriteOptions::new(label_dtype(labels), labels.shape())
         .with_voxel_size(voxel_size)
         .with_mode(run.mode);
-    let outputs = Outputs::create(&run.target, &write)?;
+    let outputs = Outputs::create(&run.target, write)?;
     let plan = run_plan(("labels", labels.name()), image, settings)?;
     let work = Work::open(&run.target, plan)?;
     let report = merge(network, labels, image, settings, run, (&work, outputs), observer)?;
@@ -198,7 +198,7 @@ pub(super) fn merge(
     report.pairs_done_before = before;
     report.agglomerated_labels = points.labels - roots.renamings().len() as u64;
     report.device = network.device_name();
-    let Outputs { writer, dtype, shape, files } = outputs;
+    let Outputs { target, options, files } = outputs;
     report.pairs_table.clone_from(&files.pairs);
     report.equivalences.clone_from(&files.equivalences);
     report.report.clone_from(&files.report);
@@ -207,7 +207,8 @@ pub(super) fn merge(
     let pairs = pairs_csv(&files.pairs, &records, &settings.rule)?;
     let equivalences = equivalences_csv(&files.equivalences, roots.renamings())?;
     let size = BlockSize::within(Some(run.memory_bytes));
-    write_labels(&writer, (shape, dtype), size, observer, |block| {
+    let writer = VolumeWriter::create(&target, &options)?;
+    write_labels(&writer, (options.shape, options.dtype), size, observer, |block| {
         let mut values = read_labels(labels, block)?;
         for run in values.chunk_by_mut(|a, b| a == b) {
             run.fill(roots.root(run[0]));

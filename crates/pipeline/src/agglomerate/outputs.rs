@@ -5,18 +5,17 @@ use std::path::{Path, PathBuf};
 
 use exavox_compute::ffn::agglomerate::MergeRule;
 use exavox_io::staging::{Staged, WriteMode};
-use exavox_io::{DataType, Error as IoError, VolumeWriter, WriteOptions};
+use exavox_io::{Error as IoError, VolumeWriter, WriteOptions};
 
 use super::{PairRecord, Point, RunRecord};
 use crate::error::{Error, Result};
 use crate::segment::beside;
 use crate::union::Renaming;
 
-/// The labels under construction, and the files beside them.
+/// The labels to be written, and the files beside them.
 pub(super) struct Outputs {
-    pub(super) writer: VolumeWriter,
-    pub(super) dtype: DataType,
-    pub(super) shape: [u64; 3],
+    pub(super) target: String,
+    pub(super) options: WriteOptions,
     pub(super) files: SideFiles,
 }
 
@@ -29,11 +28,12 @@ pub(super) struct SideFiles {
 }
 
 impl Outputs {
-    /// Refuses what is there already, so that a long run does not fail at its end.
-    pub(super) fn create(target: &str, options: &WriteOptions) -> Result<Self> {
+    /// Refuses what is there already or cannot be, so that a long run does not fail at its end.
+    pub(super) fn create(target: &str, options: WriteOptions) -> Result<Self> {
         let files = SideFiles::create(target, options.mode)?;
-        let writer = VolumeWriter::create(target, options)?;
-        Ok(Self { writer, dtype: options.dtype, shape: options.shape, files })
+        // The volume itself is begun at the end: a kill in the meantime leaves no part of it.
+        drop(VolumeWriter::create(target, &options)?);
+        Ok(Self { target: target.to_owned(), options, files })
     }
 }
 

@@ -40,12 +40,13 @@ impl PairLog {
         Ok((Self { path: path.to_owned(), file }, records))
     }
 
-    /// Adds a pair; it survives the death of the process.
+    /// Adds a pair; it survives a loss of power.
     pub(super) fn append(&mut self, record: &PairRecord) -> Result<()> {
         let mut line = serde_json::to_string(record)
             .map_err(|e| Error::settings(self.path.display().to_string(), e.to_string()))?;
         line.push('\n');
-        Ok(self.file.write_all(line.as_bytes()).map_err(IoError::at(&self.path))?)
+        let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
+        Ok(written.map_err(IoError::at(&self.path))?)
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::merge::{merge, run_plan};
 use super::outputs::Outputs;
-use super::work::{Work, folder_of, value};
+use super::work::{Work, folder_of, plan, value};
 use super::{AgglomerateReport, AgglomerateRun, AgglomerateSettings, ConsensusOptions, consensus};
 use crate::convert::same_place;
 use crate::error::{Error, Result};
@@ -74,10 +74,12 @@ pub fn agglomerate_image_with(
     let write = WriteOptions::new(DataType::U32, region.shape())
         .with_voxel_size(image.metadata().voxel_size)
         .with_mode(run.mode);
-    let outputs = Outputs::create(&run.target, &write)?;
+    let outputs = Outputs::create(&run.target, write)?;
     let mut plan = run_plan(("labels", "forward and reverse"), image, settings)?;
-    plan.insert("seeds".into(), value(&SeedTable::of(&settings.segment))?);
-    plan.insert("split_min_size".into(), value(&settings.split_min_size)?);
+    plan.extend(self::plan(vec![
+        ("seeds", value(&SeedTable::of(&settings.segment))),
+        ("split_min_size", value(&settings.split_min_size)),
+    ])?);
     let work = Work::open(&run.target, plan)?;
 
     let stages = Stages { image, run, work: &work, observer };

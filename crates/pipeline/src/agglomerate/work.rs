@@ -10,6 +10,9 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::ledger::{Ledger, Plan, Survives};
 
+/// Name of the ledger in the folder.
+const PLAN: &str = "plan";
+
 /// `.NAME.agglomerate` beside the target, locked by this process. Dropped before it is finished, it stays
 /// for the next run.
 pub(super) struct Work {
@@ -19,7 +22,8 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Opens the folder, or makes it.
+    /// Opens the folder, or makes it. What is there counts only with the plan that it was made by; volumes
+    /// of before a restart of the machine do not count, nor what was made of them.
     ///
     /// # Errors
     /// If another process works there, or what is there was made by another plan: the error says what
@@ -27,8 +31,16 @@ impl Work {
     pub(super) fn open(target: &str, plan: Plan) -> Result<Self> {
         let folder = folder_of(target)?;
         fs::create_dir_all(&folder).map_err(IoError::at(&folder))?;
-        let mut ledger = Ledger::open(&folder.join("plan"), &plan, Survives::Kill)?;
+        let mut ledger = Ledger::open(&folder.join(PLAN), &plan, Survives::Kill)?;
+        let (is_new, was_down) = (ledger.blocks().is_none(), ledger.distrusted() > 0);
+        if is_new || (was_down && folder.join("forward.zarr").exists()) {
+            clear(&folder)?;
+        }
         ledger.begin(plan, Value::Null)?;
+        if is_new || was_down {
+            // Something to be distrusted after the next restart.
+            ledger.record(0)?;
+        }
         Ok(Self { folder, ledger })
     }
 
@@ -70,12 +82,79 @@ pub(super) fn folder_of(target: &str) -> Result<PathBuf> {
     Ok(path.with_file_name(format!(".{name}.agglomerate")))
 }
 
-/// A plan from names and values.
+/// Removes all but the ledger.
+fn clear(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).map_err(IoError::at(folder))? {
+        let path = entry.map_err(IoError::at(folder))?.path();
+        if path.file_name().is_some_and(|name| name == PLAN) {
+            continue;
+        }
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.map_err(IoError::at(&path))?;
+    }
+    Ok(())
+}
+
+/// A plan from names and values. Tables become an entry for each of their keys that has a value, so that
+/// what has changed can be told.
 pub(super) fn plan(entries: Vec<(&str, Result<Value>)>) -> Result<Plan> {
-    entries.into_iter().map(|(name, value)| Ok((name.to_owned(), value?))).collect()
+    let mut plan = Plan::new();
+    for (name, value) in entries {
+        match value? {
+            Value::Object(table) => {
+                let said = table.into_iter().filter(|(_, value)| !value.is_null());
+                plan.extend(said.map(|(key, value)| (format!("{name}.{key}"), value)));
+            }
+            value => {
+                plan.insert(name.to_owned(), value);
+            }
+        }
+    }
+    Ok(plan)
 }
 
 /// A value for a plan.
 pub(super) fn value(value: &impl Serialize) -> Result<Value> {
     serde_json::to_value(value).map_err(|e| Error::settings("plan", e.to_string()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn open(target: &str, radius: u64) -> Result<Work> {
+        let table = json!({"radius": radius, "border": null});
+        Work::open(target, plan(vec![("image", Ok("a".into())), ("agglomerate", Ok(table))])?)
+    }
+
+    #[test]
+    fn what_is_there_counts_only_with_its_plan() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("o.zarr").display().to_string();
+        let work = open(&target, 3).unwrap();
+        let (pairs, plan) = (work.path("pairs.jsonl"), work.path(PLAN));
+        fs::write(&pairs, "x").unwrap();
+        assert!(open(&target, 3).is_err(), "two at once");
+        drop(work);
+        let error = open(&target, 4).err().unwrap().to_string();
+        assert!(error.ends_with("asked for: agglomerate.radius was 3 and is 4"), "{error}");
+        open(&target, 3).unwrap().finish(true).unwrap();
+        assert!(pairs.exists());
+        // Without the plan nobody knows what the pairs are.
+        fs::remove_file(&plan).unwrap();
+        drop(open(&target, 4).unwrap());
+        assert!(!pairs.exists());
+        fs::create_dir(pairs.with_file_name("forward.zarr")).unwrap();
+        let text = fs::read_to_string(&plan).unwrap();
+        let Some((before, after)) = text.split_once("\"boot\":\"") else { return };
+        fs::write(&plan, format!("{before}\"boot\":\"0{after}")).unwrap();
+        open(&target, 4).unwrap().finish(true).unwrap();
+        assert!(!pairs.with_file_name("forward.zarr").exists());
+        open(&target, 4).unwrap().finish(false).unwrap();
+        assert!(!plan.parent().unwrap().exists());
+        assert!(open("s3://bucket/o.zarr", 3).is_err());
+    }
 }
