@@ -9,13 +9,16 @@ use crate::error::Result;
 
 /// Voxels between the axes of neighbours.
 const SPACING: f64 = 13.0;
+/// Axes begin so far from the sides: every tube can be reached by a field of view of 17 voxels.
+const FROM_SIDE: f64 = 11.0;
 /// A membrane is dark so far on both sides, and voxels so near to it belong to no tube.
-const MEMBRANE: f64 = 1.15;
+const MEMBRANE: f64 = 1.3;
 const UNLABELLED: f64 = 0.8;
 /// Farther from its axis than this, in radii, a tube ends.
 const REACH: f64 = 1.25;
-/// Share of the membranes' area that cannot be seen, and how large holes are, voxels.
-const HOLES: f64 = 0.16;
+/// Membranes cannot be seen where smooth noise lies below this, in a seventh of the volume; and how large
+/// such holes are, voxels.
+const HOLE_BELOW: f64 = 0.33;
 const HOLE_SIZE: f64 = 5.0;
 /// Voxels along a tube for each organelle.
 const ORGANELLES: f64 = 24.0;
@@ -23,7 +26,7 @@ const ORGANELLES: f64 = 24.0;
 const INSIDE: f64 = 165.0;
 const DARK: f64 = 60.0;
 const BETWEEN: f64 = 110.0;
-const NOISE: f64 = 26.0;
+const NOISE: f64 = 14.0;
 
 /// A tube along x whose axis swings in z and y by two waves.
 struct Tube {
@@ -103,17 +106,18 @@ impl Tube {
     }
 }
 
-/// Tubes on a grid that is shaken, somewhat beyond the volume's sides.
+/// Tubes on a grid that is shaken.
 fn tubes(shape: [usize; 3], random: &mut Random) -> Vec<Tube> {
-    let cells = [0, 1].map(|a| (shape[a] as f64 / SPACING).ceil() as i64);
+    let cells = [0, 1].map(|a| (shape[a] as f64 - 2.0 * FROM_SIDE) / SPACING);
+    let cells = cells.map(|cells| cells.max(0.0) as i64);
     let mut tubes = Vec::new();
-    for i in -1..=cells[0] {
-        for j in -1..=cells[1] {
-            let shift = if i % 2 == 0 { 0.25 } else { -0.25 };
+    for i in 0..=cells[0] {
+        for j in 0..=cells[1] {
+            let shift = if i % 2 == 0 { 0.0 } else { 0.5 };
             let mut around = |most: f64| (random.uniform() * 2.0 - 1.0) * most;
             let centre = [
-                (i as f64 + 0.5) * SPACING + around(2.5),
-                (j as f64 + 0.5 + shift) * SPACING + around(2.5),
+                FROM_SIDE + i as f64 * SPACING + around(2.5),
+                FROM_SIDE + (j as f64 + shift) * SPACING + around(2.5),
             ];
             let waves = [(4.5, 150.0), (1.8, 55.0)].map(|(swing, length)| Wave {
                 swing: [around(swing), around(swing)],
@@ -159,8 +163,7 @@ fn grey(spot: &Spot, tube: &Tube, organelle: f32, zyx: [usize; 3], seed: u64) ->
         false => BETWEEN + texture,
     };
     let inside = inside + f64::from(organelle) * (DARK - inside);
-    // Smooth noise of this kind lies below its mean less 1.0 deviation in a sixth of the volume.
-    let hole = smooth(zyx, HOLE_SIZE, seed ^ 2) < 0.5 - (0.5 - HOLES) * 0.5;
+    let hole = smooth(zyx, HOLE_SIZE, seed ^ 2) < HOLE_BELOW;
     if spot.to_border < MEMBRANE && !hole { DARK } else { inside }
 }
 
@@ -243,7 +246,7 @@ mod tests {
 
     #[test]
     fn tubes_touch_and_the_volume_is_reproducible() {
-        let shape = [40, 48, 56];
+        let shape = [40, 56, 56];
         let made = touching_tubes(shape, 1).unwrap();
         assert_eq!(made.channels, touching_tubes(shape, 1).unwrap().channels);
         assert_ne!(made.channels, touching_tubes(shape, 2).unwrap().channels);
@@ -252,7 +255,7 @@ mod tests {
         labels.iter().for_each(|label| *sizes.entry(*label).or_default() += 1);
         let free = sizes.remove(&0).unwrap();
         // Most of the volume is tubes; what is between them is mostly membrane.
-        assert!(free * 2 < labels.len() && sizes.len() > 8, "{free} {sizes:?}");
+        assert!(free * 3 < labels.len() * 2 && sizes.len() > 5, "{free} {sizes:?}");
         let at = |z: usize, y: usize, x: usize| labels[(z * shape[1] + y) * shape[2] + x];
         let near = (0..37).flat_map(|y| (0..40).map(move |z| (z, y)));
         let touching = near.filter(|&(z, y)| {

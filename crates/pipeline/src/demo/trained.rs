@@ -17,8 +17,9 @@ pub fn trained_settings() -> SegmentSettings {
     let mut settings = SegmentSettings::new("");
     settings.model = ModelConfig { fov_zyx: [17; 3], deltas_zyx: [5; 3] };
     settings.inference = InferenceOptions {
-        image_mean: 135.0,
-        image_stddev: 48.0,
+        image_mean: 130.0,
+        image_stddev: 50.0,
+        move_threshold: 0.6,
         min_segment_size: 300,
         ..InferenceOptions::default()
     };

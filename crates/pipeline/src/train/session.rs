@@ -287,8 +287,8 @@ impl<'a> Session<'a> {
         let lines = self.table.lines().iter();
         let points: Vec<_> = lines.filter_map(|line| log::point(line)).collect();
         let validated = self.validation.as_ref().map(Validation::all).unwrap_or_default();
-        let title = format!("Training of {}", self.folder.path().display());
-        let page = curves::page(&title, &self.note(), &points, &validated);
+        let title = format!("Training: {}", self.folder.path().display());
+        let page = curves::page(&title, &self.note(), &points, validated);
         let path = self.folder.join(CURVES);
         Ok(exavox_io::staging::write_whole(&path, page.as_bytes())?)
     }

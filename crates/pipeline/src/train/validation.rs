@@ -45,6 +45,8 @@ pub(super) struct Validation {
     voxel_size: Option<VoxelSize>,
     settings: SegmentSettings,
     table: Lines,
+    /// What the table says, in order of the steps.
+    validated: Vec<Validated>,
 }
 
 impl Validation {
@@ -75,13 +77,15 @@ impl Validation {
         if truth.iter().all(|label| *label == 0) {
             return Err(Error::settings(labels.name(), format!("no voxel above 0 in {region}")));
         }
+        let table = Lines::open(path, HEADER, up_to)?;
         Ok(Self {
             image: image.read(settings.channel, &region)?,
             truth,
             region,
             voxel_size: image.metadata().voxel_size,
             settings,
-            table: Lines::open(path, HEADER, up_to)?,
+            validated: table.lines().iter().filter_map(|line| parse(line)).collect(),
+            table,
         })
     }
 
@@ -119,17 +123,18 @@ impl Validation {
         self.table.add(format!(
             "{step},{voi:.6},{voi_split:.6},{voi_merge:.6},{adapted_rand_error:.6},{segments},{steps},{seconds:.1}"
         ))?;
+        self.validated.push(validated);
         Ok(validated)
     }
 
     /// All there is, in order of the steps.
-    pub(super) fn all(&self) -> Vec<Validated> {
-        self.table.lines().iter().filter_map(|line| parse(line)).collect()
+    pub(super) fn all(&self) -> &[Validated] {
+        &self.validated
     }
 
     /// The best so far, by VOI; the earlier of two alike.
     pub(super) fn best(&self) -> Option<Validated> {
-        self.all().into_iter().min_by(|a, b| a.voi.total_cmp(&b.voi))
+        self.validated.iter().copied().min_by(|a, b| a.voi.total_cmp(&b.voi))
     }
 }
 

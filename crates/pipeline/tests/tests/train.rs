@@ -296,7 +296,7 @@ fn labels_that_do_not_go_with_the_image_are_refused() {
     setup.write("empty.npy", SHAPE, vec![0_u8; count], None);
     setup.write("float.npy", SHAPE, vec![1_f32; count], None);
     setup.write("negative.npy", SHAPE, vec![-1_i32; count], None);
-    setup.write("sized.mrc", SHAPE, image, Some([4.0, 4.0, 4.0]));
+    setup.write("sized.nrrd", SHAPE, image, Some([4.0, 4.0, 4.0]));
     setup.write("other.nrrd", SHAPE, labels, Some([4.0, 8.0, 4.0]));
     let error =
         |image: &str, labels: &str| refused(begin(&setup.config_of(image, labels, "out", 1, "")));
@@ -305,7 +305,7 @@ fn labels_that_do_not_go_with_the_image_are_refused() {
     assert!(error("image.npy", "empty.npy").contains("empty.npy: no voxel above 0"));
     assert!(error("image.npy", "float.npy").contains("must be integers, found float32"));
     assert!(error("image.npy", "negative.npy").contains("must not be negative"));
-    let sized = error("sized.mrc", "other.nrrd");
+    let sized = error("sized.nrrd", "other.nrrd");
     assert!(sized.contains("voxel size along y: expected 4 nm"), "{sized}");
 
     let mut small = setup.config("out", 1, "");
