@@ -6,7 +6,7 @@
 //! networks", Nature Methods 15 (2018), <https://doi.org/10.1038/s41592-018-0049-4>; the behaviour is
 //! that of <https://github.com/google/ffn>.
 //!
-//! The life of a segment: a [`seed::peaks()`] position that is free and not beside another object; the
+//! The life of a segment: a [`seed::find()`] position that is free and not beside another object; the
 //! seed voxel gets [`InferenceOptions::init_activation`]; [`Canvas::update_at`] runs the
 //! [`Network`] on the FOV and writes the new logits; [`FaceMax`] finds where the object leaves the
 //! inner cuboid and queues those positions; when the queue is empty, voxels above
@@ -19,6 +19,8 @@ mod device_network;
 mod model;
 mod movement;
 mod network;
+mod probability;
+pub mod restrictor;
 pub mod seed;
 mod segment;
 mod tensor_bundle;
@@ -31,6 +33,8 @@ pub use device_network::DeviceNetwork;
 pub use model::ConvStack3d;
 pub use movement::FaceMax;
 pub use network::{BurnNetwork, FallbackNetwork, MakeNetwork, Network};
+pub use probability::quantise;
+pub use restrictor::Restrictor;
 pub use segment::{Counters, FloodEvent, Origin, Segmentation, segment_all};
 pub use weights::{Layer, Weights};
 

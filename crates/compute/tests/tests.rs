@@ -30,3 +30,5 @@ mod metrics;
 mod network;
 #[path = "tests/projection.rs"]
 mod projection;
+#[path = "tests/seeds.rs"]
+mod seeds;

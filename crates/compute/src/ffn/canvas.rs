@@ -2,7 +2,10 @@
 
 use super::config::{InferenceOptions, ModelConfig, logit};
 use super::network::Network;
+use super::restrictor::Restrictor;
 use crate::error::{Error, Result};
+
+mod prior;
 
 /// Label of a voxel where a seed was tried and should not be tried again; becomes 0 at the end.
 pub(super) const TRIED: i32 = -1;
@@ -31,6 +34,12 @@ pub struct Canvas {
     /// Logits of the current object; NaN where no step has been.
     seed: Vec<f32>,
     segmentation: Vec<i32>,
+    /// Where FOVs may be centred and objects may start.
+    pub(super) restrictor: Restrictor,
+    /// Labels that were there before: 1 up to this.
+    pub(super) initial_labels: u32,
+    /// Quantised probabilities of segments, if they are wanted.
+    probabilities: Option<Vec<u8>>,
     /// Box `[start, end)` outside which `seed` is all NaN, so that a reset need not clear it all.
     dirty: [[usize; 3]; 2],
     window: Window,
@@ -80,6 +89,9 @@ impl Canvas {
             image,
             seed: vec![f32::NAN; voxels],
             segmentation: vec![0; voxels],
+            restrictor: Restrictor::default(),
+            initial_labels: 0,
+            probabilities: None,
             dirty: [[0; 3]; 2],
             window,
         })

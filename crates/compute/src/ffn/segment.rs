@@ -43,6 +43,8 @@ pub struct Counters {
     pub voxels_segmented: u64,
     /// Voxels of accepted objects that belonged to earlier segments.
     pub voxels_overlapping: u64,
+    /// Positions in masks where no FOV was centred.
+    pub skip_restricted_pos: u64,
 }
 
 /// Labels and origins of a subvolume.
@@ -50,10 +52,13 @@ pub struct Counters {
 pub struct Segmentation {
     /// Labels `[z, y, x]` in C order, 0 = background.
     pub labels: Vec<u32>,
-    /// One for each label, in order of the labels.
+    /// One for each label, in order of the labels; those that were there before have none.
     pub origins: Vec<Origin>,
     /// What happened to the seeds.
     pub counters: Counters,
+    /// Probabilities of the voxels of segments by [`quantise`](super::quantise), 0 elsewhere; if the canvas
+    /// was told to keep them.
+    pub probabilities: Option<Vec<u8>>,
 }
 
 /// Told to the caller between seeds and steps.
@@ -116,8 +121,10 @@ pub fn segment_all(
         }
         watch(FloodEvent::Seed { settled: at + 1 + covered, segments: loops.origins.len() });
     }
+    let probabilities = canvas.take_probabilities();
     let labels = canvas.into_segmentation().into_iter().map(|l| l.max(0) as u32).collect();
-    Ok(Segmentation { labels, origins: loops.origins, counters: loops.counters })
+    let FloodLoop { origins, counters, .. } = loops;
+    Ok(Segmentation { labels, origins, counters, probabilities })
 }
 
 struct FloodLoop {
@@ -139,6 +146,9 @@ impl FloodLoop {
             self.counters.skip_invalid_pos += 1;
             return Ok(None);
         }
+        if !canvas.restrictor.allows_seed(seed) {
+            return Ok(None);
+        }
         if is_close_to_segment(canvas, seed) {
             self.counters.skip_too_close += 1;
             let at = canvas.index(seed);
@@ -154,7 +164,7 @@ impl FloodLoop {
             mark_tried(canvas, seed);
             return Ok(None);
         }
-        let id = self.origins.len() as u32 + 1;
+        let id = canvas.initial_labels + self.origins.len() as u32 + 1;
         let Some(voxels) = self.write_segment(canvas, &object, id) else {
             self.counters.too_small += 1;
             mark_tried(canvas, seed);
@@ -180,6 +190,10 @@ impl FloodLoop {
             if canvas.seed_at(seed) < canvas.logits.move_threshold {
                 self.counters.seed_got_too_weak += 1;
                 break;
+            }
+            if !canvas.restrictor.allows_centre(position) {
+                self.counters.skip_restricted_pos += 1;
+                continue;
             }
             let logits = canvas.update_at(position, network)?;
             self.policy.update(logits, position);
@@ -223,6 +237,7 @@ impl FloodLoop {
         }
         let labels = canvas.segmentation_mut();
         free.iter().for_each(|at| labels[*at] = id as i32);
+        canvas.keep_probabilities(&free);
         self.counters.voxels_segmented += free.len() as u64;
         self.counters.voxels_overlapping += overlapping;
         Some(free.len() as u64)

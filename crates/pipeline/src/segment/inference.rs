@@ -2,11 +2,14 @@
 
 use std::time::Instant;
 
-use exavox_compute::ffn::{self, Canvas, FallbackNetwork, FloodEvent, Network, Weights};
+use exavox_compute::ffn::seed::{NormalisedImage, Scene, SeedPolicy};
+use exavox_compute::ffn::{
+    self, Canvas, FallbackNetwork, FloodEvent, Network, Restrictor, Weights,
+};
 use exavox_compute::{ComputeDevice, Error as ComputeError};
 use exavox_io::{BoundingBox, VoxelSize, Voxels};
 
-use super::{Seeds, SegmentSettings};
+use super::{Seeds, SegmentSettings, initial::InitialLabels};
 use crate::error::{Error, Result};
 use crate::progress::{Event, Observer, Unit};
 
@@ -18,6 +21,10 @@ pub(crate) struct Subvolume<'a> {
     pub(crate) region: BoundingBox,
     /// Edge lengths of a voxel, for the seed policy.
     pub(crate) voxel_size: Option<VoxelSize>,
+    /// What is masked.
+    pub(crate) restrictor: Restrictor,
+    /// Whether probabilities are kept.
+    pub(crate) keeps_probabilities: bool,
 }
 
 /// What came of it.
@@ -30,19 +37,29 @@ pub(crate) struct Inferred {
     pub(crate) flood_seconds: f64,
 }
 
-/// Segments a subvolume. The labels depend on the arguments alone.
+/// Segments a subvolume. The labels depend on the arguments alone. Labels of `initial` stay.
 ///
 /// # Errors
 /// [`Error::Settings`] if a given seed lies outside; what network and settings say.
 pub(crate) fn infer(
-    subvolume: &Subvolume<'_>,
+    subvolume: Subvolume<'_>,
+    initial: Option<InitialLabels>,
     settings: &SegmentSettings,
     network: &mut dyn Network,
     observer: &dyn Observer,
 ) -> Result<Inferred> {
     let image = subvolume.image;
+    // Before there is a canvas: the policy and the canvas never take memory together.
+    let labels = initial.as_ref().map(|initial| initial.labels.as_slice());
+    let (seeds, seed_seconds) = find_seeds(&subvolume, labels, settings, observer)?;
     let canvas = Canvas::new(image.to_f32(), image.shape(), settings.model, settings.inference)?;
-    let (seeds, seed_seconds) = find_seeds(&canvas, settings, subvolume, observer)?;
+    let mut canvas = canvas.with_restrictor(subvolume.restrictor)?;
+    if let Some(InitialLabels { labels, ids }) = initial {
+        canvas = canvas.with_segmentation(labels, ids.count())?;
+    }
+    if subvolume.keeps_probabilities {
+        canvas = canvas.with_probabilities();
+    }
     let flooding = Instant::now();
     let segmentation = flood(canvas, &seeds, network, observer)?;
     let flood_seconds = flooding.elapsed().as_secs_f64();
@@ -50,19 +67,25 @@ pub(crate) fn infer(
 }
 
 fn find_seeds(
-    canvas: &Canvas,
-    settings: &SegmentSettings,
     subvolume: &Subvolume<'_>,
+    labels: Option<&[i32]>,
+    settings: &SegmentSettings,
     observer: &dyn Observer,
 ) -> Result<(Vec<[usize; 3]>, f64)> {
     let started = Instant::now();
     let seeds = match &settings.seeds {
-        Seeds::Peaks => {
+        _ if subvolume.restrictor.covers_all() => Vec::new(),
+        Seeds::Policy(policy) => {
             let total = subvolume.region.num_voxels();
             observer.notify(&Event::Started { stage: "seeds", total, unit: Unit::Voxels });
-            let size = subvolume.voxel_size.map_or([1.0; 3], |v| v.nm_zyx);
-            let margin = settings.model.margin();
-            let seeds = ffn::seed::peaks(canvas.image(), canvas.shape(), size, margin);
+            let scene = Scene {
+                image: NormalisedImage::new(subvolume.image, &settings.inference),
+                voxel_size_zyx: subvolume.voxel_size.map_or([1.0; 3], |v| v.nm_zyx),
+                margin: settings.model.margin(),
+                labels,
+                restrictor: Some(&subvolume.restrictor),
+            };
+            let seeds = ffn::seed::find(&inside(policy, &subvolume.region), &scene)?;
             let note = format!("{} seeds", seeds.len());
             observer.notify(&Event::Advanced { by: total, note: &note });
             seeds
@@ -72,6 +95,25 @@ fn find_seeds(
     let seconds = started.elapsed().as_secs_f64();
     observer.notify(&Event::Finished { stage: "seeds", seconds });
     Ok((seeds, seconds))
+}
+
+/// A policy whose points are voxels of the region; those outside of it are left out.
+fn inside(policy: &SeedPolicy, region: &BoundingBox) -> SeedPolicy {
+    match policy {
+        SeedPolicy::Points(points) => {
+            let of = |p: &[usize; 3]| {
+                let at = p.map(|v| v as u64);
+                let is_inside = (0..3).all(|a| region.start[a] <= at[a] && at[a] < region.end[a]);
+                is_inside.then(|| [0, 1, 2].map(|a| (at[a] - region.start[a]) as usize))
+            };
+            SeedPolicy::Points(points.iter().filter_map(of).collect())
+        }
+        SeedPolicy::Reverse(policy) => SeedPolicy::Reverse(Box::new(inside(policy, region))),
+        SeedPolicy::Sequence(policies) => {
+            SeedPolicy::Sequence(policies.iter().map(|policy| inside(policy, region)).collect())
+        }
+        other => other.clone(),
+    }
 }
 
 /// Points of the volume as points of the region.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use exavox_compute::Precision;
 use serde::{Deserialize, Serialize};
 
-use super::{Seeds, SegmentSettings};
+use super::SegmentSettings;
 
 /// `[model]`: the network.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -58,14 +58,8 @@ pub struct InferenceTable {
     pub min_segment_size: Option<usize>,
     /// Channel to segment, by number.
     pub channel: Option<usize>,
-}
-
-/// `[seeds]`: where objects start.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SeedTable {
-    /// Voxels of the volume; left out: those farthest from edges of the image.
-    pub points_zyx: Option<Vec<[u64; 3]>>,
+    /// Labels of an earlier run that stay, a volume of the image's shape.
+    pub init_segmentation: Option<String>,
 }
 
 impl From<PrecisionName> for Precision {
@@ -119,11 +113,15 @@ impl InferenceTable {
             min_boundary_dist_zyx: Some(options.min_boundary_dist_zyx),
             min_segment_size: Some(options.min_segment_size),
             channel: Some(settings.channel),
+            init_segmentation: settings.init_segmentation.clone(),
         }
     }
 
-    /// Sets what is said.
-    pub fn apply(&self, settings: &mut SegmentSettings) {
+    /// Sets what is said; a relative name of a volume starts at `directory`.
+    pub fn apply(&self, settings: &mut SegmentSettings, directory: &Path) {
+        if let Some(volume) = &self.init_segmentation {
+            settings.init_segmentation = Some(volume_in(directory, volume));
+        }
         let options = &mut settings.inference;
         set(&mut options.image_mean, self.image_mean);
         set(&mut options.image_stddev, self.image_stddev);
@@ -138,20 +136,12 @@ impl InferenceTable {
     }
 }
 
-impl SeedTable {
-    /// Everything said.
-    pub fn of(settings: &SegmentSettings) -> Self {
-        let points_zyx = match &settings.seeds {
-            Seeds::Peaks => None,
-            Seeds::Points(points) => Some(points.clone()),
-        };
-        Self { points_zyx }
+/// Name of a volume that a file in `directory` gives: a relative path starts there.
+pub(super) fn volume_in(directory: &Path, name: &str) -> String {
+    if directory.as_os_str().is_empty() || name.contains("://") || name.starts_with("regex:") {
+        return name.to_owned();
     }
-
-    /// Sets what is said.
-    pub fn apply(&self, settings: &mut SegmentSettings) {
-        set(&mut settings.seeds, self.points_zyx.clone().map(Seeds::Points));
-    }
+    directory.join(name).display().to_string()
 }
 
 fn set<T>(target: &mut T, value: Option<T>) {

@@ -17,11 +17,12 @@ use crate::job::steps::blockwise::voxels_digest;
 use crate::job::{SharedTarget, StageContext};
 use crate::progress::{Event, Observer};
 use crate::segment::inference::{Inferred, Subvolume, infer, network_on_device};
-use crate::segment::{Seeds, SegmentSettings};
+use crate::segment::{OpenMasks, Seeds, SegmentSettings};
 
 struct Infer<'a> {
     step: &'a Segment,
     image: Volume,
+    masks: OpenMasks,
     places: Places,
     target: SharedTarget,
     durability: Durability,
@@ -35,9 +36,11 @@ pub(super) fn open<'a>(
 ) -> Result<Box<dyn Stage + 'a>> {
     // Pages of a mapping would count as memory of the process.
     let options = OpenOptions::default().with_scale(step.scale).with_file_access(FileAccess::Read);
+    let image = Volume::open_with(&step.source, &options)?;
     Ok(Box::new(Infer {
         step,
-        image: Volume::open_with(&step.source, &options)?,
+        masks: OpenMasks::open(&step.settings, &image)?,
+        image,
         places: Places::new(&context.data),
         target: step.slots.target(&context.data),
         durability: context.durability,
@@ -76,9 +79,15 @@ impl Infer<'_> {
         let (started, region) = (Instant::now(), step.subvolumes.area(block));
         let image = self.image.read(step.settings.channel, &region)?;
         let read_seconds = started.elapsed().as_secs_f64();
-        let subvolume = Subvolume { image: &image, region, voxel_size: step.voxel_size };
+        let subvolume = Subvolume {
+            image: &image,
+            region,
+            voxel_size: step.voxel_size,
+            restrictor: self.masks.restrictor(&self.image, &region)?,
+            keeps_probabilities: false,
+        };
         let settings = with_seeds_inside(&step.settings, &region);
-        let inferred = infer(&subvolume, &settings, network, &self.notes)?;
+        let inferred = infer(subvolume, None, &settings, network, &self.notes)?;
         let record = record(&inferred, &region, read_seconds, network.device_name());
         let labels = Voxels::from_vec(image.shape(), inferred.segmentation.labels)?;
         drop(image);
