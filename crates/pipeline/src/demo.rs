@@ -1,7 +1,7 @@
 //! Built-in input for trying exavox without any data: a synthetic volume with known labels, and a
 //! small network with weights set by hand that can segment it.
 
-use crate::segment::{Seeds, SegmentSettings};
+use crate::segment::{SeedTable, Seeds, SegmentSettings};
 
 mod network;
 mod synthetic;
@@ -14,15 +14,15 @@ pub use synthetic::{CHANNELS, Synthetic, synthetic};
 pub fn settings_toml(settings: &SegmentSettings) -> String {
     let (model, inference) = (&settings.model, &settings.inference);
     let checkpoint = settings.checkpoint.file_name().unwrap_or_default().to_string_lossy();
-    let points = match &settings.seeds {
-        Seeds::Peaks => String::new(),
-        Seeds::Points(points) => format!("\n[seeds]\npoints_zyx = {points:?}\n"),
+    let seeds = match settings.seeds == Seeds::default() {
+        true => String::new(),
+        false => toml::to_string(&SeedTable::of(settings)).unwrap_or_default(),
     };
     format!(
         "[model]\ncheckpoint = \"{checkpoint}\"\nfov_zyx = {:?}\ndeltas_zyx = {:?}\n\n\
          [inference]\nimage_mean = {:?}\nimage_stddev = {:?}\ninit_activation = {:?}\n\
          pad_value = {:?}\nmove_threshold = {:?}\nsegment_threshold = {:?}\n\
-         disco_seed_threshold = {:?}\nmin_boundary_dist_zyx = {:?}\nmin_segment_size = {}\n{points}",
+         disco_seed_threshold = {:?}\nmin_boundary_dist_zyx = {:?}\nmin_segment_size = {}\n\n[seeds]\n{seeds}",
         model.fov_zyx,
         model.deltas_zyx,
         inference.image_mean,

@@ -201,7 +201,10 @@ pub fn segment_with(
         infer(subvolume, initial, settings, network, observer)?;
 
     let (origins, counters) = (&segmentation.origins, &segmentation.counters);
-    let mut report = report(origins, counters, voxels.len(), run, &side_files);
+    let mut report = report(origins, counters, run, &side_files);
+    // Those that were there before are labels too.
+    let labelled = segmentation.labels.iter().filter(|label| **label != 0).count();
+    report.labelled_fraction = labelled as f64 / voxels.len() as f64;
     report.device = network.device_name();
     report.stage_seconds = [read_seconds, seed_seconds, flood_seconds];
     report.seconds = started.elapsed().as_secs_f64();
@@ -332,11 +335,10 @@ fn write_slabs(writer: &VolumeWriter, voxels: &Voxels) -> Result<()> {
     Ok(())
 }
 
-/// The report without its times.
+/// The report without its times and the labelled fraction.
 fn report(
     origins: &[Origin],
     counters: &Counters,
-    voxels: usize,
     run: &SegmentRun,
     side_files: &outputs::SideFiles,
 ) -> SegmentReport {
@@ -348,7 +350,7 @@ fn report(
         probabilities: run.probabilities.clone(),
         segments: origins.len(),
         fov_steps: counters.fov_steps,
-        labelled_fraction: counters.voxels_segmented as f64 / voxels as f64,
+        labelled_fraction: 0.0,
         seconds: 0.0,
         voxels_per_second: 0.0,
         device: String::new(),

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 const SLAB: u64 = 1 << 22;
 
 /// Labels of a region, made contiguous.
-pub(super) struct InitialLabels {
+pub(crate) struct InitialLabels {
     /// 0 = free, others from 1 on; C order.
     pub(super) labels: Vec<i32>,
     /// Which label of the volume each of them is, in ascending order.
@@ -20,7 +20,7 @@ pub(super) struct InitialLabels {
 
 /// Labels of the output by labels of the canvas.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct LabelIds {
+pub(crate) struct LabelIds {
     /// Of labels 1, 2, 3, ….
     initial: Vec<u64>,
 }
