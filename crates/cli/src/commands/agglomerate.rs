@@ -133,7 +133,7 @@ struct CommonArgs {
     /// Trained weights: prefix of a TensorFlow checkpoint, or a .safetensors file.
     #[arg(long, value_name = "CHECKPOINT")]
     model: Option<PathBuf>,
-    /// Settings in TOML: tables model, inference, seeds, agglomerate.
+    /// Settings in TOML: tables model, inference, seeds, masks, agglomerate.
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
     /// Part of the image: z0:z1,y0:y1,x0:x1 in voxels, half open; an end may be left out.
