@@ -2,7 +2,7 @@
 //! networks that can segment them: one whose weights are set by hand, for tubes that are easily told
 //! apart, and one that exavox has trained, for tubes that touch.
 
-use crate::segment::{Seeds, SegmentSettings};
+use crate::segment::{SeedTable, Seeds, SegmentSettings};
 
 mod baseline;
 mod network;
@@ -21,9 +21,9 @@ pub use trained::{TRAIN_CONFIG, TRAINED_NETWORK, trained_settings};
 pub fn settings_toml(settings: &SegmentSettings) -> String {
     let (model, inference) = (&settings.model, &settings.inference);
     let checkpoint = settings.checkpoint.file_name().unwrap_or_default().to_string_lossy();
-    let points = match &settings.seeds {
-        Seeds::Peaks => String::new(),
-        Seeds::Points(points) => format!("\n[seeds]\npoints_zyx = {points:?}\n"),
+    let seeds = match settings.seeds == Seeds::default() {
+        true => String::new(),
+        false => toml::to_string(&SeedTable::of(settings)).unwrap_or_default(),
     };
     let channel = match settings.channel {
         0 => String::new(),
@@ -33,7 +33,8 @@ pub fn settings_toml(settings: &SegmentSettings) -> String {
         "[model]\ncheckpoint = \"{checkpoint}\"\nfov_zyx = {:?}\ndeltas_zyx = {:?}\n\n\
          [inference]\nimage_mean = {:?}\nimage_stddev = {:?}\ninit_activation = {:?}\n\
          pad_value = {:?}\nmove_threshold = {:?}\nsegment_threshold = {:?}\n\
-         disco_seed_threshold = {:?}\nmin_boundary_dist_zyx = {:?}\nmin_segment_size = {}\n{channel}{points}",
+         disco_seed_threshold = {:?}\nmin_boundary_dist_zyx = {:?}\nmin_segment_size = {}\n{channel}\n\
+         [seeds]\n{seeds}",
         model.fov_zyx,
         model.deltas_zyx,
         inference.image_mean,

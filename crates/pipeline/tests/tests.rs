@@ -36,6 +36,8 @@ mod records;
 mod resume;
 #[path = "tests/segment.rs"]
 mod segment;
+#[path = "tests/segment_places.rs"]
+mod segment_places;
 #[path = "tests/subvolumes.rs"]
 mod subvolumes;
 #[cfg(feature = "train")]

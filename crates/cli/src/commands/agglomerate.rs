@@ -135,7 +135,7 @@ struct CommonArgs {
     /// Trained weights: prefix of a TensorFlow checkpoint, or a .safetensors file.
     #[arg(long, value_name = "CHECKPOINT")]
     model: Option<PathBuf>,
-    /// Settings in TOML: tables model, inference, seeds, agglomerate.
+    /// Settings in TOML: tables model, inference, seeds, masks, agglomerate.
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
     /// Part of the image: z0:z1,y0:y1,x0:x1 in voxels, half open; an end may be left out.
@@ -209,8 +209,7 @@ fn run_all(args: &AllArgs, context: &Context) -> anyhow::Result<()> {
     settings.split_min_size = args.split_min_size.unwrap_or(settings.split_min_size);
     let image = args.common.open_image(&args.image)?;
     let run = args.common.run(&args.target, context)?;
-    let report =
-        agglomerate_image(&image, &settings, &run, &context.observer).map_err(hinted)?;
+    let report = agglomerate_image(&image, &settings, &run, &context.observer).map_err(hinted)?;
     context.printer.summary(&WholeSummary(report))
 }
 

@@ -131,6 +131,7 @@ impl Demo<'_> {
     fn segment(&self, settings: &SegmentSettings) -> anyhow::Result<SegmentReport> {
         let run = SegmentRun {
             target: self.path("labels.zarr"),
+            probabilities: None,
             mode: self.mode,
             device: self.context.open_device()?,
             memory_bytes: self.context.memory_bytes(),

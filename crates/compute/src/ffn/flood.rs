@@ -19,8 +19,8 @@ pub(super) struct Flood {
     pub(super) centres: Vec<Position>,
     /// For each step, voxels that were surely inside before it and were judged outside by it.
     pub(super) deleted: Vec<u32>,
-    /// Positions that were free and had their turn, where the restriction allows no step.
-    pub(super) restricted: Vec<Position>,
+    /// Positions that were free, and where no FOV may be centred.
+    pub(super) refused: Vec<Position>,
     /// Where the next step is, once it was asked for.
     pub(super) pending: Option<Position>,
     pub(super) end: Option<End>,
@@ -52,7 +52,7 @@ impl Flood {
             logits,
             centres: Vec::new(),
             deleted: Vec::new(),
-            restricted: Vec::new(),
+            refused: Vec::new(),
             pending: None,
             end: None,
             extent: [seed, seed],
@@ -96,7 +96,7 @@ impl Flood {
                 self.pending = Some(position);
                 return self.pending;
             }
-            self.restricted.push(position);
+            self.refused.push(position);
         }
     }
 
@@ -140,13 +140,6 @@ impl Flood {
             self.extent[0][a] = self.extent[0][a].min(centre[a]);
             self.extent[1][a] = self.extent[1][a].max(centre[a]);
         }
-    }
-
-    /// Free positions that the restriction refused; one that has become part of a segment would be refused
-    /// for that now.
-    pub(super) fn num_restricted(&self, canvas: &Canvas) -> u64 {
-        let free = |position: &&Position| canvas.label_at(**position) <= 0;
-        self.restricted.iter().filter(free).count() as u64
     }
 
     /// Whether the object would be the same on this canvas, whose labels may be more than those that it

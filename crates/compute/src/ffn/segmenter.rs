@@ -133,10 +133,11 @@ impl<'r> Segmenter<'r> {
     }
 
     /// Labels and origins. Seeds that are not settled are left out.
-    pub fn finish(self) -> Segmentation {
+    pub fn finish(mut self) -> Segmentation {
+        let probabilities = self.canvas.take_probabilities();
         let labels = self.canvas.into_segmentation().into_iter().map(|l| l.max(0) as u32).collect();
         let Self { origins, counters, wasted_steps, .. } = self;
-        Segmentation { labels, origins, counters, wasted_steps }
+        Segmentation { labels, origins, counters, wasted_steps, probabilities }
     }
 
     /// Settles seeds until one has to grow.
@@ -199,7 +200,6 @@ impl<'r> Segmenter<'r> {
         }
         let attempt = self.attempts.get_mut(&self.turn)?;
         let object = attempt.object.take()?;
-        self.counters.skip_restricted_pos += attempt.flood.num_restricted(&self.canvas);
         self.attempts.remove(&self.turn);
         Some(self.commit(seed, &object))
     }
@@ -207,6 +207,7 @@ impl<'r> Segmenter<'r> {
     fn commit(&mut self, seed: Position, object: &Object) -> bool {
         self.counters.segment_at_calls += 1;
         self.counters.fov_steps += object.steps;
+        self.counters.skip_restricted_pos += object.refusals(&self.canvas);
         self.counters.seed_got_too_weak += u64::from(object.got_too_weak);
         if object.steps == 0 {
             return false;
@@ -340,7 +341,8 @@ impl<'r> Segmenter<'r> {
     /// Objects that grow early may take as much memory as one that fills the canvas; else the last goes.
     fn bound_memory(&mut self) {
         let bytes = |(number, attempt): (&usize, &Attempt)| {
-            if *number == self.turn { 0 } else { attempt.flood.logits.bytes() }
+            let waits = attempt.object.as_ref().map_or(0, Object::bytes);
+            if *number == self.turn { 0 } else { attempt.flood.logits.bytes() + waits }
         };
         let taken: usize = self.attempts.iter().map(bytes).sum();
         if taken > self.canvas.segmentation().len() * size_of::<f32>() {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use exavox_compute::ComputeDevice;
-use exavox_compute::ffn::{Network, Weights};
+use exavox_compute::ffn::Network;
 use exavox_io::volume::WriteMode;
 use exavox_io::{BoundingBox, Volume, VolumeWriter, WriteOptions};
 use rustc_hash::FxHashMap;
@@ -23,8 +23,8 @@ use crate::error::{Error, Result};
 use crate::ledger::Plan;
 use crate::progress::{Event, Observer, Unit};
 use crate::records::RecordWriter;
-use crate::segment::inference::network_on_device;
-use crate::segment::{InferenceTable, ModelTable, region_of};
+use crate::segment::inference::{network_on_device, open_model};
+use crate::segment::{InferenceTable, ModelTable, OpenMasks, region_of};
 use crate::union::{Edge, LabelMap, LabelSlice, union};
 
 /// Memory for the sets of labels.
@@ -112,8 +112,8 @@ pub fn agglomerate(
 ) -> Result<AgglomerateReport> {
     // Everything that can be refused is refused before the weights are read.
     check(labels, image, settings)?;
-    let weights = Weights::open(&settings.segment.checkpoint, settings.segment.depth)?;
-    let mut network = network_on_device(&weights, &settings.segment, &run.device, observer)?;
+    let model = open_model(&settings.segment)?;
+    let mut network = network_on_device(&model, &settings.segment, &run.device, observer)?;
     agglomerate_with(network.as_mut(), labels, image, settings, run, observer)
 }
 
@@ -160,12 +160,16 @@ pub(super) fn run_plan(
         ("region", value(&region.to_string())),
         ("model", value(&ModelTable::of(segment))),
         ("inference", value(&InferenceTable::of(segment))),
+        ("masks", value(&segment.masks)),
+        ("seed_masks", value(&segment.seed_masks)),
+        ("shift_mask", value(&segment.shift_mask)),
         ("agglomerate", value(&AgglomerateTable::of_runs(settings))),
     ])
 }
 
 fn check(labels: &Volume, image: &Volume, settings: &AgglomerateSettings) -> Result<BoundingBox> {
     settings.check()?;
+    settings.segment.check()?;
     check_integers(labels)?;
     let region = region_of(image.name(), image.shape(), &settings.segment)?;
     let part = match settings.segment.roi {
@@ -190,7 +194,8 @@ pub(super) fn merge(
     let region = check(labels, image, settings)?;
     let points = points(labels, image, settings, run, work, observer)?;
     let voxel_size_zyx = points.voxel_size_zyx;
-    let scene = Scene { labels, image, region, voxel_size_zyx, settings };
+    let masks = &OpenMasks::open(&settings.segment, image)?;
+    let scene = Scene { labels, image, masks, region, voxel_size_zyx, settings };
     let (records, before) = pairs(&scene, &points, network, work, observer)?;
     let roots = sets(&records, settings, work, observer)?;
 

@@ -14,6 +14,8 @@ use super::inputs::read_labels;
 use super::record::rounded;
 use super::{AgglomerateSettings, Border, Point};
 use crate::error::Result;
+use crate::segment::OpenMasks;
+use crate::segment::inference::read_more;
 
 /// A pair that is done. The names are those of the record, and of `--json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -123,6 +125,7 @@ impl ScoreRecord {
 pub(super) struct Scene<'a> {
     pub(super) labels: &'a Volume,
     pub(super) image: &'a Volume,
+    pub(super) masks: &'a OpenMasks,
     /// Part of the image, of the labels' shape.
     pub(super) region: BoundingBox,
     pub(super) voxel_size_zyx: [f64; 3],
@@ -156,9 +159,13 @@ impl Scene<'_> {
 
     /// Image of a box of the labels.
     pub(super) fn read_image(&self, area: &BoundingBox) -> Result<Voxels> {
+        Ok(self.image.read(self.settings.segment.channel, &self.in_image(area))?)
+    }
+
+    /// A box of the labels in voxels of the image.
+    fn in_image(&self, area: &BoundingBox) -> BoundingBox {
         let start = std::array::from_fn(|a| area.start[a] + self.region.start[a]);
-        let area = BoundingBox::from_start_shape(start, area.shape());
-        Ok(self.image.read(self.settings.segment.channel, &area)?)
+        BoundingBox::from_start_shape(start, area.shape())
     }
 
     /// Segments both segments of a pair again and compares the runs.
@@ -183,13 +190,18 @@ impl Scene<'_> {
             voxel_size_zyx: self.voxel_size_zyx,
         };
         let segment = &self.settings.segment;
+        let in_image = self.in_image(&around.block);
+        let restrictor = self.masks.restrictor(self.image, &in_image)?;
+        restrictor.check(image.shape())?;
+        let more = read_more(self.image, segment, &in_image)?;
         let mut flood = PairFlood {
             network,
             model: segment.model,
             inference: segment.inference,
             options: self.settings.resegmentation(),
+            restrict: &restrictor,
         };
-        let found = flood.run(image, &block)?;
+        let found = flood.run(image, more, &block)?;
         record.steps = found.runs.iter().map(|run| run.steps).sum();
         record.scores = scores(&block, &found, start)?;
         record.stopped = found.stopped.map(reason).or_else(|| {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use exavox_compute::ffn::{Network, Weights};
+use exavox_compute::ffn::Network;
 use exavox_io::volume::WriteMode;
 use exavox_io::{DataType, Volume, WriteOptions};
 use serde::Serialize;
@@ -15,7 +15,7 @@ use super::{AgglomerateReport, AgglomerateRun, AgglomerateSettings, ConsensusOpt
 use crate::convert::same_place;
 use crate::error::{Error, Result};
 use crate::progress::Observer;
-use crate::segment::inference::network_on_device;
+use crate::segment::inference::{network_on_device, open_model};
 use crate::segment::{SeedTable, Seeds, SegmentRun, SegmentSettings, region_of, segment_with};
 
 /// How often the state of a segmentation is saved.
@@ -51,8 +51,8 @@ pub fn agglomerate_image(
 ) -> Result<WholeReport> {
     settings.check()?;
     region_of(image.name(), image.shape(), &settings.segment)?;
-    let weights = Weights::open(&settings.segment.checkpoint, settings.segment.depth)?;
-    let mut network = network_on_device(&weights, &settings.segment, &run.device, observer)?;
+    let model = open_model(&settings.segment)?;
+    let mut network = network_on_device(&model, &settings.segment, &run.device, observer)?;
     agglomerate_image_with(network.as_mut(), image, settings, run, observer)
 }
 
@@ -68,6 +68,10 @@ pub fn agglomerate_image_with(
     observer: &dyn Observer,
 ) -> Result<WholeReport> {
     settings.check()?;
+    if settings.segment.init_segmentation.is_some() {
+        let message = "is for one segmentation: expected none where two are compared";
+        return Err(Error::settings("init_segmentation", message));
+    }
     folder_of(&run.target)?;
     same_place::refuse(image.name(), &run.target)?;
     let region = region_of(image.name(), image.shape(), &settings.segment)?;
@@ -114,6 +118,7 @@ impl Stages<'_> {
         if !Path::new(&target).exists() {
             let run = SegmentRun {
                 target,
+                probabilities: None,
                 mode: WriteMode::Overwrite,
                 device: self.run.device.clone(),
                 memory_bytes: self.run.memory_bytes,

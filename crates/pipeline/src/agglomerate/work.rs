@@ -89,7 +89,8 @@ fn clear(folder: &Path) -> Result<()> {
         if path.file_name().is_some_and(|name| name == PLAN) {
             continue;
         }
-        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        let removed =
+            if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         removed.map_err(IoError::at(&path))?;
     }
     Ok(())

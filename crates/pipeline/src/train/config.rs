@@ -124,7 +124,7 @@ impl TrainConfig {
         let smallest = usize::try_from(self.sampling.min_size).unwrap_or(usize::MAX);
         let default = settings.inference.min_segment_size;
         settings.inference.min_segment_size = default.min(smallest);
-        self.inference.apply(&mut settings);
+        self.inference.apply(&mut settings, Path::new(""));
         settings
     }
 
@@ -135,6 +135,7 @@ impl TrainConfig {
         }
         self.volumes.iter().try_for_each(VolumeTable::check)?;
         self.check_model()?;
+        self.check_inference()?;
         self.sampling.check()?;
         self.augment.check(&self.model)?;
         self.moves.check()?;
@@ -156,6 +157,17 @@ impl TrainConfig {
         let ModelTable { depth, features, .. } = self.model;
         expect("model.depth", (1..=100).contains(&depth), "from 1 to 100", depth)?;
         expect("model.features", (1..=1024).contains(&features), "from 1 to 1024", features)
+    }
+
+    /// What is trained has one channel, and is tried on an image without labels.
+    fn check_inference(&self) -> std::result::Result<(), String> {
+        let InferenceTable { channels, init_segmentation, .. } = &self.inference;
+        let channels = channels.as_ref().map_or(0, Vec::len);
+        expect("inference.channels", channels < 2, "at most one", channels)?;
+        match init_segmentation {
+            Some(name) => expect("inference.init_segmentation", false, "none", name),
+            None => Ok(()),
+        }
     }
 
     /// The part that the result depends on, as it is written beside each checkpoint: all but how long it
@@ -212,6 +224,14 @@ mod tests {
         for (extra, key) in [
             ("[moves]\nthreshold = 1.5\n", "moves.threshold: expected a probability"),
             ("[sampling]\nthresholds = [0.5, 0.2]\n", "sampling.thresholds: expected"),
+            (
+                "[inference]\nchannels = [0, 1]\n",
+                "inference.channels: expected at most one, found 2",
+            ),
+            (
+                "[inference]\ninit_segmentation = 'a'\n",
+                "inference.init_segmentation: expected none",
+            ),
             ("[optimizer]\nbatch = 0\n", "optimizer.batch: expected"),
             ("[augment.elastic]\nprobability = 2\n", "augment.elastic.probability: expected"),
             ("[optimizer.schedule]\nkind = 'cosine'\n", "optimizer.schedule.steps: expected"),

@@ -1,10 +1,11 @@
 //! A region that is segmented with the weights of the moment and compared with its labels: what the loss
 //! does not tell is how well the network segments.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use exavox_compute::ComputeDevice;
-use exavox_compute::ffn::Weights;
+use exavox_compute::ffn::{Inline, Restrictor, TrainedModel, Weights};
 use exavox_compute::metrics::{Contingency, ScoreOptions};
 use exavox_io::{BoundingBox, OpenOptions, Volume, VoxelSize, Voxels};
 
@@ -39,7 +40,7 @@ pub struct Validated {
 
 /// The region, in memory, and what came of it so far.
 pub(super) struct Validation {
-    image: Voxels,
+    image: Arc<Voxels>,
     truth: Vec<u64>,
     region: BoundingBox,
     voxel_size: Option<VoxelSize>,
@@ -68,7 +69,7 @@ impl Validation {
         let mut roi = settings.clone();
         roi.roi = Some(region);
         crate::segment::region_of(image.name(), image.shape(), &roi)?;
-        if !fits_one_subvolume(&region, exavox_io::Limits::default().max_region_bytes) {
+        if !fits_one_subvolume(&region, &settings, exavox_io::Limits::default().max_region_bytes) {
             let message = format!("region {region} does not fit into memory");
             return Err(Error::settings("validation.roi", message));
         }
@@ -79,7 +80,7 @@ impl Validation {
         }
         let table = Lines::open(path, HEADER, up_to)?;
         Ok(Self {
-            image: image.read(settings.channel, &region)?,
+            image: Arc::new(image.read(settings.channel, &region)?),
             truth,
             region,
             voxel_size: image.metadata().voxel_size,
@@ -102,10 +103,10 @@ impl Validation {
     ) -> Result<Validated> {
         let started = Instant::now();
         let quiet = WarningsOnly(observer);
-        let mut network = network_on_device(weights, &self.settings, device, &quiet)?;
-        let (region, voxel_size) = (self.region, self.voxel_size);
-        let subvolume = Subvolume { image: &self.image, region, voxel_size };
-        let found = infer(&subvolume, &self.settings, network.as_mut(), &quiet)?.segmentation;
+        let model = TrainedModel::from(weights.clone());
+        let mut network = network_on_device(&model, &self.settings, device, &quiet)?;
+        let mut steps = Inline::new(network.as_mut(), device.batch().unwrap_or(1));
+        let found = infer(&self.subvolume(), &self.settings, &mut steps, &quiet)?.segmentation;
         let labels: Vec<u64> = found.labels.iter().map(|l| u64::from(*l)).collect();
         let mut table = Contingency::new();
         table.add(&labels, &self.truth)?;
@@ -125,6 +126,17 @@ impl Validation {
         ))?;
         self.validated.push(validated);
         Ok(validated)
+    }
+
+    fn subvolume(&self) -> Subvolume {
+        Subvolume {
+            image: Arc::clone(&self.image),
+            more: Vec::new(),
+            region: self.region,
+            voxel_size: self.voxel_size,
+            restrictor: Restrictor::default(),
+            keeps_probabilities: false,
+        }
     }
 
     /// All there is, in order of the steps.

@@ -348,7 +348,9 @@ fn a_run_that_was_killed_goes_on_with_the_pairs_that_are_left() {
     strict.radius_zyx = Some([12; 3]);
     let error = agglomerate(&labels, &image, &strict, &run, &Silent).unwrap_err().to_string();
     assert!(error.contains("agglomerate.radius_zyx was [18,18,18]"), "{error}");
-    assert!(!error.contains('\n') && !folder.entries().iter().any(|name| name.ends_with(".partial")));
+    assert!(
+        !error.contains('\n') && !folder.entries().iter().any(|name| name.ends_with(".partial"))
+    );
 }
 
 #[test]
