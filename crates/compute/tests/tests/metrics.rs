@@ -154,7 +154,7 @@ proptest! {
         seed in any::<u64>(), kinds in 1..5u64,
     ) {
         let count = shape.iter().product::<usize>() as u64;
-        let hash = |i: u64| (i / 3 ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60;
+        let hash = |i: u64| ((i / 3) ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60;
         let labels: Vec<u64> = (0..count).map(|i| hash(i) % 16 / (16 / kinds).max(1)).collect();
         let distance = f64::from(quarters) / 4.0 * spacing[1];
         let mask = BorderMask::new(distance, spacing).unwrap().of(&labels, shape);

@@ -241,7 +241,7 @@ proptest! {
             }
             saved.push(segmenter.take_changes());
             // The process dies, some steps after it was saved, or at once.
-            if saved.len() % 2 == 0 {
+            if saved.len().is_multiple_of(2) {
                 lives += 1;
                 segmenter = case.segmenter().noting_changes();
                 for changes in &saved {
@@ -316,7 +316,9 @@ fn naive(case: &Case, kind: Kind) -> (Vec<u32>, u64, Vec<u8>) {
         };
         let mut of_object = 0;
         while let Some(p) = queue.pop_front() {
-            let free = inside(p) && labels[index(p)] <= 0 && !(logits[index(p)] < limit);
+            // NaN, where no step has been, is not below.
+            let judged_outside = |p| logits[index(p)] < limit;
+            let free = inside(p) && labels[index(p)] <= 0 && !judged_outside(p);
             if done.contains(&cell(p)) || !free {
                 continue;
             }

@@ -168,12 +168,12 @@ fn slope(batch: &Batch, layers: &mut [Exact], tensor: usize, direction: &[f64]) 
     const STEP: f64 = 1e-6;
     let mut at = |factor: f64| {
         let layer = &mut layers[tensor / 2];
-        let values = if tensor % 2 == 0 { &mut layer.weights } else { &mut layer.biases };
+        let values = if tensor.is_multiple_of(2) { &mut layer.weights } else { &mut layer.biases };
         let old = values.clone();
         values.iter_mut().zip(direction).for_each(|(v, d)| *v += factor * d);
         let loss = batch.loss(layers);
         let layer = &mut layers[tensor / 2];
-        *(if tensor % 2 == 0 { &mut layer.weights } else { &mut layer.biases }) = old;
+        *(if tensor.is_multiple_of(2) { &mut layer.weights } else { &mut layer.biases }) = old;
         loss
     };
     (at(STEP) - at(-STEP)) / (2.0 * STEP)

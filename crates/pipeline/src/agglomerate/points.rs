@@ -22,7 +22,7 @@ const MAX_VOXELS: u64 = 1 << 24;
 const BYTES_PER_VOXEL: u64 = 48;
 
 /// How decision points are looked for.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub struct PointOptions {
     /// Segments farther than this from the point between them are no pair, in the unit of the voxel size
@@ -34,12 +34,6 @@ pub struct PointOptions {
     /// than 2^24 voxels is cut into blocks with a halo as wide as the distance. Default: half of what is
     /// available.
     pub memory_bytes: Option<u64>,
-}
-
-impl Default for PointOptions {
-    fn default() -> Self {
-        Self { max_distance: None, min_voxels: 0, memory_bytes: None }
-    }
 }
 
 /// Two segments and the place at which they are closest. The names are those of the table.

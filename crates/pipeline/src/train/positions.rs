@@ -155,12 +155,15 @@ fn classes(volume: &VolumeCensus, count: usize, with_background: bool) -> Vec<(u
 /// Blocks' classes, those asked for last.
 #[derive(Debug, Default)]
 struct Kept {
-    blocks: VecDeque<((usize, u64), Arc<Vec<u8>>)>,
+    blocks: VecDeque<(BlockKey, Arc<Vec<u8>>)>,
     bytes: usize,
 }
 
+/// Number of the volume and of its block.
+type BlockKey = (usize, u64);
+
 impl Kept {
-    fn get(&mut self, key: (usize, u64)) -> Option<Arc<Vec<u8>>> {
+    fn get(&mut self, key: BlockKey) -> Option<Arc<Vec<u8>>> {
         let at = self.blocks.iter().position(|(k, _)| *k == key)?;
         let found = self.blocks.remove(at)?;
         let classes = Arc::clone(&found.1);
@@ -168,7 +171,7 @@ impl Kept {
         Some(classes)
     }
 
-    fn put(&mut self, key: (usize, u64), classes: Arc<Vec<u8>>) {
+    fn put(&mut self, key: BlockKey, classes: Arc<Vec<u8>>) {
         self.bytes += classes.len();
         self.blocks.push_back((key, classes));
         while self.bytes > KEPT_BYTES {

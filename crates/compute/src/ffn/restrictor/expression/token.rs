@@ -70,7 +70,7 @@ impl<'a> Tokens<'a> {
                 (Token::Name(&rest[..length]), length)
             }
             Some(c) => match SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
-                Some(sign) => (Token::Sign(*sign), sign.len()),
+                Some(sign) => (Token::Sign(sign), sign.len()),
                 None => return Err(self.wrong(self.at, &format!("'{c}' has no meaning here"))),
             },
         };
