@@ -48,7 +48,8 @@ impl<'a> RowsAround<'a> {
             std::array::from_fn(|plane| {
                 let (z, y) = (place.z.start + plane, place.y.start + y);
                 let start = ((place.image * nz + z) * ny + y) * length;
-                values.filter(|_| z < nz).map_or(&[][..], |all| &all[start..start + length])
+                let inside = plane < place.z.tile.outputs() && z < nz;
+                values.filter(|_| inside).map_or(&[][..], |all| &all[start..start + length])
             })
         };
         Self { mask: of(context.around.mask), residual: of(context.around.residual) }
