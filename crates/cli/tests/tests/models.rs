@@ -31,7 +31,7 @@ fn a_file_of_flax_becomes_one_that_says_what_it_is() {
     assert_eq!(report["lost_zyx"], serde_json::json!([4, 4, 4]));
     assert!(report["found_in"].as_str().unwrap().starts_with("params (there are also ema_params"));
     // 2 * taps * inputs * outputs of each layer, over the voxels that it has left.
-    let voxels = [9 * 7 * 9, 7 * 5 * 7, 5 * 3 * 5, 3 * 1 * 3];
+    let voxels = [9 * 7 * 9, 7 * 5 * 7, 5 * 3 * 5, 9];
     let flop =
         2 * 27 * (voxels[0] * 8 + (voxels[1] + voxels[2] + voxels[3]) * 16) + 2 * voxels[3] * 4;
     assert_eq!(report["flop_per_fov"].as_u64(), Some(flop));

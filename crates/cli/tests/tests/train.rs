@@ -35,7 +35,7 @@ keep = 2
 fn folder() -> Folder {
     let folder = Folder::in_memory();
     let count = SHAPE.iter().product::<usize>();
-    let inside = |n: usize| n / SHAPE[2] % SHAPE[1] % 7 > 0;
+    let inside = |n: usize| !(n / SHAPE[2] % SHAPE[1]).is_multiple_of(7);
     let label = |n: usize| if inside(n) { (1 + n / SHAPE[2] % SHAPE[1] / 7) as u16 } else { 0 };
     folder.write("labels.npy", SHAPE, (0..count).map(label).collect::<Vec<_>>());
     let grey = |n: usize| if inside(n) { 150 + (n * 7 % 31) as u8 } else { 40 };
