@@ -160,7 +160,7 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
     }
     let run = SegmentRun {
         target: inputs.labels,
-        probabilities: args.probabilities,
+        probabilities: args.probabilities.clone(),
         mode: if args.overwrite { WriteMode::Overwrite } else { WriteMode::CreateNew },
         device: context.open_device()?.with_batch(args.batch()),
         memory_bytes: context.memory_bytes(),
