@@ -77,11 +77,6 @@ fn for_slabs(volume: &Volume, region: &BoundingBox, mut each: impl FnMut(Vec<u64
 }
 
 impl LabelIds {
-    /// How many were there before.
-    pub(super) fn count(&self) -> u32 {
-        self.initial.len() as u32
-    }
-
     /// The label in the output: what it was before; new ones above all of these.
     pub(super) fn id(&self, label: u32) -> u64 {
         let before = self.initial.len() as u64;
