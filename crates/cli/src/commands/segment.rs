@@ -158,11 +158,12 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
     if let Some(job) = subvolumes::planned(&args, &inputs, &image, context)? {
         return job.run(context);
     }
+    let batch = args.batch();
     let run = SegmentRun {
         target: inputs.labels,
         probabilities: args.probabilities.clone(),
         mode: if args.overwrite { WriteMode::Overwrite } else { WriteMode::CreateNew },
-        device: context.open_device()?.with_batch(args.batch()),
+        device: context.open_device()?.with_batch(batch),
         memory_bytes: context.memory_bytes(),
         checkpoint_interval: args.checkpoint_interval.0,
     };
