@@ -122,7 +122,7 @@ mod tests {
             -(p * q.ln() + (1.0 - p) * (1.0 - q).ln())
         };
         let voxels = canvas.iter().zip(labels).take(6);
-        let expected: f64 = voxels.map(|(x, p)| entropy(f64::from(*x), p)).sum();
+        let expected: f64 = voxels.map(|(x, p)| entropy(f64::from(*x), f64::from(p))).sum();
         assert!((figures.example_loss - expected / 6.0).abs() < 1e-6);
     }
 }
