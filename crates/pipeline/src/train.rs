@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Nothing large is stored: the census has a few numbers for each block of 64 voxels; an example follows
-//! from its number alone, so that a run that was killed goes on, from its last [checkpoint](StartMode),
+//! from its number alone, so that a run that was killed goes on, from its last checkpoint,
 //! to the same weights, bit by bit, as one that was not.
 
 mod augment;

@@ -15,7 +15,7 @@ pub const TRAINED_NETWORK: &[u8] = include_bytes!("trained.safetensors");
 /// Settings that go with the trained network; the checkpoint is still to be set.
 pub fn trained_settings() -> SegmentSettings {
     let mut settings = SegmentSettings::new("");
-    settings.model = ModelConfig { fov_zyx: [17; 3], deltas_zyx: [5; 3] };
+    settings.model = ModelConfig { fov_zyx: [17; 3], deltas_zyx: [4; 3] };
     settings.inference = InferenceOptions {
         image_mean: 130.0,
         image_stddev: 50.0,

@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn wrong_values_are_named_with_their_key() {
         let with = |extra: &str| error(&format!("{LEAST}{extra}"));
-        assert!(with("colour = 3\n").contains("c.toml line 9: unknown field `colour`"));
+        assert!(with("colour = 3\n").contains("c.toml line 10: unknown field `colour`"));
         for (extra, key) in [
             ("[moves]\nthreshold = 1.5\n", "moves.threshold: expected a probability"),
             ("[sampling]\nthresholds = [0.5, 0.2]\n", "sampling.thresholds: expected"),

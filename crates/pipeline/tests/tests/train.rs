@@ -350,3 +350,38 @@ fn several_volumes_and_a_mask_are_taken() {
     config.volumes.push(second);
     assert_eq!(begin(&config).unwrap().steps, 6);
 }
+
+/// A file as google/ffn's `build_coordinates.py` writes it, but for the compression.
+fn coordinates(centres_xyz: &[[u8; 3]], volume: &str) -> Vec<u8> {
+    let field = |number: u8, body: &[u8]| [&[number << 3 | 2, body.len() as u8], body].concat();
+    let entry = |key: &str, feature: Vec<u8>| {
+        field(1, &[field(1, key.as_bytes()), field(2, &feature)].concat())
+    };
+    let check = |bytes: &[u8]| {
+        crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
+    };
+    let mut file = Vec::new();
+    for centre in centres_xyz {
+        let centre = entry("center", field(3, &field(1, centre)));
+        let name = entry("label_volume_name", field(1, &field(1, volume.as_bytes())));
+        let body = field(1, &[centre, name].concat());
+        let length = (body.len() as u64).to_le_bytes();
+        file.extend([&length[..], &check(&length), &body, &check(&body)].concat());
+    }
+    file
+}
+
+#[test]
+fn coordinates_of_google_ffn_are_taken() {
+    let setup = Setup::new();
+    let path = setup.path("c.tfrecord");
+    fs::write(&path, coordinates(&[[12, 11, 10], [13, 12, 9], [0, 0, 0]], "bars")).unwrap();
+    let mut config = setup.config("out", 10, ADAM);
+    config.sampling.coordinates = Some(path.clone());
+    config.volumes[0].name = Some("bars".to_owned());
+    let report = begin(&config).unwrap();
+    assert!(report.complete && report.labelled_voxels.is_none());
+    config.run.output = setup.path("other");
+    config.volumes[0].name = Some("tubes".to_owned());
+    assert!(refused(begin(&config)).contains("c.tfrecord record 0: label_volume_name: expected"));
+}
