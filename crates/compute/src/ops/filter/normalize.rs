@@ -87,6 +87,7 @@ pub fn normalize_by(voxels: &Voxels, method: Normalization, found: [f64; 2]) -> 
     Ok(out)
 }
 
+#[cfg(feature = "cube")]
 impl Normalization {
     /// Whether values beyond the ends are clipped.
     pub(crate) fn clips(&self) -> bool {
