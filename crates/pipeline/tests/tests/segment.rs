@@ -210,9 +210,9 @@ fn too_little_memory_a_wrong_depth_and_a_seed_outside_are_refused() {
     let mut run = setup.run("labels.zarr");
     run.memory_bytes = 1 << 20;
     assert!(setup.refused(&run).contains("needs 14 MiB"));
-    setup.settings.depth = Some(12);
+    setup.settings.architecture.depth = Some(12);
     assert!(setup.refused(&setup.run("labels.zarr")).contains("depth 12, found 6"));
-    setup.settings.depth = None;
+    setup.settings.architecture.depth = None;
     setup.settings.seeds = Seeds::Points(vec![[1, 2, 400]]);
     assert!(setup.refused(&setup.run("labels.zarr")).contains("lies outside"));
 }

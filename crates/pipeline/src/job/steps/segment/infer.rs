@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::job::steps::blockwise::voxels_digest;
 use crate::job::{SharedTarget, StageContext};
 use crate::progress::{Event, Observer};
-use crate::segment::inference::{Inferred, Subvolume, executors, infer};
+use crate::segment::inference::{Inferred, Subvolume, executors, infer, read_more};
 use crate::segment::{Seeds, SegmentSettings};
 
 struct Infer<'a> {
