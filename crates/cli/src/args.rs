@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use exavox_compute::DeviceSpec;
 
+#[cfg(feature = "train")]
+use crate::commands::train;
 use crate::commands::{
-    bench, bench_row, completions, components, convert, convert_model, demo, devices, downsample,
-    evaluate, filter, flood, info, plan, project, resume, run, segment, status, submit, verify,
-    worker,
+    agglomerate, bench, bench_row, completions, components, convert, convert_model, demo, devices,
+    downsample, evaluate, filter, flood, info, plan, project, resume, run, segment, status, submit,
+    verify, worker,
 };
 use crate::context::{all_cores, all_cores_but_one};
 use crate::env_vars;
@@ -36,7 +38,7 @@ pub(crate) struct GlobalArgs {
     #[arg(value_delimiter = ',')]
     #[arg(env = env_vars::DEVICE, hide_env_values = true)]
     pub(crate) device: Vec<DeviceSpec>,
-    /// CPU threads [default: all cores but one; all cores for filter, segment, run, worker, demo and bench].
+    /// CPU threads [default: all cores but one; all cores for filter, segment, train, run, worker, demo and bench].
     #[arg(long, global = true, value_name = "N")]
     #[arg(env = env_vars::THREADS, hide_env_values = true)]
     pub(crate) threads: Option<NonZeroUsize>,
@@ -72,6 +74,9 @@ pub(crate) enum Command {
     Filter(filter::Args),
     Segment(segment::Args),
     ConvertModel(convert_model::Args),
+    #[cfg(feature = "train")]
+    Train(train::Args),
+    Agglomerate(agglomerate::Args),
     Evaluate(evaluate::Args),
     Run(run::Args),
     Submit(submit::Args),
@@ -94,7 +99,9 @@ impl Command {
     pub(crate) fn default_threads(&self) -> NonZeroUsize {
         match self {
             Self::Segment(_) | Self::Demo(_) | Self::Bench(_) | Self::Filter(_) => all_cores(),
-            Self::Run(_) | Self::Resume(_) | Self::Worker(_) => all_cores(),
+            #[cfg(feature = "train")]
+            Self::Train(_) => all_cores(),
+            Self::Agglomerate(_) | Self::Run(_) | Self::Resume(_) | Self::Worker(_) => all_cores(),
             _ => all_cores_but_one(),
         }
     }

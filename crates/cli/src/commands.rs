@@ -1,5 +1,6 @@
 //! One module per command: its `Args`, and `run`.
 
+pub(crate) mod agglomerate;
 pub(crate) mod bench;
 pub(crate) mod bench_row;
 pub(crate) mod completions;
@@ -21,6 +22,8 @@ pub(crate) mod run;
 pub(crate) mod segment;
 pub(crate) mod status;
 pub(crate) mod submit;
+#[cfg(feature = "train")]
+pub(crate) mod train;
 pub(crate) mod verify;
 pub(crate) mod worker;
 
@@ -40,6 +43,9 @@ pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<ExitSta
         Command::Components(args) => components::run(args, context),
         Command::Flood(args) => flood::run(args, context),
         Command::Segment(args) => segment::run(args, context),
+        #[cfg(feature = "train")]
+        Command::Train(args) => train::run(args, context),
+        Command::Agglomerate(args) => agglomerate::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),
         Command::Run(args) => run::run(args, context),
         Command::Resume(args) => resume::run(args, context),

@@ -65,6 +65,15 @@ impl Context {
         Ok(device.with_others(others))
     }
 
+    /// Opens the device of `--device`, if it is another one than the CPU: for commands that the CPU serves best
+    /// unless it is asked for, since their volumes have to cross the bus.
+    pub(crate) fn asked_for_device(&self) -> anyhow::Result<Option<ComputeDevice>> {
+        match self.device {
+            DeviceSpec::Auto | DeviceSpec::Cpu => Ok(None),
+            _ => Ok(Some(self.open_device()?)),
+        }
+    }
+
     /// Bytes for blocks in flight of a command that streams a volume, if `--memory` is given. The
     /// program itself takes a quarter of it, up to 128 MiB (code, threads, cached chunks); of the rest,
     /// a quarter is left to the allocator, which does not give back everything at once.

@@ -21,9 +21,18 @@ pub(crate) fn report(error: &anyhow::Error, printer: &Printer) -> ExitStatus {
     if error.downcast_ref::<StdoutError>().is_some_and(StdoutError::is_broken_pipe) {
         return ExitStatus::Done;
     }
-    let hint = error.downcast_ref::<Hint>();
+    let hint = error.downcast_ref::<Hint>().or_else(|| changed_plan(error));
     printer.error(&one_line(error, hint), hint.map(|h| h.0));
     ExitStatus::CouldNotRun
+}
+
+/// Whoever asks for something new where something else was begun may want either.
+const CHANGED: Hint =
+    Hint("ask for the same as before to go on with it, or remove that folder to begin anew");
+
+fn changed_plan(error: &anyhow::Error) -> Option<&'static Hint> {
+    let error = error.downcast_ref::<exavox_pipeline::Error>()?;
+    matches!(error, exavox_pipeline::Error::PlanChanged { .. }).then_some(&CHANGED)
 }
 
 /// All causes on one line; a cause that the line holds already (errors of the libraries show their

@@ -29,13 +29,14 @@ pub(crate) struct LabellingArgs {
 
 impl LabellingArgs {
     /// The options within the memory of this run.
-    pub(crate) fn options(&self, context: &Context) -> LabellingOptions {
+    pub(crate) fn options(&self, context: &Context) -> anyhow::Result<LabellingOptions> {
         let mut options = LabellingOptions::default();
         options.channel.clone_from(&self.channel);
         options.region = self.roi;
         options.codec = self.codec;
         options.mode = if self.overwrite { WriteMode::Overwrite } else { WriteMode::CreateNew };
         options.memory_bytes = Some(context.memory_bytes());
-        options
+        options.device = context.asked_for_device()?;
+        Ok(options)
     }
 }

@@ -157,6 +157,9 @@ fn amount(count: u64, unit: Unit) -> String {
         Unit::Voxels => format!("{} voxels", HumanCount(count)),
         Unit::Seeds => format!("{} seeds", HumanCount(count)),
         Unit::Blocks => format!("{} blocks", HumanCount(count)),
+        Unit::Steps => format!("{} steps", HumanCount(count)),
+        Unit::Seconds => format!("{} seconds", HumanCount(count)),
+        Unit::Pairs => format!("{} pairs", HumanCount(count)),
     }
 }
 

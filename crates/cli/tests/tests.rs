@@ -1,6 +1,8 @@
 //! Whole runs of the program: what it prints, how it ends, what it leaves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+#[path = "tests/agglomerate.rs"]
+mod agglomerate;
 #[path = "tests/bench.rs"]
 mod bench;
 #[path = "tests/components.rs"]
@@ -25,6 +27,8 @@ mod info;
 mod jobs;
 #[path = "tests/lab.rs"]
 mod lab;
+#[path = "tests/large.rs"]
+mod large;
 #[path = "tests/models.rs"]
 mod models;
 #[path = "tests/plan.rs"]
@@ -43,3 +47,6 @@ mod segment_at_once;
 mod slurm;
 #[path = "tests/submit.rs"]
 mod submit;
+#[cfg(feature = "train")]
+#[path = "tests/train.rs"]
+mod train;

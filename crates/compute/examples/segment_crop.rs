@@ -9,6 +9,7 @@
 use std::error::Error;
 use std::path::Path;
 
+use exavox_compute::ffn::seed::{self, NormalisedImage, Scene, SeedPolicy};
 use exavox_compute::ffn::{self, BurnNetwork, Canvas, FloodEvent, InferenceOptions, ModelConfig};
 use exavox_compute::{ComputeDevice, DeviceSpec};
 use exavox_io::{BoundingBox, Volume};
@@ -23,8 +24,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let region: BoundingBox = region.parse()?;
     let voxels = Volume::open(image)?.read(0, &region)?;
     let (config, options) = (ModelConfig::default(), InferenceOptions::default());
-    let canvas = Canvas::new(voxels.to_f32(), voxels.shape(), config, options)?;
-    let seeds = ffn::seed::peaks(canvas.image(), canvas.shape(), [1.0; 3], config.margin());
+    let scene = Scene::new(NormalisedImage::new(&voxels, &options), [1.0; 3], config.margin());
+    let seeds = seed::find(&SeedPolicy::Peaks, &scene)?;
+    let canvas = Canvas::new(voxels, config, options)?;
 
     let weights = ffn::Weights::open(Path::new(checkpoint), None)?;
     let (device, _) = ComputeDevice::open(spec)?;

@@ -6,13 +6,14 @@
 //! networks", Nature Methods 15 (2018), <https://doi.org/10.1038/s41592-018-0049-4>; the behaviour is
 //! that of <https://github.com/google/ffn>.
 //!
-//! The life of a segment: a [`seed::peaks()`] position that is free and not beside another object; the
+//! The life of a segment: a [`seed::find()`] position that is free and not beside another object; the
 //! seed voxel gets [`InferenceOptions::init_activation`]; a step runs the [`Network`] on the FOV, and its
 //! new logits are kept in tiles ([`ObjectLogits`]); [`FaceMax`] finds where the object leaves the inner
 //! cuboid and queues those positions; when the queue is empty, voxels above
 //! [`InferenceOptions::segment_threshold`] become a segment of the [`Canvas`] if they are enough.
 //! [`Segmenter`] has several objects under way at a time, with the same result.
 
+pub mod agglomerate;
 mod architecture;
 mod canvas;
 mod config;
@@ -29,8 +30,10 @@ mod movement;
 mod network;
 mod object;
 mod object_logits;
+mod probability;
 mod res_conv_stack;
 mod restrict;
+pub mod restrictor;
 mod saved;
 pub mod seed;
 mod segment;
@@ -52,11 +55,13 @@ pub use executor::{Client, Executor, ExecutorOptions, Executors, Warn};
 pub use flood::{FloodedObject, flood_object};
 pub use layer_norm::NormLayer;
 pub use model::ConvStack3d;
-pub use movement::FaceMax;
+pub use movement::{FaceMax, face_maxima};
 pub use network::{BurnNetwork, FallbackNetwork, MakeNetwork, Network};
 pub use object_logits::ObjectLogits;
+pub use probability::quantise;
 pub use res_conv_stack::ResConvStackWeights;
 pub use restrict::{Everywhere, Restrict};
+pub use restrictor::Restrictor;
 pub use segment::{Counters, FloodEvent, Origin, Segmentation, segment_all};
 pub use segmenter::Segmenter;
 pub use steps::{Fov, Inline, Steps};

@@ -5,7 +5,6 @@
 
 pub(crate) mod components;
 pub(crate) mod conv3d;
-pub(crate) mod downsample;
 pub(crate) mod filters;
 pub(crate) mod project;
 mod words;

@@ -10,9 +10,11 @@ pub mod downsample;
 pub mod filter;
 pub mod flood_fill;
 pub mod labels;
+pub mod on_device;
 pub mod projection;
 mod runs;
 pub mod value_range;
+pub mod watershed;
 
 pub use connectivity::Connectivity;
 pub use value_range::ValueRange;

@@ -7,6 +7,7 @@ use exavox_compute::ops::connected_components::{
     Components, Foreground, bytes_needed, label_dtype, label_equal, label_mask,
 };
 use exavox_compute::ops::labels::{Numbering, filter};
+use exavox_compute::ops::on_device;
 use exavox_io::{Volume, Voxels};
 use serde::Serialize;
 
@@ -18,6 +19,7 @@ pub use by_blocks::{ComponentsByBlocks, components_by_blocks};
 
 use crate::error::{Error, Result};
 use crate::labelling::{self, Part, stage};
+use crate::on_device::device_or_cpu;
 use crate::peak_memory::peak_memory_bytes;
 use crate::progress::{Event, Observer, Unit};
 
@@ -120,8 +122,8 @@ pub fn components(
     let computing = Instant::now();
     let total = voxels.len() as u64;
     let found = stage(observer, "components", total, Unit::Voxels, || {
-        let found =
-            find(voxels, options).map_err(|e| Error::settings(source.name(), e.to_string()))?;
+        let found = find(voxels, options, observer)
+            .map_err(|e| Error::settings(source.name(), e.to_string()))?;
         let found = filter(found.labels, options.min_voxels, Numbering::Dense)?;
         observer.notify(&Event::Advanced { by: total, note: "" });
         Ok(found)
@@ -146,10 +148,25 @@ pub fn components(
 }
 
 /// The voxels are given back to the system when they have been labelled.
-fn find(voxels: Voxels, options: &ComponentsOptions) -> Result<Components> {
+fn find(
+    voxels: Voxels,
+    options: &ComponentsOptions,
+    observer: &dyn Observer,
+) -> Result<Components> {
+    let (device, connectivity) = (options.labelling.device.as_ref(), options.connectivity);
     Ok(match options.objects {
-        Objects::Mask(foreground) => label_mask(&voxels, foreground, options.connectivity)?,
-        Objects::Equal => label_equal(&voxels, options.connectivity)?,
+        Objects::Mask(foreground) => device_or_cpu(
+            device,
+            observer,
+            |device| on_device::components_of_mask(device, &voxels, foreground, connectivity),
+            || label_mask(&voxels, foreground, connectivity),
+        )?,
+        Objects::Equal => device_or_cpu(
+            device,
+            observer,
+            |device| on_device::components_of_labels(device, &voxels, connectivity),
+            || label_equal(&voxels, connectivity),
+        )?,
     })
 }
 

@@ -1,28 +1,40 @@
-//! Built-in input for trying exavox without any data: a synthetic volume with known labels, and a
-//! small network with weights set by hand that can segment it.
+//! Built-in input for trying exavox without any data: synthetic volumes with known labels, and small
+//! networks that can segment them: one whose weights are set by hand, for tubes that are easily told
+//! apart, and one that exavox has trained, for tubes that touch.
 
-use crate::segment::{Seeds, SegmentSettings};
+use crate::segment::{SeedTable, Seeds, SegmentSettings};
 
+mod baseline;
 mod network;
 mod synthetic;
+mod touching;
+mod trained;
 
+pub use baseline::{Baseline, best_threshold};
 pub use network::{demo_network, demo_settings};
 pub use synthetic::{CHANNELS, Synthetic, synthetic};
+pub use touching::touching_tubes;
+pub use trained::{TRAIN_CONFIG, TRAINED_NETWORK, trained_settings};
 
 /// Settings as a TOML file that [`SegmentSettings::from_toml`] reads, the checkpoint by its file name:
 /// it is expected beside the file.
 pub fn settings_toml(settings: &SegmentSettings) -> String {
     let (model, inference) = (&settings.model, &settings.inference);
     let checkpoint = settings.checkpoint.file_name().unwrap_or_default().to_string_lossy();
-    let points = match &settings.seeds {
-        Seeds::Peaks => String::new(),
-        Seeds::Points(points) => format!("\n[seeds]\npoints_zyx = {points:?}\n"),
+    let seeds = match settings.seeds == Seeds::default() {
+        true => String::new(),
+        false => toml::to_string(&SeedTable::of(settings)).unwrap_or_default(),
+    };
+    let channel = match settings.channel {
+        0 => String::new(),
+        channel => format!("channel = {channel}\n"),
     };
     format!(
         "[model]\ncheckpoint = \"{checkpoint}\"\nfov_zyx = {:?}\ndeltas_zyx = {:?}\n\n\
          [inference]\nimage_mean = {:?}\nimage_stddev = {:?}\ninit_activation = {:?}\n\
          pad_value = {:?}\nmove_threshold = {:?}\nsegment_threshold = {:?}\n\
-         disco_seed_threshold = {:?}\nmin_boundary_dist_zyx = {:?}\nmin_segment_size = {}\n{points}",
+         disco_seed_threshold = {:?}\nmin_boundary_dist_zyx = {:?}\nmin_segment_size = {}\n{channel}\n\
+         [seeds]\n{seeds}",
         model.fov_zyx,
         model.deltas_zyx,
         inference.image_mean,

@@ -26,7 +26,7 @@
 use crate::error::{Error, Result};
 
 mod bound;
-mod chart;
+pub(crate) mod chart;
 mod cluster;
 mod distribution;
 mod figures;
@@ -35,7 +35,7 @@ mod hypothetical;
 mod label_space;
 mod notes;
 mod quantity;
-mod random;
+pub(crate) mod random;
 mod scaling;
 mod shards;
 mod simulation;

@@ -1,38 +1,84 @@
 //! Quality of a segmentation against a ground truth, streamed over blocks: memory is a block a thread
-//! and the table of labels that occur together.
+//! and the table of labels that occur together. Against skeletons: [`skeletons`].
 
-use std::time::Instant;
+use std::path::PathBuf;
 
 use exavox_compute::metrics::{Contingency, ScoreOptions, Scores};
-use exavox_io::{BoundingBox, Volume};
+use exavox_io::volume::WriteMode;
+use exavox_io::{BoundingBox, Volume, VoxelSize};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::blocks::BlockGrid;
 use crate::error::{Error, Result};
+use crate::labelling::stage;
 use crate::progress::{Event, Observer, Unit};
 
-/// Voxels along the edge of a block, before it is rounded up to whole chunks.
-const BLOCK: u64 = 128;
-/// Voxels of a block at most: 16 bytes each while two volumes are compared, for each thread.
-const MAX_VOXELS: u64 = 1 << 24;
+mod blocks;
+mod objects;
+mod page;
+mod pictures;
+mod places;
+pub mod skeletons;
+
+pub use blocks::BorderDistance;
+pub(crate) use blocks::{BlockCounter, block_shape, integers};
+pub(crate) use objects::ObjectList;
+pub use objects::ObjectRow;
+pub use page::{EvaluationPage, Judged};
 
 /// What is compared.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct EvaluateOptions {
     /// Which voxels do not count.
     pub scores: ScoreOptions,
     /// The part that is compared; `None` = all.
     pub roi: Option<BoundingBox>,
+    /// Voxels so near to a border between true labels do not count. Default: all count.
+    pub ignore_border: Option<BorderDistance>,
+    /// Size of the voxels, in place of that of the truth or, if it has none, of the labels.
+    pub voxel_size: Option<VoxelSize>,
+    /// Share of an object's voxels from which on a part counts. Default: 0.01.
+    pub min_share: f64,
+    /// Objects of each kind that are named in the report. Default: 10.
+    pub worst: usize,
+    /// A CSV file for all objects.
+    pub objects: Option<PathBuf>,
+    /// What to do with a CSV file that is there already.
+    pub mode: WriteMode,
 }
 
+impl Default for EvaluateOptions {
+    fn default() -> Self {
+        Self {
+            scores: ScoreOptions::default(),
+            roi: None,
+            ignore_border: None,
+            voxel_size: None,
+            min_share: MIN_SHARE,
+            worst: WORST,
+            objects: None,
+            mode: WriteMode::default(),
+        }
+    }
+}
+
+/// Share of an object's voxels from which on a part counts, where nothing is said.
+pub const MIN_SHARE: f64 = 0.01;
+/// Objects of each kind that are named, where nothing is said.
+pub const WORST: usize = 10;
+
 /// Quality of a segmentation. The names are those of `--json`; entropies in bits.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EvaluateReport {
     /// H(prediction | truth): how much true objects are split.
     pub voi_split: f64,
     /// H(truth | prediction): how much predicted objects merge true ones.
     pub voi_merge: f64,
+    /// Normalised variation of information: (split + merge) / H(truth, prediction).
+    pub nvi: f64,
+    /// Normalised information distance.
+    pub nid: f64,
     /// 1 - harmonic mean of Rand split and Rand merge.
     pub adapted_rand_error: f64,
     /// Rand recall.
@@ -41,14 +87,43 @@ pub struct EvaluateReport {
     pub rand_merge: f64,
     /// Adapted Rand error with voxels of prediction 0 as objects of one voxel (SNEMI3D, CREMI).
     pub snemi_adapted_rand_error: Option<f64>,
+    /// Geometric mean of that error and of VOI split + merge.
+    pub cremi_score: Option<f64>,
     /// Voxels that counted.
     pub voxels: u64,
     /// Labels of the prediction that counted.
     pub labels: u64,
     /// Labels of the truth that counted.
     pub truth_labels: u64,
-    /// Wall-clock time.
-    pub seconds: f64,
+    /// Voxels that did not count because they are near a border.
+    pub border_voxels: u64,
+    /// The true objects that add most to VOI split, the worst first.
+    pub worst_splits: Vec<ObjectRow>,
+    /// The labels, 0 apart, that add most to VOI merge, the worst first.
+    pub worst_merges: Vec<ObjectRow>,
+}
+
+impl EvaluateReport {
+    pub(crate) fn new(figures: &Scores, border_voxels: u64, worst: [Vec<ObjectRow>; 2]) -> Self {
+        let [worst_splits, worst_merges] = worst;
+        Self {
+            voi_split: figures.voi_split,
+            voi_merge: figures.voi_merge,
+            nvi: figures.nvi,
+            nid: figures.nid,
+            adapted_rand_error: figures.adapted_rand_error,
+            rand_split: figures.rand_split,
+            rand_merge: figures.rand_merge,
+            snemi_adapted_rand_error: figures.snemi_adapted_rand_error,
+            cremi_score: figures.cremi_score,
+            voxels: figures.voxels,
+            labels: figures.labels,
+            truth_labels: figures.truth_labels,
+            border_voxels,
+            worst_splits,
+            worst_merges,
+        }
+    }
 }
 
 /// Compares labels with a ground truth of the same shape; channel 0 of each.
@@ -61,89 +136,74 @@ pub fn evaluate(
     options: &EvaluateOptions,
     observer: &dyn Observer,
 ) -> Result<EvaluateReport> {
-    let started = Instant::now();
-    check_shapes(labels, truth)?;
+    check_shapes([labels.shape(), truth.shape()], [labels.name(), truth.name()])?;
+    check_share(options.min_share)?;
+    let region = region_of(labels, options.roi)?;
+    let size = options.voxel_size.or(truth.metadata().voxel_size).or(labels.metadata().voxel_size);
+    let mask = options.ignore_border.map(|d| d.mask(size, truth.name())).transpose()?;
+    let mut objects = ObjectList::new(options.worst, options.objects.as_deref(), options.mode)?;
+    let table = count_all(labels, truth, &BlockCounter::new(region, mask), region, observer)?;
+    let scores = table
+        .scores_and_objects(&options.scores, options.min_share, |object| objects.take(object))?;
+    Ok(EvaluateReport::new(&scores, table.voxels() - table.counted(), objects.finish()?))
+}
+
+fn count_all(
+    labels: &Volume,
+    truth: &Volume,
+    counter: &BlockCounter,
+    region: BoundingBox,
+    observer: &dyn Observer,
+) -> Result<Contingency> {
+    let chunks = [labels, truth].map(|volume| volume.metadata().chunk_shape);
+    let blocks = BlockGrid::new(region, block_shape(chunks[0], chunks[1]))?;
+    let read =
+        |volume: &Volume, area: &BoundingBox| integers(&volume.read(0, area)?, volume.name());
+    stage(observer, "evaluate", region.num_voxels(), Unit::Voxels, || {
+        let tables = (0..blocks.len()).into_par_iter().map(|number| {
+            let block = blocks.block(number);
+            let table = counter.count(&block, |area| read(labels, area), |area| read(truth, area));
+            observer.notify(&Event::Advanced { by: block.num_voxels(), note: "" });
+            table
+        });
+        tables.try_reduce(Contingency::new, |mut a, b| {
+            a.merge(b);
+            Ok(a)
+        })
+    })
+}
+
+/// The part of the labels that is asked for; an end left out means the end of the volume.
+pub(crate) fn region_of(labels: &Volume, roi: Option<BoundingBox>) -> Result<BoundingBox> {
     let whole = BoundingBox::whole(labels.shape());
-    let mut region = options.roi.unwrap_or(whole);
-    // An end left out means the end of the volume.
+    let mut region = roi.unwrap_or(whole);
     region.end = std::array::from_fn(|a| match region.end[a] {
         u64::MAX => whole.end[a],
         end => end,
     });
     region.check_inside(labels.shape(), labels.name())?;
-    let total = region.num_voxels();
-    observer.notify(&Event::Started { stage: "evaluate", total, unit: Unit::Voxels });
-    let blocks = BlockGrid::new(region, block_shape(labels, truth))?;
-    let table = (0..blocks.len())
-        .into_par_iter()
-        .map(|number| count(labels, truth, &blocks.block(number), observer))
-        .try_reduce(Contingency::new, |mut a, b| {
-            a.merge(b);
-            Ok(a)
-        })?;
-    let seconds = started.elapsed().as_secs_f64();
-    observer.notify(&Event::Finished { stage: "evaluate", seconds });
-    Ok(report(&table.scores(&options.scores)?, seconds))
+    Ok(region)
 }
 
-fn check_shapes(labels: &Volume, truth: &Volume) -> Result<()> {
-    let (found, expected) = (labels.shape(), truth.shape());
+pub(crate) fn check_share(share: f64) -> Result<()> {
+    if (0.0..=1.0).contains(&share) {
+        return Ok(());
+    }
+    let message = format!("expected a share of 0 to 1, found {share}");
+    Err(Error::settings("min-share", message))
+}
+
+/// Refuses labels of another shape than the truth.
+pub(crate) fn check_shapes(shapes: [[u64; 3]; 2], names: [&str; 2]) -> Result<()> {
+    let [found, expected] = shapes;
     for (a, axis) in ["z", "y", "x"].into_iter().enumerate() {
         if found[a] != expected[a] {
             let message = format!(
                 "axis {axis}: expected {} voxels as in {}, found {}",
-                expected[a],
-                truth.name(),
-                found[a]
+                expected[a], names[1], found[a]
             );
-            return Err(Error::settings(labels.name(), message));
+            return Err(Error::settings(names[0], message));
         }
     }
     Ok(())
-}
-
-/// Whole chunks of the one with the larger chunks, so that few are decoded twice, as long as that are not
-/// too many voxels.
-fn block_shape(labels: &Volume, truth: &Volume) -> [u64; 3] {
-    let (a, b) = (labels.metadata().chunk_shape, truth.metadata().chunk_shape);
-    let mut shape: [u64; 3] = std::array::from_fn(|axis| {
-        let chunk = a[axis].max(b[axis]).max(1);
-        BLOCK.next_multiple_of(chunk).min(4 * BLOCK)
-    });
-    while shape.iter().product::<u64>() > MAX_VOXELS {
-        let longest = (0..3).max_by_key(|axis| shape[*axis]).unwrap_or_default();
-        shape[longest] = shape[longest].div_ceil(2);
-    }
-    shape
-}
-
-fn count(
-    labels: &Volume,
-    truth: &Volume,
-    block: &BoundingBox,
-    observer: &dyn Observer,
-) -> Result<Contingency> {
-    let integers = |volume: &Volume| -> Result<Vec<u64>> {
-        let voxels = volume.read(0, block)?;
-        voxels.to_labels().map_err(|e| Error::settings(volume.name(), e.to_string()))
-    };
-    let mut table = Contingency::new();
-    table.add(&integers(labels)?, &integers(truth)?)?;
-    observer.notify(&Event::Advanced { by: block.num_voxels(), note: "" });
-    Ok(table)
-}
-
-fn report(figures: &Scores, seconds: f64) -> EvaluateReport {
-    EvaluateReport {
-        voi_split: figures.voi_split,
-        voi_merge: figures.voi_merge,
-        adapted_rand_error: figures.adapted_rand_error,
-        rand_split: figures.rand_split,
-        rand_merge: figures.rand_merge,
-        snemi_adapted_rand_error: figures.snemi_adapted_rand_error,
-        voxels: figures.voxels,
-        labels: figures.labels,
-        truth_labels: figures.truth_labels,
-        seconds,
-    }
 }

@@ -3,7 +3,9 @@
 
 use std::time::Instant;
 
+use exavox_compute::ComputeDevice;
 use exavox_compute::ops::filter::Filter;
+use exavox_compute::ops::on_device;
 use exavox_io::volume::{Codec, WriteMode};
 use exavox_io::{BoundingBox, DataType, Volume, VolumeWriter, Voxels, WriteOptions};
 use rayon::prelude::*;
@@ -12,6 +14,7 @@ use serde::Serialize;
 use crate::convert::cast::{Cast, cast};
 use crate::convert::{Precision, clip, same_place};
 use crate::error::{Error, Result};
+use crate::on_device::device_or_cpu;
 use crate::peak_memory::peak_memory_bytes;
 use crate::progress::{Event, Observer, Unit};
 
@@ -39,14 +42,16 @@ pub struct FilterOptions {
     pub mode: WriteMode,
     /// Bytes that may be taken. Default: no bound.
     pub memory_bytes: Option<u64>,
+    /// The device that computes, where a channel is held in memory: what it cannot do the CPU does, with a
+    /// warning. Default: the CPU.
+    pub device: Option<ComputeDevice>,
 }
 
 impl FilterOptions {
     /// The defaults for a filter.
     pub fn new(filter: Filter) -> Self {
-        let (region, dtype, codec, mode, memory_bytes) =
-            (None, None, None, WriteMode::default(), None);
-        Self { filter, region, dtype, codec, mode, memory_bytes }
+        let (region, dtype, codec, mode) = (None, None, None, WriteMode::default());
+        Self { filter, region, dtype, codec, mode, memory_bytes: None, device: None }
     }
 }
 
@@ -232,7 +237,13 @@ impl<'a> Job<'a> {
     /// A channel filtered and cast, and the seconds that took.
     fn filtered(&self, voxels: Voxels) -> Result<(Voxels, f64)> {
         let started = Instant::now();
-        let filtered = self.options.filter.run(&voxels)?;
+        let filter = &self.options.filter;
+        let filtered = device_or_cpu(
+            self.options.device.as_ref(),
+            self.observer,
+            |device| on_device::filter(device, filter, &voxels),
+            || filter.run(&voxels),
+        )?;
         drop(voxels);
         let result = as_type(filtered, &self.options.filter, self.dtype)?;
         Ok((result, started.elapsed().as_secs_f64()))

@@ -4,8 +4,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use exavox_compute::ops::ValueRange;
-use exavox_compute::ops::flood_fill::{FloodOptions as Spread, Seed, bytes_needed, flood_fill};
-use exavox_io::{DataType, Volume};
+use exavox_compute::ops::flood_fill::{
+    Flood, FloodOptions as Spread, Seed, bytes_needed, flood_fill,
+};
+use exavox_compute::ops::on_device;
+use exavox_io::{DataType, Volume, Voxels};
 use serde::{Deserialize, Serialize};
 
 pub use crate::labelling::{LabellingOptions, goes_by_blocks};
@@ -16,6 +19,7 @@ pub use by_blocks::{FloodByBlocks, flood_by_blocks};
 
 use crate::error::{Error, Result};
 use crate::labelling::{self, Part, stage};
+use crate::on_device::device_or_cpu;
 use crate::peak_memory::peak_memory_bytes;
 use crate::progress::{Event, Observer, Unit};
 
@@ -124,7 +128,7 @@ pub fn flood(
     let computing = Instant::now();
     let total = voxels.len() as u64;
     let found = stage(observer, "flood", total, Unit::Voxels, || {
-        let found = flood_fill(&voxels, options.range, &seeds, &options.spread)
+        let found = spread(&voxels, &seeds, options, observer)
             .map_err(|e| Error::settings(source.name(), e.to_string()))?;
         observer.notify(&Event::Advanced { by: total, note: "" });
         Ok(found)
@@ -148,6 +152,21 @@ pub fn flood(
         memory_needed_bytes,
         peak_memory_bytes: peak_memory_bytes(),
     })
+}
+
+fn spread(
+    voxels: &Voxels,
+    seeds: &[Seed],
+    options: &FloodOptions,
+    observer: &dyn Observer,
+) -> Result<Flood> {
+    let FloodOptions { range, spread, labelling, .. } = options;
+    Ok(device_or_cpu(
+        labelling.device.as_ref(),
+        observer,
+        |device| on_device::flood_fill(device, voxels, *range, seeds, spread),
+        || flood_fill(voxels, *range, seeds, spread),
+    )?)
 }
 
 /// The type of what is written.

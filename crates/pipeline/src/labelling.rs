@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use exavox_compute::ComputeDevice;
 use exavox_io::volume::{Codec, WriteMode};
 use exavox_io::{BoundingBox, Limits, Volume, VolumeWriter, Voxels, WriteOptions};
 
@@ -29,6 +30,8 @@ pub struct LabellingOptions {
     /// Memory that may be used, bytes; what needs more is refused before anything is read. Default:
     /// three quarters of what is available.
     pub memory_bytes: Option<u64>,
+    /// The device that computes, where the region is held in memory; labels are the same on all. Default: the CPU.
+    pub device: Option<ComputeDevice>,
 }
 
 /// Whether a target can be written by blocks: a volume of many objects on a local disk.

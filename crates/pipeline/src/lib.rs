@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod agglomerate;
 pub mod bench;
 pub mod blocks;
 pub mod components;
@@ -16,6 +17,7 @@ pub mod flood;
 pub mod job;
 mod labelling;
 mod ledger;
+mod on_device;
 pub mod peak_memory;
 pub mod picture;
 pub mod progress;
@@ -25,6 +27,8 @@ pub mod records;
 pub mod report;
 pub mod segment;
 pub mod trace;
+#[cfg(feature = "train")]
+pub mod train;
 pub mod union;
 
 pub use convert::{ConvertOptions, ConvertReport, convert};

@@ -11,6 +11,12 @@ pub enum Unit {
     Seeds,
     /// Blocks of a stage.
     Blocks,
+    /// Steps of an optimiser.
+    Steps,
+    /// Seconds of a run that ends by the clock.
+    Seconds,
+    /// Pairs of segments.
+    Pairs,
 }
 
 /// Something that happened during a run.

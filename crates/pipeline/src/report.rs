@@ -60,30 +60,37 @@ impl Page<'_> {
     /// # Errors
     /// If image and labels of an overlay do not fit together.
     pub fn render(&self) -> Result<String> {
-        let title = escape(&self.title);
-        let mut html = format!(
-            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-             <meta name=\"viewport\" content=\"width=device-width\">\
-             <title>{title}</title><style>{}</style></head><body>\n<h1>{title}</h1>\n",
-            style::CSS
-        );
-        html.push_str("<dl>");
-        for (name, value) in &self.figures {
-            push(
-                &mut html,
-                format_args!("<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(value)),
-            );
-        }
-        html.push_str("</dl>\n");
+        let mut body = String::new();
         for overlay in &self.overlays {
-            render_overlay(&mut html, overlay)?;
+            render_overlay(&mut body, overlay)?;
         }
         for table in &self.tables {
-            render_table(&mut html, table);
+            table_html(&mut body, table);
         }
-        html.push_str("</body></html>\n");
-        Ok(html)
+        Ok(document(&self.title, &self.figures, &body))
     }
+}
+
+/// A page of a title, figures and what comes under them.
+pub(crate) fn document(title: &str, figures: &[(String, String)], body: &str) -> String {
+    let title = escape(title);
+    let mut html = format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\">\
+         <title>{title}</title><style>{}</style></head><body>\n<h1>{title}</h1>\n",
+        style::CSS
+    );
+    html.push_str("<dl>");
+    for (name, value) in figures {
+        push(
+            &mut html,
+            format_args!("<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(value)),
+        );
+    }
+    html.push_str("</dl>\n");
+    html.push_str(body);
+    html.push_str("</body></html>\n");
+    html
 }
 
 fn render_overlay(html: &mut String, overlay: &Overlay<'_>) -> Result<()> {
@@ -104,7 +111,8 @@ fn render_overlay(html: &mut String, overlay: &Overlay<'_>) -> Result<()> {
     Ok(())
 }
 
-fn render_table(html: &mut String, table: &Table) {
+/// Adds a table with its heading.
+pub(crate) fn table_html(html: &mut String, table: &Table) {
     push(html, format_args!("<h2>{}</h2><table><thead><tr>", escape(&table.title)));
     for name in &table.header {
         push(html, format_args!("<th>{}</th>", escape(name)));
@@ -134,6 +142,6 @@ fn push(html: &mut String, text: std::fmt::Arguments<'_>) {
 }
 
 /// Text for HTML: names of files come from users.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -12,40 +12,59 @@ use exavox_io::volume::WriteMode;
 use exavox_io::{BoundingBox, DataType, Metadata, Volume, VolumeWriter, Voxels, WriteOptions};
 use serde::{Deserialize, Serialize};
 
+use crate::convert::same_place;
 use crate::error::{Error, Result};
-use crate::progress::Observer;
+use crate::progress::{Event, Observer};
 use crate::reconcile::{Conflict, Refusals};
 use crate::report::Overlay;
 
 mod channels;
 mod checkpoint;
+pub(crate) mod counters;
 pub(crate) mod inference;
+mod initial;
+mod masks;
 mod model_table;
+mod origins;
 pub(crate) mod outputs;
 mod request;
+mod seed_table;
 mod settings;
 mod subvolumes;
 mod tables;
 mod text_proto;
 
 pub use channels::{ImageChannel, MoreChannels, PerChannel};
+pub use masks::{MaskChannelTable, MaskTable, ShiftMaskTable};
 pub use model_table::{FamilyName, Features, ModelTable, PaddingName, PrecisionName};
 pub use request::Request;
+pub use seed_table::SeedTable;
 pub use settings::{Seeds, SegmentSettings};
 pub use subvolumes::{Subvolumes, fitting_subvolume};
-pub use tables::{InferenceTable, SeedTable};
+pub use tables::InferenceTable;
 
 use checkpoint::Checkpoint;
-use inference::{Subvolume, infer_saved, network_on_device, open_model, read_more};
+use counters::Counted;
+pub(crate) use masks::OpenMasks;
 
-/// Bytes a voxel takes at the peak: image, canvas and the seed policy's work.
-pub(crate) const BYTES_PER_VOXEL: u64 = 48;
+use inference::{Inferred, Subvolume, infer_saved, network_on_device, open_model, read_more};
+use initial::{InitialLabels, LabelIds};
+
+/// Bytes a voxel takes at the peak: the image as it is (4 for the widest usual type), labels (4), masks and
+/// probabilities (2), logits of an object and of those before their turn where they fill everything (4 and
+/// 4), a state that is being saved (4); or, before there are logits, the seed policy's work (13) beside
+/// image, masks and labels. Further channels and policies that may take every voxel need more:
+/// [`SegmentSettings::bytes_per_voxel`].
+pub(crate) const BYTES_PER_VOXEL: u64 = 22;
 
 /// What a run may use, and where its results go.
 #[derive(Debug, Clone)]
 pub struct SegmentRun {
     /// Labels, any format that can be written.
     pub target: String,
+    /// Probabilities of the labelled voxels, u8, if they are wanted: 0 where there is no label, else from 1
+    /// to 255 as `exavox_compute::ffn::quantise` has them.
+    pub probabilities: Option<String>,
     /// What to do with results that are there already.
     pub mode: WriteMode,
     /// The device of the network.
@@ -61,8 +80,14 @@ impl SegmentRun {
     /// A run that creates its results and may use three quarters of the memory that is available.
     pub fn new(target: impl Into<String>, device: ComputeDevice) -> Self {
         let memory_bytes = exavox_io::Limits::default().max_region_bytes;
-        let (target, mode) = (target.into(), WriteMode::CreateNew);
-        Self { target, mode, device, memory_bytes, checkpoint_interval: None }
+        Self {
+            target: target.into(),
+            probabilities: None,
+            mode: WriteMode::CreateNew,
+            device,
+            memory_bytes,
+            checkpoint_interval: None,
+        }
     }
 }
 
@@ -75,6 +100,12 @@ pub struct SegmentReport {
     pub table: PathBuf,
     /// Report written.
     pub report: PathBuf,
+    /// Counters written, under google/ffn's names.
+    #[serde(default)]
+    pub counters: PathBuf,
+    /// Probabilities written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probabilities: Option<String>,
     /// Accepted segments.
     pub segments: usize,
     /// Steps of the network, those of rejected objects too.
@@ -138,7 +169,9 @@ pub fn segment(
     observer: &dyn Observer,
 ) -> Result<SegmentReport> {
     // Everything that can be refused is refused before the hours begin.
-    check_memory(&region_of(image.name(), image.shape(), settings)?, run.memory_bytes)?;
+    settings.check()?;
+    let region = region_of(image.name(), image.shape(), settings)?;
+    check_memory(&region, settings, run.memory_bytes)?;
     let model = open_model(settings)?;
     let mut network = network_on_device(&model, settings, &run.device, observer)?;
     segment_with(network.as_mut(), image, settings, run, observer)
@@ -157,45 +190,89 @@ pub fn segment_with(
     observer: &dyn Observer,
 ) -> Result<SegmentReport> {
     let started = Instant::now();
+    settings.check()?;
     let region = region_of(image.name(), image.shape(), settings)?;
-    check_memory(&region, run.memory_bytes)?;
+    check_memory(&region, settings, run.memory_bytes)?;
+    let masks = OpenMasks::open(settings, image)?;
     let side_files = outputs::SideFiles::create(&run.target, run.mode)?;
     let open = |interval| Checkpoint::open(&run.target, interval);
     let mut checkpoint = run.checkpoint_interval.map(open).transpose()?;
-    let writer = create_labels(image.metadata(), &region, run)?;
+    let (initial, ids) = initial_labels(image, settings, &region)?;
+    let writers = Writers::create(image.metadata(), &region, ids.dtype(), run)?;
 
-    let voxels = Arc::new(image.read(settings.channel, &region)?);
-    let more = read_more(image, settings, &region)?;
+    let mut subvolume = read_subvolume(image, settings, region, &masks, observer)?;
+    subvolume.keeps_probabilities = run.probabilities.is_some();
     let read_seconds = started.elapsed().as_secs_f64();
-    let voxel_size = image.metadata().voxel_size;
-    let subvolume = Subvolume { image: Arc::clone(&voxels), more, region, voxel_size };
     let mut steps = Inline::new(network, run.device.batch().unwrap_or(1));
-    let inferred = infer_saved(&subvolume, settings, &mut steps, checkpoint.as_mut(), observer)?;
+    let saved = checkpoint.as_mut();
+    let Inferred { segmentation, seed_seconds, flood_seconds } =
+        infer_saved(&subvolume, initial, settings, &mut steps, saved, observer)?;
+    let Subvolume { image: voxels, voxel_size, .. } = subvolume;
 
-    let (origins, counters) = (inferred.segmentation.origins, inferred.segmentation.counters);
-    let mut report = report(&origins, &counters, voxels.len(), run, &side_files);
-    report.wasted_steps = inferred.segmentation.wasted_steps;
+    let (origins, counters) = (&segmentation.origins, &segmentation.counters);
+    let mut report = report(origins, counters, run, &side_files);
+    report.wasted_steps = segmentation.wasted_steps;
+    // Those that were there before are labels too.
+    let labelled = segmentation.labels.iter().filter(|label| **label != 0).count();
+    report.labelled_fraction = labelled as f64 / voxels.len() as f64;
     report.device = network.device_name();
-    report.stage_seconds = [read_seconds, inferred.seed_seconds, inferred.flood_seconds];
+    report.stage_seconds = [read_seconds, seed_seconds, flood_seconds];
     report.seconds = started.elapsed().as_secs_f64();
     report.voxels_per_second = voxels.len() as f64 / report.seconds;
+    let valid_seconds = origins.iter().map(|origin| origin.seconds).sum();
+    let stage_seconds = report.stage_seconds;
+    let counted = Counted { subvolumes: 1, counters: *counters, stage_seconds, valid_seconds };
 
-    let labels = Voxels::from_vec(voxels.shape(), inferred.segmentation.labels)?;
-    write_labels(&writer, &labels)?;
+    if let Some(probabilities) = segmentation.probabilities {
+        writers.write_probabilities(Voxels::from_vec(voxels.shape(), probabilities)?)?;
+    }
+    let labels = ids.renamed(voxels.shape(), segmentation.labels)?;
+    write_slabs(&writers.labels, &labels)?;
+    let origins =
+        outputs::Origins { origins: &segmentation.origins, start: region.start, ids: &ids };
     let html = outputs::html(outputs::Page {
         image: image.name(),
         settings,
         region,
         report: &report,
-        segments: outputs::largest(&origins, region.start),
+        segments: origins.largest(),
         overlay: Overlay { image: &voxels, labels: &labels, origin: region.start, voxel_size },
     })?;
-    side_files.write(&outputs::csv_table(&origins, region.start)?, &html)?;
-    // The labels come last: where they are, table and report are too.
+    side_files.write(&origins.csv_table()?, &html, &counted.text())?;
+    // The labels come last: where they are, everything else is too.
     side_files.commit()?;
-    writer.finish()?;
+    writers.finish()?;
     checkpoint.map_or(Ok(()), Checkpoint::remove)?;
     Ok(report)
+}
+
+fn initial_labels(
+    image: &Volume,
+    settings: &SegmentSettings,
+    region: &BoundingBox,
+) -> Result<(Option<Vec<i32>>, LabelIds)> {
+    let Some(name) = &settings.init_segmentation else { return Ok((None, LabelIds::default())) };
+    let InitialLabels { labels, ids } = InitialLabels::read(name, image.shape(), region)?;
+    Ok((Some(labels), ids))
+}
+
+fn read_subvolume(
+    image: &Volume,
+    settings: &SegmentSettings,
+    region: BoundingBox,
+    masks: &OpenMasks,
+    observer: &dyn Observer,
+) -> Result<Subvolume> {
+    let voxels = Arc::new(image.read(settings.channel, &region)?);
+    let more = read_more(image, settings, &region)?;
+    let voxel_size = image.metadata().voxel_size;
+    let restrictor = masks.restrictor(image, &region)?;
+    if restrictor.covers_all() {
+        let text = format!("the masks cover all of {region}: nothing is segmented");
+        observer.notify(&Event::Warning(&text));
+    }
+    let keeps_probabilities = false;
+    Ok(Subvolume { image: voxels, more, region, voxel_size, restrictor, keeps_probabilities })
 }
 
 /// The part of a volume of a name and a shape that is segmented.
@@ -224,12 +301,16 @@ pub fn region_of(name: &str, shape: [u64; 3], settings: &SegmentSettings) -> Res
 }
 
 /// Whether a region can be segmented as one subvolume in so much memory.
-pub fn fits_one_subvolume(region: &BoundingBox, memory_bytes: u64) -> bool {
-    check_memory(region, memory_bytes).is_ok()
+pub fn fits_one_subvolume(
+    region: &BoundingBox,
+    settings: &SegmentSettings,
+    memory_bytes: u64,
+) -> bool {
+    check_memory(region, settings, memory_bytes).is_ok()
 }
 
-fn check_memory(region: &BoundingBox, available: u64) -> Result<()> {
-    let needed = region.num_voxels().saturating_mul(BYTES_PER_VOXEL);
+fn check_memory(region: &BoundingBox, settings: &SegmentSettings, available: u64) -> Result<()> {
+    let needed = region.num_voxels().saturating_mul(settings.bytes_per_voxel());
     // Labels inside a subvolume are 32 bits with a sign.
     let too_many = region.num_voxels() > i32::MAX as u64;
     if needed > available || too_many {
@@ -242,35 +323,62 @@ fn check_memory(region: &BoundingBox, available: u64) -> Result<()> {
     Ok(())
 }
 
-fn create_labels(
-    metadata: &Metadata,
-    region: &BoundingBox,
-    run: &SegmentRun,
-) -> Result<VolumeWriter> {
-    let options = WriteOptions::new(DataType::U32, region.shape())
-        .with_voxel_size(metadata.voxel_size)
-        .with_mode(run.mode);
-    Ok(VolumeWriter::create(&run.target, &options)?)
+/// Volumes under construction.
+struct Writers {
+    labels: VolumeWriter,
+    probabilities: Option<VolumeWriter>,
 }
 
-fn write_labels(writer: &VolumeWriter, labels: &Voxels) -> Result<()> {
-    let shape = labels.shape().map(|s| s as u64);
+impl Writers {
+    fn create(
+        metadata: &Metadata,
+        region: &BoundingBox,
+        labels: DataType,
+        run: &SegmentRun,
+    ) -> Result<Self> {
+        let create = |target: &str, dtype: DataType| {
+            let options = WriteOptions::new(dtype, region.shape())
+                .with_voxel_size(metadata.voxel_size)
+                .with_mode(run.mode);
+            VolumeWriter::create(target, &options)
+        };
+        if let Some(target) = &run.probabilities {
+            same_place::refuse(&run.target, target)?;
+        }
+        let probabilities = run.probabilities.as_deref().map(|to| create(to, DataType::U8));
+        Ok(Self { labels: create(&run.target, labels)?, probabilities: probabilities.transpose()? })
+    }
+
+    fn write_probabilities(&self, probabilities: Voxels) -> Result<()> {
+        match &self.probabilities {
+            Some(writer) => write_slabs(writer, &probabilities),
+            None => Ok(()),
+        }
+    }
+
+    fn finish(self) -> Result<()> {
+        self.probabilities.map_or(Ok(()), VolumeWriter::finish)?;
+        Ok(self.labels.finish()?)
+    }
+}
+
+fn write_slabs(writer: &VolumeWriter, voxels: &Voxels) -> Result<()> {
+    let shape = voxels.shape().map(|s| s as u64);
     let granule = writer.granule();
-    // Slabs of whole chunks: a copy of the slab is all that is needed beside the labels.
+    // Slabs of whole chunks: a copy of the slab is all that is needed beside the voxels.
     let slab = [granule[0], shape[1], shape[2]];
     for tile in BoundingBox::whole(shape).tiles(slab) {
-        let mut block = Voxels::zeros(DataType::U32, tile.shape().map(|s| s as usize))?;
-        block.copy_box([0; 3], labels, &tile)?;
+        let mut block = Voxels::zeros(voxels.dtype(), tile.shape().map(|s| s as usize))?;
+        block.copy_box([0; 3], voxels, &tile)?;
         writer.write(0, tile.start, &block)?;
     }
     Ok(())
 }
 
-/// The report without its times.
+/// The report without its times and the labelled fraction.
 fn report(
     origins: &[Origin],
     counters: &Counters,
-    voxels: usize,
     run: &SegmentRun,
     side_files: &outputs::SideFiles,
 ) -> SegmentReport {
@@ -278,10 +386,12 @@ fn report(
         target: run.target.clone(),
         table: side_files.table().to_owned(),
         report: side_files.report().to_owned(),
+        counters: side_files.counters().to_owned(),
+        probabilities: run.probabilities.clone(),
         segments: origins.len(),
         fov_steps: counters.fov_steps,
         wasted_steps: 0,
-        labelled_fraction: counters.voxels_segmented as f64 / voxels as f64,
+        labelled_fraction: 0.0,
         seconds: 0.0,
         voxels_per_second: 0.0,
         device: String::new(),

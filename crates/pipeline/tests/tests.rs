@@ -2,6 +2,8 @@
 #![allow(clippy::result_large_err)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+#[path = "tests/agglomerate.rs"]
+mod agglomerate;
 #[path = "tests/block_steps.rs"]
 mod block_steps;
 #[path = "tests/by_blocks.rs"]
@@ -14,6 +16,8 @@ mod convert;
 mod downsample;
 #[path = "tests/estimate.rs"]
 mod estimate;
+#[path = "tests/evaluate.rs"]
+mod evaluate;
 #[path = "tests/filter.rs"]
 mod filter;
 #[path = "tests/flood.rs"]
@@ -32,7 +36,12 @@ mod records;
 mod resume;
 #[path = "tests/segment.rs"]
 mod segment;
+#[path = "tests/segment_places.rs"]
+mod segment_places;
 #[path = "tests/subvolumes.rs"]
 mod subvolumes;
+#[cfg(feature = "train")]
+#[path = "tests/train.rs"]
+mod train;
 #[path = "tests/union.rs"]
 mod union;

@@ -25,6 +25,9 @@ use crate::labelling_args::LabellingArgs;
 /// The whole region is held in memory. If it needs more than --memory, a .zarr, .n5 or .precomputed DST is
 /// made by blocks, with the same labels; a run that was killed goes on when it is begun again. Other
 /// targets are refused then, before anything is read.
+///
+/// The CPU computes unless --device names another, which needs a mask or labels of up to 32 bits; the labels
+/// are the same. By blocks it is always the CPU.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The volume to read.
@@ -59,7 +62,7 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
     };
     options.connectivity = args.connectivity;
     options.min_voxels = args.min_size;
-    options.labelling = args.labelling.options(context);
+    options.labelling = args.labelling.options(context)?;
     let source = Volume::open_with(&args.source, &args.labelling.from.open_options(context))?;
     let needed = memory_needed(&source, &options)?;
     let (target, observer) = (&args.target, &context.observer);

@@ -9,22 +9,29 @@ use std::time::Instant;
 use exavox_io::volume::WriteMode;
 use exavox_io::{BoundingBox, Error as IoError, Volume, VolumeWriter, Voxels, WriteOptions};
 use exavox_pipeline::demo::{
-    CHANNELS, Synthetic, demo_network, demo_settings, settings_toml, synthetic,
+    Baseline, CHANNELS, Synthetic, TRAINED_NETWORK, best_threshold, settings_toml, touching_tubes,
+    trained_settings,
 };
 use exavox_pipeline::evaluate::{EvaluateOptions, EvaluateReport, evaluate};
 use exavox_pipeline::picture::{Picture, Rgb};
 use exavox_pipeline::project::{ProjectOptions, project};
 use exavox_pipeline::report::{Overlay, overlay_slices};
-use exavox_pipeline::segment::{Seeds, SegmentReport, SegmentRun, SegmentSettings, segment};
+use exavox_pipeline::segment::{SegmentReport, SegmentRun, SegmentSettings, segment};
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::exit_status::ExitStatus;
 
-/// Voxels of the volume, z, y, x: large enough to look at, small enough for a minute.
-const SHAPE: [usize; 3] = [72, 112, 192];
+#[cfg(feature = "train")]
+mod training;
 
-/// Make a synthetic volume, project it, segment it, and compare with the labels that are known.
+/// Voxels of the volume, z, y, x: large enough to look at, small enough for a minute.
+const SHAPE: [usize; 3] = [56, 96, 144];
+/// Seed of the volume; those of the volumes to train on are others.
+const SEED: u64 = 1;
+
+/// Make a synthetic volume of tubes that touch, project it, segment it with a network that exavox has
+/// trained on other tubes, and compare with the labels that are known.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Directory for everything.
@@ -33,6 +40,10 @@ pub(crate) struct Args {
     /// Replace what an earlier demo left there.
     #[arg(long)]
     overwrite: bool,
+    /// Write volumes with labels to train on, and train.toml for exavox train, instead.
+    #[cfg(feature = "train")]
+    #[arg(long)]
+    training: bool,
 }
 
 /// Runs each step as its own command would, and tells how to repeat it.
@@ -40,16 +51,21 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
     let started = Instant::now();
     let mode = if args.overwrite { WriteMode::Overwrite } else { WriteMode::CreateNew };
     let demo = Demo { directory: args.directory, mode, context };
-    let made = synthetic(SHAPE, 1)?;
+    #[cfg(feature = "train")]
+    if args.training {
+        return training::run(&demo);
+    }
+    let made = touching_tubes(SHAPE, SEED)?;
     demo.write_input(&made)?;
     demo.project()?;
-    let settings = demo.write_settings(&made)?;
+    let settings = demo.write_settings()?;
     let segmentation = demo.segment(&settings)?;
     let evaluation = demo.evaluate()?;
+    let baseline = best_threshold(&made.channels[0], &made.labels)?;
     demo.write_overview(&made)?;
     let directory = demo.directory.clone();
     let seconds = started.elapsed().as_secs_f64();
-    context.printer.summary(&Summary { directory, seconds, segmentation, evaluation })?;
+    context.printer.summary(&Summary { directory, seconds, segmentation, evaluation, baseline })?;
     Ok(ExitStatus::Done)
 }
 
@@ -81,7 +97,8 @@ impl Demo<'_> {
         names: Vec<String>,
         made: &Synthetic,
     ) -> anyhow::Result<()> {
-        let options = WriteOptions::new(channels[0].dtype(), SHAPE.map(|s| s as u64))
+        let shape = channels[0].shape().map(|s| s as u64);
+        let options = WriteOptions::new(channels[0].dtype(), shape)
             .with_channels(names)
             .with_voxel_size(Some(made.voxel_size))
             .with_mode(self.mode);
@@ -101,11 +118,11 @@ impl Demo<'_> {
         Ok(())
     }
 
-    fn write_settings(&self, made: &Synthetic) -> anyhow::Result<SegmentSettings> {
-        let mut settings = demo_settings();
+    fn write_settings(&self) -> anyhow::Result<SegmentSettings> {
+        let mut settings = trained_settings();
         settings.checkpoint = self.directory.join("network.safetensors");
-        settings.seeds = Seeds::Points(made.seeds_zyx.clone());
-        demo_network().save(&settings.checkpoint)?;
+        let path = &settings.checkpoint;
+        fs::write(path, TRAINED_NETWORK).map_err(IoError::at(path))?;
         let path = self.directory.join("segment.toml");
         fs::write(&path, settings_toml(&settings)).map_err(IoError::at(&path))?;
         Ok(settings)
@@ -114,6 +131,7 @@ impl Demo<'_> {
     fn segment(&self, settings: &SegmentSettings) -> anyhow::Result<SegmentReport> {
         let run = SegmentRun {
             target: self.path("labels.zarr"),
+            probabilities: None,
             mode: self.mode,
             device: self.context.open_device()?,
             memory_bytes: self.context.memory_bytes(),
@@ -167,19 +185,29 @@ struct Summary {
     directory: PathBuf,
     seconds: f64,
     evaluation: EvaluateReport,
+    /// Threshold and connected components on the same volume.
+    baseline: Option<Baseline>,
     segmentation: SegmentReport,
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (directory, found) = (self.directory.display(), &self.segmentation);
-        let error = self.evaluation.adapted_rand_error;
         let labels = Path::new(&found.target).display();
-        writeln!(
-            f,
-            "{} of {} tubes found, adapted Rand error {error:.4}, {:.1} s",
-            found.segments, self.evaluation.truth_labels, self.seconds
-        )?;
+        let EvaluateReport { voi_split, voi_merge, adapted_rand_error, truth_labels, .. } =
+            self.evaluation;
+        writeln!(f, "{} segments, {truth_labels} tubes, {:.1} s", found.segments, self.seconds)?;
+        let mut row = |name: &str, [split, merge, error]: [f64; 3]| {
+            let voi = split + merge;
+            writeln!(
+                f,
+                "{name:22} VOI {voi:.3} (split {split:.3}, merge {merge:.3}), adapted Rand error {error:.3}"
+            )
+        };
+        row("trained network:", [voi_split, voi_merge, adapted_rand_error])?;
+        if let Some(b) = &self.baseline {
+            row("threshold, components:", [b.voi_split, b.voi_merge, b.adapted_rand_error])?;
+        }
         writeln!(
             f,
             "look at:  {directory}/overview.png and, in a browser, {}",

@@ -27,6 +27,10 @@ use crate::values;
 /// and run again, it goes on. The distance, and other targets, are refused then: choose a part with --roi.
 ///
 /// A channel that cannot be read is named and left out, the others are written, and the exit status is 1.
+/// The CPU computes unless --device names another: gaussian, median, sobel and normalize (mean-std, min-max)
+/// may then differ in the last bits; what the device cannot do the CPU does, with a warning. By blocks it is
+/// always the CPU.
+///
 /// By blocks, what cannot be read is tried again when the command is, and DST appears when all is there.
 #[derive(Debug, clap::Args)]
 #[command(mut_args(|arg| if arg.is_positional() { arg } else { arg.global(true) }))]
@@ -142,7 +146,7 @@ const TOO_LARGE: Hint =
 /// Filters, and tells how fast and what is missing.
 pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
     let source = Volume::open_with(&args.source, &args.from.open_options(context))?;
-    let options = options(&args, &source, context);
+    let options = options(&args, &source, context)?;
     let needed = memory_bytes(&source, &options)?;
     let fits = needed <= context.memory_bytes();
     if fits {
@@ -176,14 +180,15 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
     Ok(if complete { ExitStatus::Done } else { ExitStatus::Incomplete })
 }
 
-fn options(args: &Args, source: &Volume, context: &Context) -> FilterOptions {
+fn options(args: &Args, source: &Volume, context: &Context) -> anyhow::Result<FilterOptions> {
     let mut options = FilterOptions::new(args.filter.settings(source));
     options.region = args.roi;
     options.dtype = args.dtype;
     options.codec = args.codec;
     options.mode = if args.overwrite { WriteMode::Overwrite } else { WriteMode::CreateNew };
     options.memory_bytes = Some(context.memory_bytes());
-    options
+    options.device = context.asked_for_device()?;
+    Ok(options)
 }
 
 impl FilterArgs {

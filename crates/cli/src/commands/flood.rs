@@ -27,6 +27,9 @@ use crate::values;
 /// The whole region is held in memory. If it needs more than --memory, a .zarr, .n5 or .precomputed DST is
 /// made by blocks, with the same labels: only blocks that the flood comes to are read, and a run that was
 /// killed goes on when it is begun again. Other targets are refused then, before anything is read.
+///
+/// The CPU computes unless --device names another, which needs voxels of up to 32 bits; the labels are the same.
+/// By blocks it is always the CPU.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The volume to read.
@@ -65,7 +68,7 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
     let mut options = FloodOptions::new(args.range, seeds);
     options.spread.connectivity = args.connectivity;
     options.spread.max_voxels = args.max_voxels;
-    options.labelling = args.labelling.options(context);
+    options.labelling = args.labelling.options(context)?;
     let source = Volume::open_with(&args.source, &args.labelling.from.open_options(context))?;
     let needed = memory_needed(&source, &options)?;
     let (target, observer) = (&args.target, &context.observer);

@@ -26,9 +26,10 @@ use crate::values;
 
 /// Segment an image with a flood-filling network.
 ///
-/// Writes LABELS, and beside it STEM.segments.csv (a line per segment) and STEM.report.html (open it
-/// in a browser). Settings come from flags, then from --config or --request, then from those that
-/// were published with the FIB-25 weights.
+/// Writes LABELS, and beside it STEM.segments.csv (a line per segment), STEM.report.html (open it
+/// in a browser) and STEM.counters.txt (what google/ffn counts). Settings come from flags, then from --config or --request, then from those that
+/// were published with the FIB-25 weights. Seed policies, masks of places and of seeds, and shift masks
+/// are chosen in --config or --request: docs/segmentation.md lists them.
 ///
 /// An image that does not fit into memory is cut into subvolumes that overlap; each is segmented on its
 /// own, segments are linked where they overlap, and LABELS (.zarr, .n5, .precomputed) get one label space
@@ -56,6 +57,14 @@ pub(crate) struct Args {
     /// Part to segment: z0:z1,y0:y1,x0:x1 in voxels, half open; an end may be left out.
     #[arg(long, value_name = "REGION")]
     roi: Option<BoundingBox>,
+    /// Labels of an earlier run, a volume of the image's shape: they stay, with their ids; new segments
+    /// take none of their voxels and have larger ids. For one subvolume.
+    #[arg(long, value_name = "VOLUME")]
+    init_segmentation: Option<String>,
+    /// Write the probability of each labelled voxel too, uint8: (value - 0.5) / 255, 0 = no label. For
+    /// one subvolume.
+    #[arg(long, value_name = "VOLUME")]
+    probabilities: Option<String>,
     /// Replace results that exist, once the new ones are whole.
     #[arg(long)]
     overwrite: bool,
@@ -89,7 +98,7 @@ fn interval(text: &str) -> Result<Interval, String> {
 /// Settings one by one.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Settings")]
-struct Flags {
+pub(super) struct Flags {
     /// Channel to segment, by number.
     #[arg(long, value_name = "N")]
     channel: Option<usize>,
@@ -98,7 +107,7 @@ struct Flags {
     channels: Vec<usize>,
     /// Scale of a pyramid to read, 0 = finest.
     #[arg(long, value_name = "N", default_value_t = 0)]
-    scale: usize,
+    pub(super) scale: usize,
     /// Start at this voxel instead of the seed policy's; can be repeated.
     #[arg(long = "seed", value_name = "Z,Y,X", value_parser = values::position_zyx)]
     seeds: Vec<[u64; 3]>,
@@ -149,10 +158,12 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
     if let Some(job) = subvolumes::planned(&args, &inputs, &image, context)? {
         return job.run(context);
     }
+    let batch = args.batch();
     let run = SegmentRun {
         target: inputs.labels,
+        probabilities: args.probabilities,
         mode: if args.overwrite { WriteMode::Overwrite } else { WriteMode::CreateNew },
-        device: context.open_device()?.with_batch(args.batch()),
+        device: context.open_device()?.with_batch(batch),
         memory_bytes: context.memory_bytes(),
         checkpoint_interval: args.checkpoint_interval.0,
     };
@@ -207,6 +218,9 @@ fn inputs(args: &Args, context: &Context) -> anyhow::Result<Inputs> {
         settings.checkpoint.clone_from(model);
     }
     settings.roi = args.roi;
+    if args.init_segmentation.is_some() {
+        settings.init_segmentation.clone_from(&args.init_segmentation);
+    }
     if settings.checkpoint.as_os_str().is_empty() {
         bail!("no checkpoint is given; expected --model, or one in --config or --request");
     }
@@ -218,7 +232,7 @@ fn inputs(args: &Args, context: &Context) -> anyhow::Result<Inputs> {
 }
 
 impl Flags {
-    fn apply(&self, settings: &mut SegmentSettings) {
+    pub(super) fn apply(&self, settings: &mut SegmentSettings) {
         let inference = &mut settings.inference;
         set(&mut settings.channel, self.channel);
         set(&mut settings.model.fov_zyx, self.fov);
@@ -272,6 +286,10 @@ impl fmt::Display for Summary {
         }
         writeln!(f, "labels: {}", report.target)?;
         writeln!(f, "table:  {}", report.table.display())?;
+        if let Some(probabilities) = &report.probabilities {
+            writeln!(f, "probabilities: {probabilities}")?;
+        }
+        writeln!(f, "counters: {}", report.counters.display())?;
         write!(f, "report: {}", report.report.display())
     }
 }

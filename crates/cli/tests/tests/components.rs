@@ -200,3 +200,25 @@ fn what_cannot_be_is_one_line_and_leaves_nothing() {
         assert_eq!((run.status, run.stdout.as_str()), (Some(2), ""), "{args:?}: {run:?}");
     }
 }
+
+/// With a build that has the CPU's run-time compiler; others skip.
+#[test]
+fn a_device_gives_the_same_labels_and_the_cpu_steps_in() {
+    let folder = Folder::new();
+    squares(&folder);
+    let jit = ["--device", "cpu-jit", "--quiet"];
+    let first = folder.run(&[&["components", "a.npy", "d.npy"][..], &jit].concat());
+    if first.stderr.contains("feature") {
+        return eprintln!("skipped: {}", first.stderr);
+    }
+    first.done();
+    folder.run(&["components", "a.npy", "c.npy"]).done();
+    assert_eq!(labels(&folder, "d.npy"), labels(&folder, "c.npy"));
+    let flood = ["flood", "a.npy", "--seed", "0,0,1", "--range", "4:", "--connectivity", "26"];
+    folder.run(&[&flood[..], &["f.npy"], &jit].concat()).done();
+    folder.run(&[&flood[..], &["g.npy"]].concat()).done();
+    assert_eq!(labels(&folder, "f.npy"), labels(&folder, "g.npy"));
+    let clahe = ["filter", "a.npy", "e.npy", "--device", "cpu-jit", "clahe"];
+    let run = folder.run(&clahe).done();
+    assert!(run.stderr.contains("clahe") && run.stderr.contains("the CPU does it"), "{run:?}");
+}

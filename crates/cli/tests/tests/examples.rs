@@ -38,4 +38,8 @@ fn every_example_runs_as_it_is() {
             assert!(volume.shape().iter().all(|size| *size > 0), "{plan}: {target}");
         }
     }
+    let figures = fs::read_to_string(folder.join("segments.evaluation.json")).unwrap();
+    let figures: serde_json::Value = serde_json::from_str(&figures).unwrap();
+    assert!(figures["adapted_rand_error"].as_f64() < Some(0.5), "{figures}");
+    assert!(folder.join("segments.objects.csv").exists());
 }

@@ -82,6 +82,62 @@ fn a_request_of_google_ffn_is_taken_as_it_is() {
     assert!(error.contains("r.pbtxt line 3") && error.contains("image_maen"), "{error}");
 }
 
+#[test]
+fn masks_and_policies_of_a_request_are_used() {
+    let (folder, _) = folder();
+    let changed = REQUEST.replace("PolicyPeaks", "PolicyGrid3d").replace(
+        "segmentation_output_dir",
+        r#"seed_policy_args: "{\"step\": 12, \"offsets\": [8]}"
+        masks { coordinate_expression { expression: "(y >= 40) & (z > -1)" } }
+        segmentation_output_dir"#,
+    );
+    std::fs::write(folder.join("r.pbtxt"), &changed).unwrap();
+    let report = segment(&folder, &["image.npy", "--request", "r.pbtxt", "--json"]).json();
+    // Along z, y and x from 8 on, less than the margin of 6 from the border.
+    assert_eq!(report["seeds"], 5 * 9 * 3, "{report}");
+    let counters = std::fs::read_to_string(folder.join("results/labels.counters.txt")).unwrap();
+    let steps = format!("\npredict-calls: {}\n", report["fov_steps"]);
+    assert!(counters.contains(&steps), "{counters}");
+
+    for (from, to, expected) in [
+        ("(z > -1)", "__import__('os')", "line 9: mask: expression: column 13"),
+        ("PolicyGrid3d", "PolicyMagic", "'PolicyMagic' is not supported"),
+        ("image_mean: 120.0", "image_mean: 120.0 self_prediction { }", "self_prediction"),
+    ] {
+        std::fs::write(folder.join("r.pbtxt"), changed.replace(from, to)).unwrap();
+        let error = segment(&folder, &["image.npy", "x.npy", "--request", "r.pbtxt"]).error();
+        assert!(error.contains("r.pbtxt") && error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn masks_work_by_subvolumes_and_what_is_for_one_only_is_refused() {
+    let (folder, _) = folder();
+    write_seeds(&folder);
+    let seeds = std::fs::read_to_string(folder.join("seeds.toml")).unwrap();
+    let masked = format!("{seeds}[[masks]]\nexpression = 'z >= 40'\n");
+    std::fs::write(folder.join("seeds.toml"), masked).unwrap();
+    let report = segment(&folder, &[SUBVOLUMES, &["--json"]].concat()).json();
+    assert!(report["segments"].as_u64().unwrap() > 0, "{report}");
+    let labels = exavox_io::Volume::open(folder.join("labels.zarr").to_str().unwrap()).unwrap();
+    let found = |z: std::ops::Range<u64>| {
+        let area = exavox_io::BoundingBox::new([z.start, 0, 0], [z.end, 112, 40]);
+        labels.read(0, &area).unwrap().to_labels().unwrap().iter().any(|label| *label != 0)
+    };
+    // Centres up to 39, the FOV reaches 6 voxels further.
+    assert!(found(0..46) && !found(46..72));
+
+    let refused = |args: &[&str], expected: &str| {
+        let before = folder.entries();
+        let args = [&["image.npy", "other.zarr"], &SUBVOLUMES[2..], args].concat();
+        let error = segment(&folder, &args).error();
+        assert!(error.contains(expected), "{error}");
+        assert_eq!(folder.entries(), before);
+    };
+    refused(&["--probabilities", "p.zarr"], "--probabilities is for one subvolume");
+    refused(&["--init-segmentation", "labels.zarr"], "init_segmentation: is for one subvolume");
+}
+
 /// Settings, subvolumes that cut the image in two along each axis, and seeds in both halves of a tube.
 const SUBVOLUMES: &[&str] = &[
     "image.npy",
@@ -116,8 +172,13 @@ fn subvolumes_are_put_together_and_their_job_is_removed() {
     assert!(report["conflicts"].is_array(), "{report}");
     let made: Vec<String> =
         folder.entries().into_iter().filter(|name| !before.contains(name)).collect();
-    let expected =
-        ["labels.report.html", "labels.report.json", "labels.segments.csv", "labels.zarr"];
+    let expected = [
+        "labels.counters.txt",
+        "labels.report.html",
+        "labels.report.json",
+        "labels.segments.csv",
+        "labels.zarr",
+    ];
     assert_eq!(made, expected);
     let error = segment(&folder, SUBVOLUMES).error();
     assert!(error.contains("labels.zarr") && error.contains("exists"), "{error}");
@@ -163,7 +224,7 @@ fn an_image_too_large_for_the_memory_is_cut_by_itself() {
     let seeds = format!("{SETTINGS}[seeds]\npoints_zyx = {:?}\n", &made.seeds_zyx[..2]);
     std::fs::write(folder.join("seeds.toml"), seeds).unwrap();
     let args = ["large.npy", "labels.zarr", "--config", "seeds.toml"];
-    let limits = ["--memory", "60MiB", "--threads", "2"];
+    let limits = ["--memory", "28MiB", "--threads", "2"];
     let run = folder.run(&[&["--device", "cpu", "segment"], &args[..], &limits].concat()).done();
     assert!(run.stderr.contains("subvolumes of") && run.stderr.contains("links"), "{}", run.stderr);
     assert!(folder.join("labels.zarr").is_dir());

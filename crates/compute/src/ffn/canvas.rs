@@ -8,6 +8,8 @@ use exavox_io::{Element, Voxels, match_dtype};
 use super::config::{InferenceOptions, ModelConfig, logit};
 use crate::error::{Error, Result};
 
+mod prior;
+
 /// Label of a voxel where a seed was tried and should not be tried again; becomes 0 at the end.
 pub(super) const TRIED: i32 = -1;
 
@@ -27,7 +29,7 @@ pub(super) struct Logits {
 
 /// Image and segments of one subvolume, `[z, y, x]` in C order.
 ///
-/// Memory: the image in its own type, and 4 bytes a voxel.
+/// Memory: the image in its own type, and 4 bytes a voxel; 5 with probabilities.
 pub struct Canvas {
     pub(super) shape: [usize; 3],
     pub(super) config: ModelConfig,
@@ -38,6 +40,8 @@ pub struct Canvas {
     segmentation: Vec<i32>,
     /// Labels written since they were last asked for, if they are noted.
     changes: Option<Vec<LabelRun>>,
+    /// Quantised probabilities of segments, if they are wanted.
+    probabilities: Option<Vec<u8>>,
 }
 
 /// A channel of the image behind the first; networks see `(voxel - mean) / stddev`.
@@ -84,8 +88,17 @@ impl Canvas {
             sure: logit(0.8) as f32,
         };
         let (shape, segmentation) = (image.shape(), vec![0; image.len()]);
-        let (more, changes) = (Vec::new(), None);
-        Ok(Self { shape, config, options, logits, image, more, segmentation, changes })
+        Ok(Self {
+            shape,
+            config,
+            options,
+            logits,
+            image,
+            more: Vec::new(),
+            segmentation,
+            changes: None,
+            probabilities: None,
+        })
     }
 
     /// With channels of the image behind the first, which the network sees in this order.
@@ -115,20 +128,6 @@ impl Canvas {
     /// Values of the image that a step sees: those of an FOV, for each channel.
     pub(super) fn image_values(&self) -> usize {
         self.config.fov_voxels() * (1 + self.more.len())
-    }
-
-    /// With segments that are there already: labels above 0 are never entered or written.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] if there is not one label for each voxel.
-    pub fn with_segmentation(mut self, labels: Vec<i32>) -> Result<Self> {
-        if labels.len() != self.segmentation.len() {
-            let (expected, found) = (self.segmentation.len(), labels.len());
-            let message = format!("segmentation: expected {expected} labels, found {found}");
-            return Err(Error::Usage(message));
-        }
-        self.segmentation = labels;
-        Ok(self)
     }
 
     /// Voxels along z, y and x.

@@ -19,6 +19,8 @@ pub(super) struct Flood {
     pub(super) centres: Vec<Position>,
     /// For each step, voxels that were surely inside before it and were judged outside by it.
     pub(super) deleted: Vec<u32>,
+    /// Positions that were free, and where no FOV may be centred.
+    pub(super) refused: Vec<Position>,
     /// Where the next step is, once it was asked for.
     pub(super) pending: Option<Position>,
     pub(super) end: Option<End>,
@@ -50,6 +52,7 @@ impl Flood {
             logits,
             centres: Vec::new(),
             deleted: Vec::new(),
+            refused: Vec::new(),
             pending: None,
             end: None,
             extent: [seed, seed],
@@ -93,6 +96,7 @@ impl Flood {
                 self.pending = Some(position);
                 return self.pending;
             }
+            self.refused.push(position);
         }
     }
 

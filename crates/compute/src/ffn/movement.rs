@@ -98,8 +98,17 @@ impl FaceMax {
     }
 }
 
-/// The maximum of each face that reaches the threshold, strongest first.
-fn face_maxima(logits: &[f32], fov: [usize; 3], deltas: [usize; 3], threshold: f64) -> Vec<Move> {
+/// The maximum of each face, `deltas` around the centre, that reaches the threshold (a logit): its value
+/// and its offset from the centre, strongest first. `logits`: of a FOV of shape `fov`, `[z, y, x]`.
+///
+/// # Panics
+/// If there are fewer logits than the FOV has voxels, or a delta leaves it.
+pub fn face_maxima(
+    logits: &[f32],
+    fov: [usize; 3],
+    deltas: [usize; 3],
+    threshold: f64,
+) -> Vec<(f32, [i64; 3])> {
     let mut moves: Vec<Move> = Vec::with_capacity(6);
     for axis in (0..3).filter(|a| deltas[*a] > 0) {
         for sign in [-1, 1] {

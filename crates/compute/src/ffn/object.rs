@@ -3,6 +3,7 @@
 use super::canvas::{Canvas, Position};
 use super::flood::{End, Flood};
 use super::object_logits::{TILE_EDGE, TILE_VOXELS, TileIndex};
+use super::probability::{expit, quantise};
 
 /// Words of 64 voxels in a tile.
 const WORDS: usize = TILE_VOXELS / 64;
@@ -17,6 +18,10 @@ pub(super) struct Object {
     pub(super) is_weak: bool,
     /// Voxels that are inside.
     tiles: Vec<(TileIndex, [u64; WORDS])>,
+    /// Quantised probabilities of these voxels, in their order, if they are wanted.
+    probabilities: Option<Vec<u8>>,
+    /// Positions that were free, and where no FOV may be centred.
+    refused: Vec<Position>,
 }
 
 /// Voxels of an object on a canvas.
@@ -31,7 +36,12 @@ pub(super) struct Voxels {
 impl Object {
     pub(super) fn new(flood: &Flood, canvas: &Canvas) -> Self {
         let threshold = canvas.logits.segment_threshold;
+        let mut probabilities = canvas.keeps_probabilities().then(Vec::new);
         let tiles = flood.logits.tiles().filter_map(|(index, tile)| {
+            if let Some(kept) = &mut probabilities {
+                let inside = tile.values.iter().filter(|logit| **logit >= threshold);
+                kept.extend(inside.map(|logit| quantise(expit(*logit))));
+            }
             let mut words = [0; WORDS];
             for (word, values) in words.iter_mut().zip(tile.values.chunks_exact(64)) {
                 // NaN is not inside.
@@ -40,13 +50,26 @@ impl Object {
             }
             words.iter().any(|word| *word != 0).then_some((index, words))
         });
+        let tiles = tiles.collect();
         Self {
             steps: flood.steps(),
             seconds: flood.seconds(),
             got_too_weak: matches!(flood.end, Some(End::SeedTooWeak(_))),
             is_weak: flood.logits.at(flood.seed) < canvas.logits.move_threshold,
-            tiles: tiles.collect(),
+            tiles,
+            probabilities,
+            refused: flood.refused.clone(),
         }
+    }
+
+    /// Memory that grows with its voxels, but for their bits.
+    pub(super) fn bytes(&self) -> usize {
+        self.probabilities.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Refusals that there would be if it grew now: positions in segments are not asked for.
+    pub(super) fn refusals(&self, canvas: &Canvas) -> u64 {
+        self.refused.iter().filter(|position| canvas.label_at(**position) <= 0).count() as u64
     }
 
     pub(super) fn count(&self, canvas: &Canvas) -> Voxels {
@@ -60,11 +83,14 @@ impl Object {
         voxels
     }
 
-    /// Labels the voxels that are in no segment.
+    /// Labels the voxels that are in no segment, and notes their probabilities if they are wanted.
     pub(super) fn write(&self, canvas: &mut Canvas, id: i32) {
-        for voxel in self.voxels() {
+        for (at, voxel) in self.voxels().enumerate() {
             if canvas.label_at(voxel) <= 0 {
                 canvas.write_label(voxel, id);
+                if let Some(probabilities) = &self.probabilities {
+                    canvas.write_probability(voxel, probabilities[at]);
+                }
             }
         }
     }

@@ -152,12 +152,12 @@ impl ObjectLogits {
     }
 
     /// The tiles that were written since the last call, in order of their numbers.
-    pub(super) fn take_changed(&mut self) -> Vec<(TileIndex, Vec<f32>)> {
+    pub(super) fn take_changed(&mut self) -> Vec<(TileIndex, &[f32])> {
         let changed = self.tiles.iter_mut().filter(|(_, tile)| tile.changed);
         let mut changed: Vec<_> = changed
             .map(|(index, tile)| {
                 tile.changed = false;
-                (*index, tile.values.clone())
+                (*index, tile.values.as_slice())
             })
             .collect();
         changed.sort_unstable_by_key(|(index, _)| *index);

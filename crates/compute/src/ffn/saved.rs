@@ -1,8 +1,8 @@
 //! A segmentation under way as bytes, so that another process can go on with it: what has changed since
 //! the last time.
 //!
-//! Little endian. Saved are labels that were written, origins, counters, the seed whose turn it is, and
-//! the object of that seed: its new centres, its queue, and the tiles that were written. Objects of
+//! Little endian. Saved are labels that were written with their probabilities, origins, counters, the seed whose turn it is, and
+//! the object of that seed: its new centres, what it was refused, its queue, and the tiles that were written. Objects of
 //! later seeds are not: they grow again.
 
 use super::canvas::{Canvas, LabelRun, Position};
@@ -12,12 +12,28 @@ use super::segment::{Counters, Origin};
 use super::segmenter::Segmenter;
 use crate::error::{Error, Result};
 
+/// A tile with its number.
+const TILE_BYTES: usize = 12 + 4 * TILE_VOXELS;
+
 /// How much of a segmentation is saved.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Progress {
     origins: usize,
-    /// Number of the attempt whose object is saved, and how many of its centres.
-    attempt: Option<(u64, usize)>,
+    /// Number of the attempt whose object is saved, and how much of it.
+    attempt: Option<(u64, Saved)>,
+}
+
+/// How much of an object is saved.
+#[derive(Debug, Clone, Copy, Default)]
+struct Saved {
+    centres: usize,
+    refused: usize,
+}
+
+impl Saved {
+    fn all_of(flood: &Flood) -> Self {
+        Self { centres: flood.centres.len(), refused: flood.refused.len() }
+    }
 }
 
 impl Segmenter<'_> {
@@ -31,7 +47,8 @@ impl Segmenter<'_> {
     /// What has changed since the last call, or since the beginning. To be called between two calls of
     /// [`Segmenter::advance`].
     ///
-    /// Memory: 4 bytes a voxel of the object's tiles that were written, 12 bytes a row of labels.
+    /// Memory: 4 bytes a voxel of the object's tiles that were written, 12 bytes a row of labels, 1 byte a
+    /// voxel of them if probabilities are kept.
     pub fn take_changes(&mut self) -> Vec<u8> {
         let mut out = Writer::default();
         out.u64(self.turn as u64);
@@ -45,17 +62,19 @@ impl Segmenter<'_> {
             out.u64(origin.voxels);
             out.u64(origin.seconds.to_bits());
         });
-        out.list(&self.canvas.take_changes(), |out, run| {
+        let runs = self.canvas.take_changes();
+        out.list(&runs, |out, run| {
             [run.start, run.len, run.label as u32].into_iter().for_each(|word| out.u32(word));
         });
+        out.list(&self.canvas.probabilities_of(&runs), |out, quantised| out.0.push(*quantised));
         let turn = self.turn;
         let attempt = self.attempts.get_mut(&turn);
         out.u64(u64::from(attempt.is_some()));
         let mut saved = Progress { origins: self.origins.len(), attempt: None };
         if let Some(attempt) = attempt {
             let before = self.saved.attempt.filter(|(number, _)| *number == attempt.number);
-            write_flood(&mut out, &mut attempt.flood, before.map(|(_, centres)| centres));
-            saved.attempt = Some((attempt.number, attempt.flood.centres.len()));
+            write_flood(&mut out, &mut attempt.flood, before.map(|(_, saved)| saved));
+            saved.attempt = Some((attempt.number, Saved::all_of(&attempt.flood)));
         }
         self.saved = saved;
         out.0
@@ -88,13 +107,15 @@ impl Segmenter<'_> {
             Ok(LabelRun { start, len, label: label as i32 })
         })?;
         runs.iter().try_for_each(|run| self.canvas.write_run(run).ok_or_else(damaged))?;
+        let probabilities = from.list(1, Reader::u8)?;
+        self.canvas.restore_probabilities(&runs, &probabilities).ok_or_else(damaged)?;
         let before = self.attempts.remove(&self.turn);
         self.attempts.clear();
         self.saved = Progress { origins: self.origins.len(), attempt: None };
         if from.u64()? != 0 {
             let seed = *self.seeds.get(self.turn).ok_or_else(damaged)?;
             let flood = read_flood(&mut from, &self.canvas, seed, before.map(|b| b.flood))?;
-            self.saved.attempt = Some((self.attempts_made, flood.centres.len()));
+            self.saved.attempt = Some((self.attempts_made, Saved::all_of(&flood)));
             self.insert(self.turn, flood);
         }
         self.covered_ahead();
@@ -102,20 +123,23 @@ impl Segmenter<'_> {
     }
 }
 
-/// The object, without what `before` centres of it have made already.
-fn write_flood(out: &mut Writer, flood: &mut Flood, before: Option<usize>) {
+/// The object, without what is saved of it already.
+fn write_flood(out: &mut Writer, flood: &mut Flood, before: Option<Saved>) {
     out.u64(u64::from(before.is_some()));
     out.u64(flood.seconds().to_bits());
-    let new = before.unwrap_or(0);
-    out.list(&flood.centres[new..], |out, centre| out.position(*centre));
-    out.list(&flood.deleted[new..], |out, deleted| out.u32(*deleted));
+    let Saved { centres, refused } = before.unwrap_or_default();
+    out.list(&flood.centres[centres..], |out, centre| out.position(*centre));
+    out.list(&flood.deleted[centres..], |out, deleted| out.u32(*deleted));
+    out.list(&flood.refused[refused..], |out, position| out.position(*position));
     let pending: Vec<Position> = flood.pending.into_iter().collect();
     out.list(&pending, |out, position| out.position(*position));
     out.list(&flood.policy.queued(), |out, position| out.position(*position));
     out.list(&flood.policy.done(), |out, cell| {
         cell.iter().for_each(|c| out.u64(*c as u64));
     });
-    out.list(&flood.logits.take_changed(), |out, (tile, values)| {
+    let tiles = flood.logits.take_changed();
+    out.0.reserve_exact(8 + tiles.len() * TILE_BYTES);
+    out.list(&tiles, |out, (tile, values)| {
         tile.iter().for_each(|t| out.u32(*t));
         values.iter().for_each(|value| out.u32(value.to_bits()));
     });
@@ -140,12 +164,13 @@ fn read_flood(
     }
     flood.centres.extend(centres);
     flood.deleted.extend(from.list(4, Reader::u32)?);
+    flood.refused.extend(from.list(24, |from| from.position(shape))?);
     flood.pending = from.list(24, |from| from.position(shape))?.first().copied();
     let queued = from.list(24, |from| from.position(shape))?;
     let done =
         from.list(24, |from| Ok([from.u64()? as i64, from.u64()? as i64, from.u64()? as i64]))?;
     flood.policy.restore(queued, done);
-    let tiles = from.list(12 + 4 * TILE_VOXELS, |from| {
+    let tiles = from.list(TILE_BYTES, |from| {
         let tile = [from.u32()?, from.u32()?, from.u32()?];
         let values: Vec<f32> =
             (0..TILE_VOXELS).map(|_| from.u32().map(f32::from_bits)).collect::<Result<_>>()?;
@@ -227,6 +252,12 @@ impl Writer {
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
+    fn u8(&mut self) -> Result<u8> {
+        let (first, rest) = self.0.split_first().ok_or_else(damaged)?;
+        self.0 = rest;
+        Ok(*first)
+    }
+
     fn u32(&mut self) -> Result<u32> {
         let (first, rest) = self.0.split_first_chunk().ok_or_else(damaged)?;
         self.0 = rest;

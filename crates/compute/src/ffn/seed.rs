@@ -1,7 +1,62 @@
-//! Where objects may start.
+//! Where objects may start: the seed policies of google/ffn, with its names and arguments.
+//!
+//! A policy gets a [`Scene`] (the image, what is labelled already, what is masked) and gives voxels in the
+//! order in which they are to be tried. All leave out voxels nearer to a border than the margin.
 
+mod dense;
+mod edges;
 mod filters;
+mod grid;
+mod intensity;
 mod local_maxima;
-pub mod peaks;
+mod noise;
+mod peaks;
+mod policy;
+mod scene;
 
-pub use peaks::peaks;
+pub use policy::{Order, SeedPolicy};
+pub use scene::{NormalisedImage, Scene};
+
+use crate::error::Result;
+
+/// The seeds of a policy, `[z, y, x]`, in the order in which they are to be tried.
+///
+/// Memory besides the scene, by voxel: 6 bytes for peaks of a distance if squared edge lengths are whole
+/// numbers (13 otherwise), less for grids; for policies that may take every voxel, see
+/// [`SeedPolicy::extra_bytes_per_voxel`].
+///
+/// # Errors
+/// What [`SeedPolicy::check`] says.
+pub fn find(policy: &SeedPolicy, scene: &Scene<'_>) -> Result<Vec<[usize; 3]>> {
+    policy.check()?;
+    Ok(seeds(policy, scene))
+}
+
+fn seeds(policy: &SeedPolicy, scene: &Scene<'_>) -> Vec<[usize; 3]> {
+    let found = match policy {
+        SeedPolicy::Peaks => peaks::peaks(scene),
+        SeedPolicy::Peaks2d { min_distance, threshold_abs, order } => {
+            peaks::peaks_2d(scene, *min_distance, *threshold_abs, *order)
+        }
+        SeedPolicy::FillEmptySpace => peaks::fill_empty_space(scene),
+        SeedPolicy::Max => intensity::by_intensity(scene),
+        SeedPolicy::MaxPeaks { min_distance, threshold_abs, threshold_rel } => {
+            intensity::max_peaks(scene, *min_distance, *threshold_abs, *threshold_rel)
+        }
+        SeedPolicy::ImagePeaks3d2d { min_distance_2d, min_distance_3d } => {
+            intensity::image_peaks(scene, *min_distance_2d, *min_distance_3d)
+        }
+        SeedPolicy::ImagePeaks2dDisk { min_distance_2d, threshold_rel, disk_radius } => {
+            intensity::disk_peaks(scene, *min_distance_2d, *threshold_rel, *disk_radius)
+        }
+        SeedPolicy::Grid3d { step, offsets } => grid::grid_3d(scene, *step, offsets),
+        SeedPolicy::Grid2d { step, offsets } => grid::grid_2d(scene, *step, offsets),
+        SeedPolicy::Dense { threshold, num_erosions, invert } => {
+            dense::dense(scene, *threshold, *num_erosions, *invert)
+        }
+        SeedPolicy::Points(points) => points.clone(),
+        SeedPolicy::Reverse(policy) => seeds(policy, scene).into_iter().rev().collect(),
+        SeedPolicy::Sequence(policies) => policies.iter().flat_map(|p| seeds(p, scene)).collect(),
+    };
+    found.into_iter().filter(|p| scene.is_inside_margin(*p)).collect()
+}

@@ -28,7 +28,7 @@ pub struct Counters {
     pub seeds: u64,
     /// Seeds outside the margin or inside a segment.
     pub skip_invalid_pos: u64,
-    /// Seeds where the restriction lets no object start.
+    /// Positions of objects where the restriction lets no FOV be centred.
     pub skip_restricted_pos: u64,
     /// Seeds beside a segment.
     pub skip_too_close: u64,
@@ -51,13 +51,16 @@ pub struct Counters {
 pub struct Segmentation {
     /// Labels `[z, y, x]` in C order, 0 = background.
     pub labels: Vec<u32>,
-    /// One for each label, in order of the labels.
+    /// One for each label, in order of the labels; those that were there before have none.
     pub origins: Vec<Origin>,
     /// What happened to the seeds.
     pub counters: Counters,
     /// Steps of objects that grew before their turn and were thrown away; not among the counters, which
     /// are the same whatever is computed at once.
     pub wasted_steps: u64,
+    /// Probabilities of the voxels of segments by [`quantise`](super::quantise), 0 elsewhere; if the canvas
+    /// was told to keep them.
+    pub probabilities: Option<Vec<u8>>,
 }
 
 /// Told to the caller between seeds and steps.

@@ -134,10 +134,11 @@ impl<'r> Segmenter<'r> {
     }
 
     /// Labels and origins. Seeds that are not settled are left out.
-    pub fn finish(self) -> Segmentation {
+    pub fn finish(mut self) -> Segmentation {
+        let probabilities = self.canvas.take_probabilities();
         let labels = self.canvas.into_segmentation().into_iter().map(|l| l.max(0) as u32).collect();
         let Self { origins, counters, wasted_steps, .. } = self;
-        Segmentation { labels, origins, counters, wasted_steps }
+        Segmentation { labels, origins, counters, wasted_steps, probabilities }
     }
 
     /// Settles seeds until one has to grow.
@@ -174,7 +175,7 @@ impl<'r> Segmenter<'r> {
         if !self.canvas.is_free(seed) {
             self.counters.skip_invalid_pos += 1;
         } else if !(self.restrict.allows_centre(seed) && self.restrict.allows_seed(seed)) {
-            self.counters.skip_restricted_pos += 1;
+            // google/ffn counts moves here, not seeds.
         } else if self.canvas.is_close_to_segment(seed) {
             self.counters.skip_too_close += 1;
             self.canvas.write_label(seed, TRIED);
@@ -203,6 +204,7 @@ impl<'r> Segmenter<'r> {
     fn commit(&mut self, seed: Position, object: &Object) -> bool {
         self.counters.segment_at_calls += 1;
         self.counters.fov_steps += object.steps;
+        self.counters.skip_restricted_pos += object.refusals(&self.canvas);
         self.counters.seed_got_too_weak += u64::from(object.got_too_weak);
         if object.steps == 0 {
             return false;
@@ -337,7 +339,8 @@ impl<'r> Segmenter<'r> {
     /// Objects that grow early may take as much memory as one that fills the canvas; else the last goes.
     fn bound_memory(&mut self) {
         let bytes = |(number, attempt): (&usize, &Attempt)| {
-            if *number == self.turn { 0 } else { attempt.flood.logits.bytes() }
+            let waits = attempt.object.as_ref().map_or(0, Object::bytes);
+            if *number == self.turn { 0 } else { attempt.flood.logits.bytes() + waits }
         };
         let taken: usize = self.attempts.iter().map(bytes).sum();
         if taken > self.canvas.segmentation().len() * size_of::<f32>() {

@@ -21,13 +21,22 @@ pub fn scores(labels: &[u64], truth: &[u64], options: &ScoreOptions) -> Option<S
     };
     let together = agreement(&joint);
     let (split, merge) = (together / agreement(&by_truth), together / agreement(&by_label));
+    let voi_split = conditional(&|pair| by_truth[&pair.0]);
+    let voi_merge = conditional(&|pair| by_label[&pair.1]);
+    let [h, h_truth, h_label] =
+        [entropy(joint.values()), entropy(by_truth.values()), entropy(by_label.values())];
+    let distance = 1.0 - (h_truth + h_label - h) / h_truth.max(h_label);
+    let snemi = snemi(&voxels, options.ignore_truth.unwrap_or(0));
     Some(Scores {
-        voi_split: conditional(&|pair| by_truth[&pair.0]),
-        voi_merge: conditional(&|pair| by_label[&pair.1]),
+        voi_split,
+        voi_merge,
+        nvi: if h > 0.0 { (voi_split + voi_merge) / h } else { 0.0 },
+        nid: if distance.is_finite() { distance } else { 0.0 },
         adapted_rand_error: error(split, merge),
         rand_split: split,
         rand_merge: merge,
-        snemi_adapted_rand_error: snemi(&voxels, options.ignore_truth.unwrap_or(0)),
+        snemi_adapted_rand_error: snemi,
+        cremi_score: snemi.map(|error| (error.max(0.0) * (voi_split + voi_merge)).sqrt()),
         voxels: kept.len() as u64,
         labels: kept.iter().map(|v| v.1).collect::<BTreeSet<_>>().len() as u64,
         truth_labels: kept.iter().map(|v| v.0).collect::<BTreeSet<_>>().len() as u64,
@@ -40,6 +49,10 @@ fn probability<K: Ord>(voxels: &[(u64, u64)], key: impl Fn((u64, u64)) -> K) -> 
         *probability.entry(key(voxel)).or_insert(0.0) += 1.0 / voxels.len() as f64;
     }
     probability
+}
+
+fn entropy<'a>(probabilities: impl Iterator<Item = &'a f64>) -> f64 {
+    probabilities.map(|p| -p * p.log2()).sum()
 }
 
 fn agreement<K>(probability: &BTreeMap<K, f64>) -> f64 {
@@ -67,4 +80,33 @@ fn snemi(voxels: &[(u64, u64)], unlabelled: u64) -> Option<f64> {
     let recall = (together + singletons) / in_truth;
     let precision = (together + singletons) / (in_labels + singletons);
     Some(error(recall, precision))
+}
+
+/// Whether each voxel of labels `[z, y, x]` is at most `distance` from a border voxel of its section, by
+/// looking at all of them.
+pub fn border_mask(
+    labels: &[u64],
+    shape: [usize; 3],
+    distance: f64,
+    spacing_yx: [f64; 2],
+) -> Vec<bool> {
+    let [planes, height, width] = shape;
+    let voxels = move |z: usize| (0..height).flat_map(move |y| (0..width).map(move |x| [z, y, x]));
+    let label = |[z, y, x]: [usize; 3]| labels[(z * height + y) * width + x];
+    let is_border = |&at: &[usize; 3]| {
+        voxels(at[0]).any(|other| {
+            at[1].abs_diff(other[1]) + at[2].abs_diff(other[2]) == 1 && label(at) != label(other)
+        })
+    };
+    let mut masked = Vec::new();
+    for z in 0..planes {
+        let border: Vec<_> = voxels(z).filter(is_border).collect();
+        let near = |at: [usize; 3], other: &[usize; 3]| {
+            let dy = at[1].abs_diff(other[1]) as f64 * spacing_yx[0] / spacing_yx[1];
+            let dx = at[2].abs_diff(other[2]) as f64;
+            (dy * dy + dx * dx).sqrt() <= distance / spacing_yx[1]
+        };
+        masked.extend(voxels(z).map(|at| border.iter().any(|other| near(at, other))));
+    }
+    masked
 }

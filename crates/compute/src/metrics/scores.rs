@@ -1,8 +1,11 @@
 //! All figures of one comparison.
 
-use super::contingency::{Contingency, Table};
+use super::contingency::{Contingency, PairCount};
+use super::objects::Object;
 use super::rand::Rand;
-use super::variation_of_information::split_and_merge;
+use super::scorer::{Scorer, Side};
+use super::sums::Sums;
+use super::variation_of_information::Entropies;
 use crate::error::{Error, Result};
 
 /// Which voxels take part.
@@ -35,6 +38,11 @@ impl ScoreOptions {
         self.foreground_only = foreground_only;
         self
     }
+
+    /// Whether voxels of a pair take part.
+    pub fn keeps(&self, pair: &PairCount) -> bool {
+        Some(pair.truth) != self.ignore_truth && (pair.label != 0 || !self.foreground_only)
+    }
 }
 
 /// Scores of a segmentation; see [`crate::metrics`] for the definitions.
@@ -44,6 +52,10 @@ pub struct Scores {
     pub voi_split: f64,
     /// Bits; 0 is best.
     pub voi_merge: f64,
+    /// Variation of information as a share of the joint entropy; 0 is best, 1 worst.
+    pub nvi: f64,
+    /// Normalised information distance; 0 is best, 1 worst.
+    pub nid: f64,
     /// 0 is best, 1 worst.
     pub adapted_rand_error: f64,
     /// Recall; 1 is best.
@@ -52,6 +64,8 @@ pub struct Scores {
     pub rand_merge: f64,
     /// 0 is best; `None` if no voxel has both a truth to compare with and a prediction.
     pub snemi_adapted_rand_error: Option<f64>,
+    /// Geometric mean of that error and of the variation of information; 0 is best.
+    pub cremi_score: Option<f64>,
     /// Voxels compared.
     pub voxels: u64,
     /// Distinct labels of the prediction among them.
@@ -60,40 +74,67 @@ pub struct Scores {
     pub truth_labels: u64,
 }
 
+/// Sums over pairs, rows (truth) and columns (labels) of a table.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct TableSums {
+    pub(super) pairs: Sums,
+    pub(super) truth: Sums,
+    pub(super) labels: Sums,
+}
+
+impl Scores {
+    /// From the table that the options let through, from the one of SNEMI3D, and all voxels there are.
+    pub(super) fn of(kept: &TableSums, snemi: &TableSums, voxels: u64) -> Self {
+        let rand = Rand::of(&kept.pairs, &kept.truth, &kept.labels);
+        let entropies = Entropies::of(&kept.pairs, &kept.truth, &kept.labels);
+        let (split, merge) = (entropies.split(), entropies.merge());
+        let scored = snemi.pairs.voxels > 0;
+        let snemi = scored.then(|| {
+            Rand::snemi(&snemi.pairs, &snemi.truth, &snemi.labels, voxels).adapted_error()
+        });
+        Self {
+            voi_split: split,
+            voi_merge: merge,
+            nvi: entropies.normalised(),
+            nid: entropies.information_distance(),
+            adapted_rand_error: rand.adapted_error(),
+            rand_split: rand.split,
+            rand_merge: rand.merge,
+            snemi_adapted_rand_error: snemi,
+            cremi_score: snemi.map(|error| (error.max(0.0) * (split + merge)).sqrt()),
+            voxels: kept.pairs.voxels,
+            labels: kept.labels.count,
+            truth_labels: kept.truth.count,
+        }
+    }
+}
+
 impl Contingency {
     /// The figures of the pairs that the options let through.
     ///
     /// # Errors
     /// [`Error::Usage`] if no voxel is left to compare.
     pub fn scores(&self, options: &ScoreOptions) -> Result<Scores> {
-        let of_truth = |truth| Some(truth) != options.ignore_truth;
-        let all = self.sorted(|truth, _| of_truth(truth));
-        let foreground = self.sorted(|truth, label| of_truth(truth) && label != 0);
-        let table = Table::new(if options.foreground_only { &foreground } else { &all });
-        if table.voxels == 0 {
-            let message =
-                format!("no voxel to compare: none of {} passes {options:?}", self.voxels());
-            return Err(Error::Usage(message));
-        }
-        let (rand, voi) = (Rand::of(&table), split_and_merge(&table));
-        Ok(Scores {
-            voi_split: voi[0],
-            voi_merge: voi[1],
-            adapted_rand_error: rand.adapted_error(),
-            rand_split: rand.split,
-            rand_merge: rand.merge,
-            snemi_adapted_rand_error: self.snemi(options.ignore_truth.unwrap_or(0)),
-            voxels: table.voxels,
-            labels: table.labels.len() as u64,
-            truth_labels: table.truth.len() as u64,
-        })
+        self.scores_and_objects(options, 1.0, |_| Ok::<(), Error>(()))
     }
 
-    /// SNEMI3D's error always leaves a label of the truth out.
-    fn snemi(&self, unlabelled: u64) -> Option<f64> {
-        let all = Table::new(&self.sorted(|truth, _| truth != unlabelled));
-        let foreground = Table::new(&self.sorted(|truth, label| truth != unlabelled && label != 0));
-        let scored = foreground.voxels > 0;
-        scored.then(|| Rand::snemi(&foreground, &all, self.voxels()).adapted_error())
+    /// As [`Contingency::scores`]; every object of the truth and then every label of the prediction is
+    /// shown to `each`, in ascending order. A part counts from `min_share` of its object's voxels on.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if no voxel is left to compare; what `each` says.
+    pub fn scores_and_objects<E: From<Error>>(
+        &self,
+        options: &ScoreOptions,
+        min_share: f64,
+        mut each: impl FnMut(&Object) -> Result<(), E>,
+    ) -> Result<Scores, E> {
+        let mut pairs = self.pairs();
+        let kept = pairs.iter().filter(|pair| options.keeps(pair)).map(|pair| pair.voxels).sum();
+        let mut scorer = Scorer::new(options, min_share, kept, self.voxels())?;
+        scorer.pass(Side::Truth, pairs.iter().copied().map(Ok), &mut each)?;
+        pairs.sort_unstable_by_key(|pair| (pair.label, pair.truth));
+        scorer.pass(Side::Labels, pairs.iter().copied().map(Ok), &mut each)?;
+        Ok(scorer.scores())
     }
 }

@@ -12,8 +12,9 @@ use exavox_io::{DataType, Voxels};
 use crate::device::{ComputeDevice, guarded, one_line};
 use crate::error::{Error, Result};
 
+pub use components::{DeviceFlood, FloodedObject};
+
 mod components;
-mod downsample;
 mod filters;
 
 /// A volume in the memory of a device.
@@ -75,9 +76,27 @@ impl DeviceVolume {
     /// [`Error::DeviceFailed`] if an operation behind it failed, or the device ran out of memory;
     /// [`Error::Io`] if there is no memory on this side.
     pub fn download(&self) -> Result<Voxels> {
+        self.download_as(self.dtype)
+    }
+
+    /// As [`Self::download`], whole numbers as another type that holds them, floats rounded to the nearest.
+    ///
+    /// # Errors
+    /// As [`Self::download`].
+    pub(crate) fn download_as(&self, dtype: DataType) -> Result<Voxels> {
         let words = self.read(&self.words, self.voxels())?;
         let shape = self.shape;
-        Ok(match self.dtype {
+        if self.dtype == DataType::F32 && dtype != DataType::F32 {
+            let floats = words.into_iter().map(f32::from_bits);
+            return Ok(match dtype {
+                DataType::U8 => Voxels::from_vec(shape, floats.map(|v| v.round() as u8).collect()),
+                DataType::U16 => {
+                    Voxels::from_vec(shape, floats.map(|v| v.round() as u16).collect())
+                }
+                _ => Voxels::from_vec(shape, floats.map(|v| v.round() as u32).collect()),
+            }?);
+        }
+        Ok(match dtype {
             DataType::U8 => Voxels::from_vec(shape, words.iter().map(|w| *w as u8).collect()),
             DataType::U16 => Voxels::from_vec(shape, words.iter().map(|w| *w as u16).collect()),
             DataType::F32 => {

@@ -103,7 +103,17 @@ pub fn bytes_needed(dtype: DataType, shape: [u64; 3]) -> u64 {
     values.saturating_add(row_bytes(shape)).saturating_add(runs)
 }
 
-fn check_seeds(seeds: &[Seed], shape: [usize; 3]) -> Result<()> {
+/// An error if more voxels were reached than may be.
+pub(super) fn check_leak(voxels: u64, options: &FloodOptions) -> Result<()> {
+    match options.max_voxels.filter(|most| voxels > *most) {
+        Some(most) => Err(Error::Usage(format!(
+            "the flood leaks: {voxels} voxels are reached, at most {most} may be"
+        ))),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn check_seeds(seeds: &[Seed], shape: [usize; 3]) -> Result<()> {
     if seeds.is_empty() {
         return Err(Error::Usage("no seed to flood from".to_owned()));
     }
@@ -179,11 +189,7 @@ impl<'m> Runs<'m> {
             })
             .collect();
         let voxels = filled.iter().sum();
-        if let Some(most) = options.max_voxels.filter(|most| voxels > *most) {
-            let message =
-                format!("the flood leaks: {voxels} voxels are reached, at most {most} may be");
-            return Err(Error::Usage(message));
-        }
+        check_leak(voxels, options)?;
         let most = seeds.iter().map(|seed| seed.label).max().unwrap_or(1);
         let labels = match u8::try_from(most) {
             Ok(_) => self.paint::<I, u8>(&labels, seeds)?,

@@ -3,8 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use exavox_compute::ops::connected_components::{Foreground, label_equal, label_mask};
 use exavox_compute::ops::device_volume::DeviceVolume;
-use exavox_compute::ops::downsample::{DownsampleMethod, downsample};
+use exavox_compute::ops::filter::{Boundary, ClaheOptions, Filter, Gradient, Normalization};
+use exavox_compute::ops::flood_fill::{FloodOptions, Seed, flood_fill};
+use exavox_compute::ops::{Connectivity, ValueRange, on_device};
 use exavox_compute::{ComputeDevice, Error};
 use exavox_io::{Axis, DataType, Element, Voxels};
 use proptest::prelude::*;
@@ -24,6 +27,10 @@ fn on_devices<S: Strategy>(
         let mut runner = TestRunner::new(Config { cases, ..Config::default() });
         runner.run(&strategy, |values| test(&device, values)).unwrap();
     }
+}
+
+fn range(low: f64, high: f64) -> ValueRange {
+    ValueRange::new(low, high).unwrap()
 }
 
 fn shapes(longest: usize) -> impl Strategy<Value = [usize; 3]> {
@@ -108,17 +115,17 @@ fn components(class: &[u64], shape: [usize; 3], count: u8) -> (Vec<u32>, u32) {
 
 #[test]
 fn components_of_a_range_are_those_of_the_definition() {
-    let connectivity = prop::sample::select(vec![6u8, 18, 26]);
+    let connectivity = prop::sample::select(Connectivity::ALL.to_vec());
     let strategy = (0usize..4, shapes(24), connectivity, 2u64..6, any::<u64>());
-    on_devices(24, strategy, |device, (dtype, shape, count, values, seed)| {
+    on_devices(24, strategy, |device, (dtype, shape, connectivity, values, seed)| {
         let voxels = typed(dtype, shape, values, seed);
         let class: Vec<u64> =
             voxels.to_f32().iter().map(|v| u64::from(*v >= 1.0 && *v <= 2.0)).collect();
         let (labels, found) = DeviceVolume::upload(device, &voxels)
             .unwrap()
-            .components_within([0.5, 2.0], count)
+            .components_within(range(0.5, 2.0), connectivity)
             .unwrap();
-        let (expected, last) = components(&class, shape, count);
+        let (expected, last) = components(&class, shape, connectivity.neighbours());
         prop_assert_eq!(found, last);
         let labels = labels.download().unwrap();
         prop_assert!(labels.as_slice::<u32>().unwrap() == expected);
@@ -128,13 +135,16 @@ fn components_of_a_range_are_those_of_the_definition() {
 
 #[test]
 fn components_of_labels_are_those_of_the_definition() {
-    let connectivity = prop::sample::select(vec![6u8, 18, 26]);
+    let connectivity = prop::sample::select(Connectivity::ALL.to_vec());
     let strategy = (0usize..3, shapes(24), connectivity, 2u64..5, any::<u64>());
-    on_devices(24, strategy, |device, (dtype, shape, count, values, seed)| {
+    on_devices(24, strategy, |device, (dtype, shape, connectivity, values, seed)| {
         let voxels = typed(dtype, shape, values, seed);
-        let (labels, found) =
-            DeviceVolume::upload(device, &voxels).unwrap().components_of_labels(count).unwrap();
-        let (expected, last) = components(&voxels.to_labels().unwrap(), shape, count);
+        let (labels, found) = DeviceVolume::upload(device, &voxels)
+            .unwrap()
+            .components_of_labels(connectivity)
+            .unwrap();
+        let (expected, last) =
+            components(&voxels.to_labels().unwrap(), shape, connectivity.neighbours());
         prop_assert_eq!(found, last);
         let labels = labels.download().unwrap();
         prop_assert!(labels.as_slice::<u32>().unwrap() == expected);
@@ -159,7 +169,8 @@ fn one_long_component_is_one() {
     let voxels = Voxels::from_vec(shape, values).unwrap();
     for device in DEVICES.into_iter().filter_map(device) {
         let volume = DeviceVolume::upload(&device, &voxels).unwrap();
-        let (labels, found) = volume.components_within([1.0, 255.0], 6).unwrap();
+        let (labels, found) =
+            volume.components_within(range(1.0, 255.0), Connectivity::Six).unwrap();
         assert_eq!(found, 1);
         assert!(labels.download().unwrap().as_slice::<u32>().unwrap() == expected);
     }
@@ -172,15 +183,14 @@ fn nan_and_both_zeros_are_told_apart_by_ranges() {
     for device in DEVICES.into_iter().filter_map(device) {
         let volume = DeviceVolume::upload(&device, &voxels).unwrap();
         let inside = |low, high| {
-            let (labels, _) = volume.components_within([low, high], 6).unwrap();
+            let (labels, _) =
+                volume.components_within(range(low, high), Connectivity::Six).unwrap();
             let labels = labels.download().unwrap();
             labels.as_slice::<u32>().unwrap().iter().map(|l| u8::from(*l > 0)).collect::<Vec<_>>()
         };
         assert_eq!(inside(f64::NEG_INFINITY, f64::INFINITY), [0, 0, 1, 1, 1, 1, 1, 1]);
         assert_eq!(inside(0.0, 1.0), [0, 0, 1, 1, 0, 0, 0, 1]);
         assert_eq!(inside(-2.0, -0.0), [0, 0, 1, 1, 0, 0, 1, 0]);
-        assert!(volume.components_within([f64::NAN, 1.0], 6).is_err());
-        assert!(volume.components_within([2.0, 1.0], 6).is_err());
         assert!(volume.gaussian([1.0; 3]).is_err());
     }
 }
@@ -192,19 +202,20 @@ fn floods_reach_what_the_definition_reaches() {
         let voxels = typed(dtype, shape, 3, seed);
         let voxel_count = voxels.len() as u64;
         let places = numbers(count, voxel_count, seed ^ 77);
-        let seeds: Vec<([usize; 3], u32)> = places
+        let seeds: Vec<Seed> = places
             .iter()
             .zip(5..)
             .map(|(at, label)| {
                 let at = *at as usize;
                 let plane = shape[1] * shape[2];
-                ([at / plane, at / shape[2] % shape[1], at % shape[2]], label)
+                let position_zyx = [at / plane, at / shape[2] % shape[1], at % shape[2]];
+                Seed { position_zyx, label }
             })
             .collect();
         let class: Vec<u64> = voxels.to_f32().iter().map(|v| u64::from(*v >= 1.0)).collect();
         let (objects, _) = components(&class, shape, 6);
         let mut first = BTreeMap::new();
-        for (at, (_, label)) in places.iter().zip(&seeds) {
+        for (at, Seed { label, .. }) in places.iter().zip(&seeds) {
             let object = objects[*at as usize];
             if object > 0 {
                 first.entry(object).or_insert(*label);
@@ -214,8 +225,9 @@ fn floods_reach_what_the_definition_reaches() {
             objects.iter().map(|o| first.get(o).copied().unwrap_or(0)).collect();
         let found = DeviceVolume::upload(device, &voxels)
             .unwrap()
-            .flood([1.0, 1e9], &seeds, 6)
+            .flood(range(1.0, 1e9), &seeds, Connectivity::Six)
             .unwrap()
+            .labels
             .download()
             .unwrap();
         prop_assert!(found.as_slice::<u32>().unwrap() == expected);
@@ -337,38 +349,6 @@ fn median_is_the_definition() {
 }
 
 #[test]
-fn downsampling_is_that_of_the_cpu() {
-    let methods = prop::sample::select(vec![DownsampleMethod::Mean, DownsampleMethod::Mode]);
-    let strategy = (0usize..4, shapes(14), shapes(5), methods, 2u64..255, any::<u64>());
-    on_devices(24, strategy, |device, (dtype, shape, factor, method, values, seed)| {
-        let voxels = typed(dtype, shape, values, seed);
-        let volume = DeviceVolume::upload(device, &voxels).unwrap();
-        let refused = match voxels.dtype() {
-            DataType::F32 => method == DownsampleMethod::Mode,
-            DataType::U32 => {
-                method == DownsampleMethod::Mean && shape != [1; 3] && factor != [1; 3]
-            }
-            _ => false,
-        };
-        let found = volume.downsample(factor, method);
-        if refused && found.is_err() {
-            return Ok(());
-        }
-        let found = found.unwrap().download().unwrap();
-        let expected = downsample(&voxels, factor, method).unwrap();
-        prop_assert_eq!(found.shape(), expected.shape());
-        if voxels.dtype() == DataType::F32 {
-            for (found, expected) in found.to_f32().iter().zip(expected.to_f32()) {
-                prop_assert!((found - expected).abs() <= 1e-4, "{found}, expected {expected}");
-            }
-        } else {
-            prop_assert!(found == expected);
-        }
-        Ok(())
-    });
-}
-
-#[test]
 fn operations_follow_one_another_on_the_device() {
     let voxels = typed(0, [6, 7, 8], 250, 3);
     for device in DEVICES.into_iter().filter_map(device) {
@@ -377,8 +357,11 @@ fn operations_follow_one_another_on_the_device() {
         let expected: Vec<f64> =
             voxels.to_f32().iter().map(|v| (f64::from(*v) - 128.0) / 33.0).collect();
         assert!(error(&normal, &expected) < 1e-6);
-        let (labels, count) =
-            normal.gaussian([1.0; 3]).unwrap().components_within([0.0, 9.0], 26).unwrap();
+        let (labels, count) = normal
+            .gaussian([1.0; 3])
+            .unwrap()
+            .components_within(range(0.0, 9.0), Connectivity::TwentySix)
+            .unwrap();
         assert_eq!(labels.dtype(), DataType::U32);
         let most = labels.download().unwrap().as_slice::<u32>().unwrap().iter().max().copied();
         assert_eq!(most, Some(count));
@@ -392,13 +375,13 @@ fn what_devices_cannot_hold_is_refused() {
         let Err(error) = upload(volume::<f64>([1, 2, 3], 9, 1)) else { panic!("f64 was taken") };
         assert!(error.to_string().contains("found float64"), "{error}");
         let empty = upload(volume::<u8>([2, 0, 3], 9, 1)).unwrap();
-        assert_eq!(empty.components_within([1.0, 2.0], 6).unwrap().1, 0);
+        assert_eq!(empty.components_within(range(1.0, 2.0), Connectivity::Six).unwrap().1, 0);
         assert!(empty.gaussian([1.0; 3]).unwrap().download().unwrap().is_empty());
-        assert!(empty.downsample([2; 3], DownsampleMethod::Mean).unwrap().download().is_ok());
         let small = upload(volume::<u8>([2, 2, 3], 9, 1)).unwrap();
-        assert!(matches!(small.components_within([1.0, 2.0], 4), Err(Error::Usage(_))));
-        assert!(matches!(small.components_within([300.0, f64::INFINITY], 6), Ok((_, 0))));
-        assert!(matches!(small.flood([1.0, 2.0], &[([0, 2, 0], 1)], 6), Err(Error::Usage(_))));
+        let (six, high) = (Connectivity::Six, range(300.0, f64::INFINITY));
+        assert!(matches!(small.components_within(high, six), Err(Error::Usage(_))));
+        let outside = [Seed::new([0, 2, 0])];
+        assert!(matches!(small.flood(range(1.0, 2.0), &outside, six), Err(Error::Usage(_))));
         assert!(matches!(small.gaussian([-1.0, 0.0, 0.0]), Err(Error::Usage(_))));
         assert!(matches!(small.median([9; 3]), Err(Error::Usage(_))));
     }
@@ -417,4 +400,61 @@ fn a_volume_larger_than_the_devices_buffers_is_refused() {
     let voxels = Voxels::zeros(DataType::U8, [1, 1, most as usize + 1]).unwrap();
     let Err(error) = DeviceVolume::upload(&device, &voxels) else { panic!("it was taken") };
     assert!(error.to_string().contains("is too large"), "{error}");
+}
+
+/// The one call for all devices gives what the CPU gives.
+#[test]
+fn whole_operations_are_those_of_the_cpu() {
+    let strategy =
+        (0usize..3, shapes(14), prop::sample::select(Connectivity::ALL.to_vec()), any::<u64>());
+    on_devices(8, strategy, |device, (dtype, shape, connectivity, seed)| {
+        let voxels = typed(dtype, shape, 3, seed);
+        let foreground = Foreground::NonZero;
+        let found =
+            on_device::components_of_mask(device, &voxels, foreground, connectivity).unwrap();
+        prop_assert_eq!(found, label_mask(&voxels, foreground, connectivity).unwrap());
+        let found = on_device::components_of_labels(device, &voxels, connectivity).unwrap();
+        prop_assert_eq!(found, label_equal(&voxels, connectivity).unwrap());
+        let mut options = FloodOptions::default();
+        options.connectivity = connectivity;
+        let last = shape.map(|length| length - 1);
+        let seeds = [Seed::new([0; 3]), Seed { position_zyx: last, label: 300 }, Seed::new(last)];
+        let found =
+            on_device::flood_fill(device, &voxels, range(1.0, 9.0), &seeds, &options).unwrap();
+        let expected = flood_fill(&voxels, range(1.0, 9.0), &seeds, &options).unwrap();
+        prop_assert_eq!(found, expected);
+        options.max_voxels = Some(0);
+        let leak = on_device::flood_fill(device, &voxels, range(0.0, 9.0), &seeds, &options);
+        prop_assert!(leak.unwrap_err().to_string().contains("the flood leaks"));
+        Ok(())
+    });
+}
+
+#[test]
+fn filters_on_devices_are_those_of_the_cpu() {
+    let strategy = (0usize..2, shapes(12), 0usize..5, any::<u64>());
+    on_devices(8, strategy, |device, (dtype, shape, number, seed)| {
+        let voxels = typed(dtype, shape, 200, seed);
+        let boundary = Boundary::Reflect;
+        let filter = match number {
+            0 => Filter::Gaussian { sigma_zyx: [0.7, 0.0, 1.5], boundary },
+            1 => Filter::Median { radius_zyx: [1, 0, 1], boundary },
+            2 => Filter::Sobel(Gradient::Magnitude),
+            3 => Filter::Normalize(Normalization::MeanStd),
+            _ => Filter::Normalize(Normalization::MinMax),
+        };
+        let found = on_device::filter(device, &filter, &voxels).unwrap();
+        let expected = filter.run(&voxels).unwrap();
+        prop_assert_eq!(found.dtype(), expected.dtype());
+        for (found, expected) in found.to_f32().iter().zip(expected.to_f32()) {
+            prop_assert!((found - expected).abs() <= 1e-4 * expected.abs().max(1.0));
+        }
+        Ok(())
+    });
+    for device in DEVICES.into_iter().filter_map(device) {
+        let voxels = volume::<u8>([2, 3, 4], 9, 1);
+        let clahe = Filter::Clahe(ClaheOptions::default());
+        let error = on_device::filter(&device, &clahe, &voxels).unwrap_err().to_string();
+        assert!(error.contains("clahe"), "{error}");
+    }
 }

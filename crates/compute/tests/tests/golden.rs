@@ -3,7 +3,8 @@
 
 use std::path::PathBuf;
 
-use exavox_compute::ffn::{self, ModelConfig, Weights, seed};
+use exavox_compute::ffn::seed::{self, NormalisedImage, Scene, SeedPolicy};
+use exavox_compute::ffn::{self, InferenceOptions, ModelConfig, Weights};
 use exavox_compute::{ComputeDevice, DeviceSpec, Precision};
 use exavox_io::{BoundingBox, Volume, Voxels};
 
@@ -101,8 +102,9 @@ fn policy_peaks_gives_the_published_seeds() {
     let path = data.join("fib25/training_sample2_grayscale.h5");
     let volume = Volume::open(&format!("{}:raw", path.display())).unwrap();
     let voxels = volume.read(0, &BoundingBox::whole(volume.shape())).unwrap();
-    let image: Vec<f32> = voxels.to_f32().iter().map(|v| (v - 128.0) / 33.0).collect();
-    let seeds = seed::peaks(&image, voxels.shape(), [1.0; 3], ModelConfig::default().margin());
+    let image = NormalisedImage::new(&voxels, &InferenceOptions::default());
+    let scene = Scene::new(image, [1.0; 3], ModelConfig::default().margin());
+    let seeds = seed::find(&SeedPolicy::Peaks, &scene).unwrap();
 
     let golden = read(data.join("golden/policy_peaks_seeds_training_sample2.npy"));
     let expected = golden.to_labels().unwrap();

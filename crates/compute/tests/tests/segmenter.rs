@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use exavox_compute::ffn::{
     Canvas, Everywhere, Executor, ExecutorOptions, Executors, Fov, InferenceOptions, Inline,
-    ModelConfig, Network, Restrict, Segmentation, Segmenter, Steps, flood_object,
+    ModelConfig, Network, Restrict, Segmentation, Segmenter, Steps, flood_object, quantise,
 };
 use exavox_compute::{Error, Result};
 use exavox_io::Voxels;
@@ -84,6 +84,8 @@ fn number(state: &mut u64) -> u64 {
 /// A volume of blobs, and seeds in some order: some outside the margin, some twice.
 struct Case {
     image: Arc<Voxels>,
+    /// With labels that are there before, and places where no FOV is centred.
+    places: bool,
     seeds: Vec<[usize; 3]>,
     options: InferenceOptions,
 }
@@ -108,12 +110,19 @@ impl Case {
             min_segment_size: 30,
             ..InferenceOptions::default()
         };
-        Self { image: Arc::new(Voxels::from_vec(shape, voxels).unwrap()), seeds, options }
+        let image = Arc::new(Voxels::from_vec(shape, voxels).unwrap());
+        Self { image, places: false, seeds, options }
     }
 
     fn segmenter(&self) -> Segmenter<'static> {
         let canvas = Canvas::new(Arc::clone(&self.image), CONFIG, self.options).unwrap();
-        Segmenter::new(canvas, self.seeds.clone()).unwrap()
+        if !self.places {
+            return Segmenter::new(canvas.with_probabilities(), self.seeds.clone()).unwrap();
+        }
+        let before =
+            (0..self.image.len()).map(|i| if i % 499 < 20 { 1 + (i % 2) as i32 } else { 0 });
+        let canvas = canvas.with_segmentation(before.collect()).unwrap().with_probabilities();
+        Segmenter::new(canvas, self.seeds.clone()).unwrap().with_restriction(&Planes)
     }
 
     fn run(&self, steps: &mut dyn Steps) -> Segmentation {
@@ -134,6 +143,7 @@ fn assert_same(found: &Segmentation, expected: &Segmentation) {
     assert_eq!(known(found), known(expected));
     assert_eq!(found.counters, expected.counters);
     assert!(found.labels == expected.labels, "labels differ");
+    assert!(found.probabilities == expected.probabilities, "probabilities differ");
 }
 
 /// Gives steps back in an order that looks random: what a device with many queues might do.
@@ -179,7 +189,7 @@ proptest! {
         kind in kinds(), shape in [9usize..30, 9usize..40, 12usize..60], seeds in 0usize..60,
         disco in prop::sample::select(vec![-1.0f32, 0.0, 0.3]), seed in any::<u64>(),
     ) {
-        let case = Case::new(shape, seeds, disco, seed);
+        let case = Case { places: seed % 2 == 1, ..Case::new(shape, seeds, disco, seed) };
         let expected = case.one_by_one(kind);
         prop_assert_eq!(expected.wasted_steps, 0);
         for batch in [2, 3, 8] {
@@ -204,6 +214,7 @@ proptest! {
         let expected = naive(&case, kind);
         prop_assert!(found.labels == expected.0, "labels differ");
         prop_assert_eq!(found.counters.fov_steps, expected.1);
+        prop_assert!(found.probabilities == Some(expected.2), "probabilities differ");
     }
 
     #[test]
@@ -211,7 +222,7 @@ proptest! {
         kind in kinds(), shape in [9usize..24, 9usize..30, 12usize..40], seeds in 1usize..40,
         batch in 1usize..5, every in 1usize..40, seed in any::<u64>(),
     ) {
-        let case = Case::new(shape, seeds, 0.0, seed);
+        let case = Case { places: seed % 2 == 1, ..Case::new(shape, seeds, 0.0, seed) };
         let expected = case.one_by_one(kind);
         let mut network = Fake::new(kind);
         let mut steps = Inline::new(&mut network, batch);
@@ -267,8 +278,8 @@ fn changes_that_are_torn_or_of_another_canvas_are_refused() {
     other.segmenter().apply_changes(&changes).unwrap_err();
 }
 
-/// The rules of google/ffn with nothing but arrays, one after the other. Labels and steps.
-fn naive(case: &Case, kind: Kind) -> (Vec<u32>, u64) {
+/// The rules of google/ffn with nothing but arrays, one after the other. Labels, steps, probabilities.
+fn naive(case: &Case, kind: Kind) -> (Vec<u32>, u64, Vec<u8>) {
     let (shape, options, mut network) = (case.image.shape(), case.options, Fake::new(kind));
     let (fov, deltas) = (CONFIG.fov_zyx, CONFIG.deltas_zyx);
     let logit = |p: f32| (f64::from(p) / (1.0 - f64::from(p))).ln();
@@ -280,7 +291,7 @@ fn naive(case: &Case, kind: Kind) -> (Vec<u32>, u64) {
         .iter()
         .map(|v| (v - options.image_mean) / options.image_stddev)
         .collect();
-    let mut labels = vec![0i32; image.len()];
+    let (mut labels, mut probabilities) = (vec![0i32; image.len()], vec![0u8; image.len()]);
     let (mut next, mut steps) = (1, 0);
     for &seed in &case.seeds {
         let inside =
@@ -364,11 +375,14 @@ fn naive(case: &Case, kind: Kind) -> (Vec<u32>, u64) {
             .filter(|i| logits[*i] >= logit(options.segment_threshold) as f32 && labels[*i] <= 0)
             .collect();
         if voxels.len() >= options.min_segment_size {
-            voxels.iter().for_each(|i| labels[*i] = next);
+            let probability = |logit: f32| (1.0 / (1.0 + (-f64::from(logit)).exp())) as f32;
+            for i in voxels {
+                (labels[i], probabilities[i]) = (next, quantise(probability(logits[i])));
+            }
             next += 1;
         }
     }
-    (labels.into_iter().map(|l| l.max(0) as u32).collect(), steps)
+    (labels.into_iter().map(|l| l.max(0) as u32).collect(), steps, probabilities)
 }
 
 /// Only every third plane, and no seeds in the lower half.

@@ -7,7 +7,7 @@ use exavox_compute::{ComputeDevice, DeviceSpec};
 use exavox_io::Voxels;
 
 use super::{Case, read_input};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How many cores an implementation may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,5 +104,10 @@ impl Setting {
     /// Reads an input of the case.
     pub(super) fn input(&self, name: &str) -> Result<Voxels> {
         read_input(&self.folder, name)
+    }
+
+    /// The device of a row on devices.
+    pub(super) fn device(&self) -> Result<ComputeDevice> {
+        self.device.clone().ok_or_else(|| Error::settings("device", "this row needs one"))
     }
 }

@@ -45,7 +45,7 @@ pub struct StageReport {
     pub name: String,
     /// Blocks that this run was asked for.
     pub blocks: u64,
-    /// Blocks of these that were done before.
+    /// Blocks of these that were done before, or meanwhile by another process.
     pub done_before: u64,
     /// Blocks computed now.
     pub computed: u64,
@@ -138,10 +138,15 @@ impl LocalEngine {
         if let Some(fatal) = tally.fatal {
             return Err(fatal);
         }
+        // Whoever else works on the range takes blocks away between counting and computing.
+        let done_before = match &tally.stopped {
+            Some(_) => blocks - missing,
+            None => blocks - tally.computed - tally.failed,
+        };
         Ok(StageReport {
             name: plan.name.clone(),
             blocks,
-            done_before: blocks - missing,
+            done_before,
             computed: tally.computed,
             failed: tally.failed,
             failures: tally.failures,

@@ -138,11 +138,11 @@ fn spot_light(centre: [f64; 3], p: [usize; 3]) -> f64 {
 }
 
 /// SplitMix64 (Steele et al., OOPSLA 2014): small, and the same on every machine.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     /// From 0 up to, not including, 1.
-    fn uniform(&mut self) -> f64 {
+    pub(super) fn uniform(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -152,7 +152,7 @@ impl Random {
 
     /// Nearly normal, mean 0, deviation 1: the sum of twelve uniform numbers would be slower and no
     /// better for noise in an image than that of four.
-    fn normal(&mut self) -> f64 {
+    pub(super) fn normal(&mut self) -> f64 {
         let sum: f64 = (0..4).map(|_| self.uniform()).sum();
         (sum - 2.0) * 3f64.sqrt()
     }

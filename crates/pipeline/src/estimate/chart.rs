@@ -9,7 +9,7 @@ use super::scaling::ScalingRow;
 
 mod area;
 mod panels;
-mod svg;
+pub(crate) mod svg;
 
 /// Draws an estimate, and below it the same work on other numbers of nodes, if there are any.
 pub fn chart(title: &str, estimate: &Estimate, scaling_rows: &[ScalingRow]) -> String {

@@ -4,14 +4,14 @@ use crate::bench::random::hash;
 
 /// A stream of random numbers: SplitMix64.
 #[derive(Debug, Clone)]
-pub(super) struct Random {
+pub(crate) struct Random {
     start: u64,
     drawn: u64,
 }
 
 impl Random {
     /// The stream with this number of a seed.
-    pub(super) fn new(seed: u64, stream: u64) -> Self {
+    pub(crate) fn new(seed: u64, stream: u64) -> Self {
         Self { start: hash(hash(seed, 1), stream.wrapping_add(2)), drawn: 0 }
     }
 
@@ -21,23 +21,23 @@ impl Random {
     }
 
     /// Above 0 and at most 1.
-    pub(super) fn uniform(&mut self) -> f64 {
+    pub(crate) fn uniform(&mut self) -> f64 {
         ((self.bits() >> 11) + 1) as f64 / (1_u64 << 53) as f64
     }
 
     /// From 0 to `end`, without `end`, which is above 0.
-    pub(super) fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         ((u128::from(self.bits()) * u128::from(end)) >> 64) as u64
     }
 
     /// Mean 0, deviation 1 (Box and Muller 1958, <https://doi.org/10.1214/aoms/1177706645>).
-    pub(super) fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         let radius = (-2.0 * self.uniform().ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
     /// How long until something happens that happens `rate` times a second; for ever at a rate of 0.
-    pub(super) fn exponential(&mut self, rate: f64) -> f64 {
+    pub(crate) fn exponential(&mut self, rate: f64) -> f64 {
         if rate > 0.0 { -self.uniform().ln() / rate } else { f64::INFINITY }
     }
 }

@@ -70,7 +70,7 @@ impl Inputs {
     }
 
     /// What was asked for since the last call.
-    pub(super) fn take_seen(&mut self) -> BTreeMap<String, Value> {
+    pub(crate) fn take_seen(&mut self) -> BTreeMap<String, Value> {
         std::mem::take(&mut self.seen)
     }
 }

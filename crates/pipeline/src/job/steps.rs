@@ -12,6 +12,7 @@ mod codec;
 mod components;
 mod convert;
 mod downsample;
+mod evaluate;
 mod files;
 mod filter;
 mod finish;
@@ -29,6 +30,7 @@ pub use codec::CodecName;
 pub use components::{ComponentTotals, ComponentsSpec};
 pub use convert::ConvertSpec;
 pub use downsample::DownsampleSpec;
+pub use evaluate::EvaluateSpec;
 pub use filter::{FilterSettings, FilterSpec};
 pub use flood::{FloodSpec, FloodTotals};
 pub use layout::Layout;
@@ -82,6 +84,8 @@ pub enum StepSpec {
     Flood(FloodSpec),
     /// Labels of a flood-filling network, by subvolumes.
     Segment(Box<SegmentSpec>),
+    /// Labels against a ground truth.
+    Evaluate(Box<EvaluateSpec>),
 }
 
 impl StepSpec {
@@ -95,6 +99,7 @@ impl StepSpec {
             Self::Components(_) => "components",
             Self::Flood(_) => "flood",
             Self::Segment(_) => "segment",
+            Self::Evaluate(_) => "evaluate",
         }
     }
 
@@ -111,6 +116,7 @@ impl StepSpec {
             Self::Components(spec) => spec.plan(inputs),
             Self::Flood(spec) => spec.plan(inputs),
             Self::Segment(spec) => spec.plan(inputs),
+            Self::Evaluate(spec) => spec.plan(inputs),
         }
     }
 }

@@ -50,6 +50,7 @@ pub(super) struct Checkpoint {
 /// What a segmentation depends on, by names that people know.
 pub(super) fn plan(
     subvolume: &Subvolume,
+    initial: Option<&[i32]>,
     settings: &SegmentSettings,
     seeds: &[[usize; 3]],
 ) -> Result<Map<String, Value>> {
@@ -62,6 +63,9 @@ pub(super) fn plan(
         "more_channels": more,
         "type": subvolume.image.dtype().name(),
         "seeds": Digest::of(&places),
+        "masks": Digest::of(&subvolume.restrictor.to_bytes()),
+        "initial_labels": initial.map(labels_digest),
+        "probabilities": subvolume.keeps_probabilities,
         "model": ModelTable::of(settings),
         "inference": InferenceTable::of(settings),
         "checkpoint": weights(settings),
@@ -70,6 +74,16 @@ pub(super) fn plan(
         Value::Object(plan) => Ok(plan),
         other => Err(Error::settings("checkpoint", format!("not an object: {other}"))),
     }
+}
+
+/// Piece by piece: bytes of all labels at once would take as much memory as the labels.
+fn labels_digest(labels: &[i32]) -> Digest {
+    let of = |piece: &[i32]| {
+        let bytes: Vec<u8> = piece.iter().flat_map(|label| label.to_le_bytes()).collect();
+        Digest::of(&bytes).0.to_le_bytes()
+    };
+    let digests: Vec<[u8; 8]> = labels.chunks(1 << 20).map(of).collect();
+    Digest::of(digests.as_flattened())
 }
 
 /// The files of the network, as they are now.
@@ -141,20 +155,20 @@ impl Checkpoint {
 
     fn append(&mut self, changes: &[u8]) -> Result<()> {
         let header = Header { exavox_checkpoint: VERSION, plan: self.plan.clone() };
-        let mut bytes = Vec::with_capacity(changes.len() + PREFIX);
+        let mut before = Vec::new();
         let file = match &mut self.file {
             Some(file) => file,
             None => {
-                bytes = serde_json::to_vec(&header)
+                before = serde_json::to_vec(&header)
                     .map_err(|e| Error::settings(self.path.display().to_string(), e.to_string()))?;
-                bytes.push(b'\n');
+                before.push(b'\n');
                 self.file.insert(lock(&self.path)?)
             }
         };
-        bytes.extend((changes.len() as u64).to_le_bytes());
-        bytes.extend(Digest::of(changes).0.to_le_bytes());
-        bytes.extend(changes);
-        let written = file.write_all(&bytes).and_then(|()| file.sync_data());
+        before.extend((changes.len() as u64).to_le_bytes());
+        before.extend(Digest::of(changes).0.to_le_bytes());
+        let written = file.write_all(&before).and_then(|()| file.write_all(changes));
+        let written = written.and_then(|()| file.sync_data());
         Ok(written.map_err(exavox_io::Error::at(&self.path))?)
     }
 

@@ -4,9 +4,10 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
+use exavox_compute::ffn::seed::{NormalisedImage, Scene, SeedPolicy};
 use exavox_compute::ffn::{
     self, Canvas, CanvasChannel, Executor, ExecutorOptions, Executors, FallbackNetwork, FloodEvent,
-    Network, Segmenter, Steps, TrainedModel,
+    Network, Restrictor, Segmenter, Steps, TrainedModel,
 };
 use exavox_compute::{ComputeDevice, Error as ComputeError};
 use exavox_io::{BoundingBox, Volume, VoxelSize, Voxels};
@@ -26,6 +27,10 @@ pub(crate) struct Subvolume {
     pub(crate) region: BoundingBox,
     /// Edge lengths of a voxel, for the seed policy.
     pub(crate) voxel_size: Option<VoxelSize>,
+    /// What is masked.
+    pub(crate) restrictor: Restrictor,
+    /// Whether probabilities are kept.
+    pub(crate) keeps_probabilities: bool,
 }
 
 /// The channels behind the first that the network of the settings sees.
@@ -62,31 +67,34 @@ pub(crate) fn infer(
     steps: &mut dyn Steps,
     observer: &dyn Observer,
 ) -> Result<Inferred> {
-    infer_saved(subvolume, settings, steps, None, observer)
+    infer_saved(subvolume, None, settings, steps, None, observer)
 }
 
-/// As [`infer`], going on with what an earlier run has saved, and saving from time to time.
+/// As [`infer`], with labels that are there before, 0 or from 1 on, which stay; going on with what an
+/// earlier run has saved, and saving from time to time.
 ///
 /// # Errors
 /// As [`infer`]; [`Error::PlanChanged`] if what was saved is of something else.
 pub(super) fn infer_saved(
     subvolume: &Subvolume,
+    initial: Option<Vec<i32>>,
     settings: &SegmentSettings,
     steps: &mut dyn Steps,
     checkpoint: Option<&mut Checkpoint>,
     observer: &dyn Observer,
 ) -> Result<Inferred> {
-    let image = Arc::clone(&subvolume.image);
-    let canvas = Canvas::new(image, settings.model, settings.inference)?
-        .with_more_channels(subvolume.more.clone())?;
-    let (seeds, seed_seconds) = find_seeds(&canvas, settings, subvolume, observer)?;
+    subvolume.restrictor.check(subvolume.image.shape())?;
+    // Before there is a canvas: the policy and the canvas never take memory together.
+    let (seeds, seed_seconds) = find_seeds(subvolume, initial.as_deref(), settings, observer)?;
+    let place = || checkpoint::plan(subvolume, initial.as_deref(), settings, &seeds);
+    let plan = checkpoint.is_some().then(place).transpose()?;
+    let canvas = canvas(subvolume, initial, settings)?;
     let flooding = Instant::now();
-    let plan = checkpoint.is_some().then(|| checkpoint::plan(subvolume, settings, &seeds));
-    let mut segmenter = Segmenter::new(canvas, seeds)?;
+    let mut segmenter = Segmenter::new(canvas, seeds)?.with_restriction(&subvolume.restrictor);
     let checkpoint = match (checkpoint, plan) {
         (Some(checkpoint), Some(plan)) => {
             segmenter = segmenter.noting_changes();
-            checkpoint.begin(plan?, &mut segmenter, observer)?;
+            checkpoint.begin(plan, &mut segmenter, observer)?;
             Some(checkpoint)
         }
         _ => None,
@@ -96,20 +104,40 @@ pub(super) fn infer_saved(
     Ok(Inferred { segmentation, seed_seconds, flood_seconds })
 }
 
-fn find_seeds(
-    canvas: &Canvas,
-    settings: &SegmentSettings,
+fn canvas(
     subvolume: &Subvolume,
+    initial: Option<Vec<i32>>,
+    settings: &SegmentSettings,
+) -> Result<Canvas> {
+    let image = Arc::clone(&subvolume.image);
+    let mut canvas = Canvas::new(image, settings.model, settings.inference)?
+        .with_more_channels(subvolume.more.clone())?;
+    if let Some(labels) = initial {
+        canvas = canvas.with_segmentation(labels)?;
+    }
+    Ok(if subvolume.keeps_probabilities { canvas.with_probabilities() } else { canvas })
+}
+
+fn find_seeds(
+    subvolume: &Subvolume,
+    labels: Option<&[i32]>,
+    settings: &SegmentSettings,
     observer: &dyn Observer,
 ) -> Result<(Vec<[usize; 3]>, f64)> {
     let started = Instant::now();
     let seeds = match &settings.seeds {
-        Seeds::Peaks => {
+        _ if subvolume.restrictor.covers_all() => Vec::new(),
+        Seeds::Policy(policy) => {
             let total = subvolume.region.num_voxels();
             observer.notify(&Event::Started { stage: "seeds", total, unit: Unit::Voxels });
-            let size = subvolume.voxel_size.map_or([1.0; 3], |v| v.nm_zyx);
-            let margin = settings.model.margin();
-            let seeds = ffn::seed::peaks(&canvas.normalised_image(), canvas.shape(), size, margin);
+            let scene = Scene {
+                image: NormalisedImage::new(&subvolume.image, &settings.inference),
+                voxel_size_zyx: subvolume.voxel_size.map_or([1.0; 3], |v| v.nm_zyx),
+                margin: settings.model.margin(),
+                labels,
+                restrictor: Some(&subvolume.restrictor),
+            };
+            let seeds = ffn::seed::find(&inside(policy, &subvolume.region), &scene)?;
             let note = format!("{} seeds", seeds.len());
             observer.notify(&Event::Advanced { by: total, note: &note });
             seeds
@@ -119,6 +147,25 @@ fn find_seeds(
     let seconds = started.elapsed().as_secs_f64();
     observer.notify(&Event::Finished { stage: "seeds", seconds });
     Ok((seeds, seconds))
+}
+
+/// A policy whose points are voxels of the region; those outside of it are left out.
+fn inside(policy: &SeedPolicy, region: &BoundingBox) -> SeedPolicy {
+    match policy {
+        SeedPolicy::Points(points) => {
+            let of = |p: &[usize; 3]| {
+                let at = p.map(|v| v as u64);
+                let is_inside = (0..3).all(|a| region.start[a] <= at[a] && at[a] < region.end[a]);
+                is_inside.then(|| [0, 1, 2].map(|a| (at[a] - region.start[a]) as usize))
+            };
+            SeedPolicy::Points(points.iter().filter_map(of).collect())
+        }
+        SeedPolicy::Reverse(policy) => SeedPolicy::Reverse(Box::new(inside(policy, region))),
+        SeedPolicy::Sequence(policies) => {
+            SeedPolicy::Sequence(policies.iter().map(|policy| inside(policy, region)).collect())
+        }
+        other => other.clone(),
+    }
 }
 
 /// Points of the volume as points of the region.

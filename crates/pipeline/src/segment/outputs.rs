@@ -7,7 +7,8 @@ use exavox_compute::ffn::Origin;
 use exavox_io::staging::{Staged, WriteMode};
 use exavox_io::{BoundingBox, Error as IoError};
 
-use super::{JoinedReport, Seeds, SegmentReport, SegmentSettings, beside};
+use super::initial::LabelIds;
+use super::{JoinedReport, MaskTable, SeedTable, Seeds, SegmentReport, SegmentSettings, beside};
 use crate::error::Result;
 use crate::reconcile::Refusals;
 use crate::report::{Overlay, Page as HtmlPage, Table};
@@ -28,33 +29,41 @@ pub(crate) struct Page<'a> {
     pub(crate) overlay: Overlay<'a>,
 }
 
-/// `STEM.segments.csv` and `STEM.report.html`, under construction.
+/// `STEM.segments.csv`, `STEM.report.html` and `STEM.counters.txt`, under construction.
 pub(super) struct SideFiles {
-    table: PathBuf,
-    report: PathBuf,
-    staged: [Staged; 2],
+    paths: [PathBuf; 3],
+    staged: [Staged; 3],
 }
 
 impl SideFiles {
     /// Refuses what is there already, so that a long run does not fail at its end.
     pub(super) fn create(target: &str, mode: WriteMode) -> Result<Self> {
-        let (table, report) = (beside(target, "segments.csv"), beside(target, "report.html"));
-        let staged = [Staged::new(&table, mode)?, Staged::new(&report, mode)?];
-        Ok(Self { table, report, staged })
+        let paths =
+            ["segments.csv", "report.html", "counters.txt"].map(|name| beside(target, name));
+        let [table, report, counters] = &paths;
+        let staged = |path: &Path| Staged::new(path, mode);
+        let staged = [staged(table)?, staged(report)?, staged(counters)?];
+        Ok(Self { paths, staged })
     }
 
     pub(super) fn table(&self) -> &Path {
-        &self.table
+        &self.paths[0]
     }
 
     pub(super) fn report(&self) -> &Path {
-        &self.report
+        &self.paths[1]
     }
 
-    pub(super) fn write(&self, table: &[u8], html: &str) -> Result<()> {
-        let [staged_table, staged_report] = &self.staged;
-        put(staged_table.path(), &self.table, table)?;
-        put(staged_report.path(), &self.report, html.as_bytes())
+    pub(super) fn counters(&self) -> &Path {
+        &self.paths[2]
+    }
+
+    pub(super) fn write(&self, table: &[u8], html: &str, counters: &str) -> Result<()> {
+        let contents = [table, html.as_bytes(), counters.as_bytes()];
+        for ((path, staged), bytes) in self.paths.iter().zip(&self.staged).zip(contents) {
+            put(staged.path(), path, bytes)?;
+        }
+        Ok(())
     }
 
     pub(super) fn commit(self) -> Result<()> {
@@ -71,23 +80,40 @@ fn put(temporary: &Path, target: &Path, bytes: &[u8]) -> Result<()> {
 
 const HEADER: [&str; 7] = ["id", "seed_z", "seed_y", "seed_x", "steps", "voxels", "seconds"];
 
-/// A line per segment; seeds in voxels of the volume.
-pub(super) fn csv_table(origins: &[Origin], start: [u64; 3]) -> Result<Vec<u8>> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let wrong = |e: csv::Error| crate::Error::settings("segments.csv", e.to_string());
-    writer.write_record(HEADER).map_err(wrong)?;
-    for origin in origins {
-        writer.write_record(row(origin, start)).map_err(wrong)?;
-    }
-    writer.into_inner().map_err(|e| crate::Error::settings("segments.csv", e.to_string()))
+/// Segments of one subvolume.
+pub(super) struct Origins<'a> {
+    pub(super) origins: &'a [Origin],
+    /// First voxel of the subvolume in the volume.
+    pub(super) start: [u64; 3],
+    pub(super) ids: &'a LabelIds,
 }
 
-/// The largest of the segments, for the report.
-pub(super) fn largest(origins: &[Origin], start: [u64; 3]) -> Table {
-    let mut largest: Vec<&Origin> = origins.iter().collect();
-    largest.sort_by_key(|o| std::cmp::Reverse(o.voxels));
-    let rows = largest.iter().take(ROWS_IN_REPORT).map(|o| row(o, start).to_vec()).collect();
-    segment_table(HEADER, rows)
+impl Origins<'_> {
+    /// A line per segment; seeds in voxels of the volume.
+    pub(super) fn csv_table(&self) -> Result<Vec<u8>> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let wrong = |e: csv::Error| crate::Error::settings("segments.csv", e.to_string());
+        writer.write_record(HEADER).map_err(wrong)?;
+        for origin in self.origins {
+            writer.write_record(self.row(origin)).map_err(wrong)?;
+        }
+        writer.into_inner().map_err(|e| crate::Error::settings("segments.csv", e.to_string()))
+    }
+
+    /// The largest of the segments, for the report.
+    pub(super) fn largest(&self) -> Table {
+        let mut largest: Vec<&Origin> = self.origins.iter().collect();
+        largest.sort_by_key(|o| std::cmp::Reverse(o.voxels));
+        let rows = largest.iter().take(ROWS_IN_REPORT).map(|o| self.row(o).to_vec()).collect();
+        segment_table(HEADER, rows)
+    }
+
+    fn row(&self, origin: &Origin) -> [String; 7] {
+        let seed = [0, 1, 2].map(|a| (origin.seed_zyx[a] as u64 + self.start[a]).to_string());
+        let ([z, y, x], id) = (seed, self.ids.id(origin.id).to_string());
+        let seconds = format!("{:.3}", origin.seconds);
+        [id, z, y, x, origin.steps.to_string(), origin.voxels.to_string(), seconds]
+    }
 }
 
 /// The report's table of segments.
@@ -98,12 +124,6 @@ pub(crate) fn segment_table(header: [&str; 7], rows: Vec<Vec<String>>) -> Table 
         rows,
         label_column: Some(0),
     }
-}
-
-fn row(origin: &Origin, start: [u64; 3]) -> [String; 7] {
-    let [z, y, x] = [0, 1, 2].map(|a| (origin.seed_zyx[a] as u64 + start[a]).to_string());
-    let seconds = format!("{:.3}", origin.seconds);
-    [origin.id.to_string(), z, y, x, origin.steps.to_string(), origin.voxels.to_string(), seconds]
 }
 
 /// The report as a page.
@@ -183,16 +203,12 @@ fn counters(report: &SegmentReport) -> Vec<Vec<String>> {
 fn settings(settings: &SegmentSettings, region: BoundingBox) -> Vec<Vec<String>> {
     let inference = &settings.inference;
     let pair = |name: &str, value: String| vec![name.to_owned(), value];
-    let seeds = match &settings.seeds {
-        Seeds::Peaks => "peaks of the distance to edges".to_owned(),
-        Seeds::Points(points) => format!("{} given points", points.len()),
-    };
-    vec![
+    let mut rows = vec![
         pair("checkpoint", settings.checkpoint.display().to_string()),
         pair("region z,y,x", region.to_string()),
         pair("FOV z,y,x", format!("{:?}", settings.model.fov_zyx)),
         pair("deltas z,y,x", format!("{:?}", settings.model.deltas_zyx)),
-        pair("seed policy", seeds),
+        pair("seeds", seeds(settings)),
         pair(
             "image mean, deviation",
             format!("{}, {}", inference.image_mean, inference.image_stddev),
@@ -204,5 +220,18 @@ fn settings(settings: &SegmentSettings, region: BoundingBox) -> Vec<Vec<String>>
         pair("disco seed threshold", inference.disco_seed_threshold.to_string()),
         pair("min boundary distance z,y,x", format!("{:?}", inference.min_boundary_dist_zyx)),
         pair("min segment size", inference.min_segment_size.to_string()),
-    ]
+    ];
+    let json = |table: &MaskTable| serde_json::to_string(table).unwrap_or_default();
+    rows.extend(settings.masks.iter().map(|mask| pair("mask", json(mask))));
+    rows.extend(settings.seed_masks.iter().map(|mask| pair("seed mask", json(mask))));
+    rows.extend(settings.shift_mask.iter().map(|mask| pair("shift mask", mask.volume.clone())));
+    rows.extend(settings.init_segmentation.iter().map(|name| pair("labels before", name.clone())));
+    rows
+}
+
+fn seeds(settings: &SegmentSettings) -> String {
+    match &settings.seeds {
+        Seeds::Policy(_) => serde_json::to_string(&SeedTable::of(settings)).unwrap_or_default(),
+        Seeds::Points(points) => format!("{} given points", points.len()),
+    }
 }

@@ -8,7 +8,9 @@ use super::settings::{Seeds, SegmentSettings};
 use super::text_proto::{Field, Value, parse};
 use crate::error::{Error, Result};
 
+mod masks;
 mod model_args;
+mod seeds;
 
 use model_args::ModelFields;
 
@@ -53,40 +55,38 @@ impl Request {
             .map_err(|why| Error::settings(format!("{file} model_args"), why))?;
         require(&fields, file, &["model_checkpoint_path", "image_mean", "image_stddev"])?;
         require(&fields, file, &["inference_options", "seed_policy"])?;
+        request.settings.seeds = Seeds::Policy(seeds::policy(&fields, file)?);
+        request.settings.shift_mask = masks::shift_mask(&fields, file)?;
         Ok(request)
     }
 
     fn take(&mut self, field: &Reader<'_>, model: &mut ModelFields) -> Result<()> {
         let settings = &mut self.settings;
         match field.name() {
-            "image" => self.image = Some(image(field)?),
+            "image" => self.image = Some(volume(field)?),
             "image_mean" => settings.inference.image_mean = field.number()?,
             "image_stddev" => settings.inference.image_stddev = field.number()?,
             "model_checkpoint_path" => settings.checkpoint = field.text()?.into(),
             "model_name" => model.take_name(field)?,
             "model_args" => model.take_args(field)?,
             "movement_policy_name" => field.check_class("FaceMaxMovementPolicy")?,
-            "seed_policy" => {
-                field.check_class("PolicyPeaks")?;
-                settings.seeds = Seeds::Peaks;
-            }
-            "movement_policy_args" | "seed_policy_args" => field.check_empty_json()?,
+            // Put together at the end: the arguments may stand before the policy.
+            "seed_policy" | "seed_policy_args" => {}
+            "movement_policy_args" => field.check_empty_json()?,
             "inference_options" => inference_options(field, settings)?,
             "segmentation_output_dir" => self.output_directory = Some(field.text()?.into()),
             "batch_size" | "concurrent_requests" | "checkpoint_interval" => {
                 self.notes.push(format!("{} has no effect; see the flags", field.name()));
             }
             "alignment_options" => alignment(field)?,
-            "masks"
-            | "seed_masks"
-            | "shift_mask"
-            | "shift_mask_fov"
-            | "shift_mask_scale"
-            | "shift_mask_threshold"
-            | "init_segmentation"
-            | "reference_histogram"
-            | "histogram_masks"
-            | "model_checkpoint_path_list" => {
+            "masks" => settings.masks.push(masks::mask(field)?),
+            "seed_masks" => settings.seed_masks.push(masks::mask(field)?),
+            "shift_mask" | "shift_mask_fov" | "shift_mask_scale" | "shift_mask_threshold" => {}
+            "init_segmentation" => settings.init_segmentation = Some(volume(field)?),
+            "reference_histogram" | "histogram_masks" => {
+                self.notes.push(format!("{} has no effect, as in google/ffn", field.name()));
+            }
+            "model_checkpoint_path_list" | "self_prediction" => {
                 return Err(field.wrong("is a field of google/ffn that is not supported"));
             }
             _ => return Err(field.wrong("is not a field of InferenceRequest")),
@@ -106,9 +106,12 @@ impl Reader<'_> {
         &self.field.name
     }
 
+    fn place(&self) -> String {
+        format!("{} line {}", self.file, self.field.line)
+    }
+
     fn wrong(&self, why: &str) -> Error {
-        let place = format!("{} line {}", self.file, self.field.line);
-        Error::settings(place, format!("{} {why}", self.field.name))
+        Error::settings(self.place(), format!("{} {why}", self.field.name))
     }
 
     fn text(&self) -> Result<&str> {
@@ -180,8 +183,11 @@ fn inference_options(message: &Reader<'_>, settings: &mut SegmentSettings) -> Re
 }
 
 /// `{ x: 1 y: 2 z: 3 }` as z, y, x; what is left out is 0.
-fn vector(message: &Reader<'_>) -> Result<[usize; 3]> {
-    let mut zyx = [0; 3];
+fn vector<T>(message: &Reader<'_>) -> Result<[T; 3]>
+where
+    T: std::str::FromStr + Copy + Default,
+{
+    let mut zyx = [T::default(); 3];
     for field in message.fields()? {
         let axis = match field.name() {
             "z" => 0,
@@ -194,15 +200,19 @@ fn vector(message: &Reader<'_>) -> Result<[usize; 3]> {
     Ok(zyx)
 }
 
-fn image(message: &Reader<'_>) -> Result<String> {
-    let mut image = None;
+/// A `DecoratedVolume`, as exavox names volumes.
+fn volume(message: &Reader<'_>) -> Result<String> {
+    let mut volume = None;
     for field in message.fields()? {
         match field.name() {
-            "hdf5" => image = Some(field.text()?.to_owned()),
-            _ => return Err(field.wrong("is not supported as an image; expected hdf5")),
+            "hdf5" => volume = Some(field.text()?.to_owned()),
+            _ => {
+                let why = format!("is not supported in {}; expected hdf5", message.name());
+                return Err(field.wrong(&why));
+            }
         }
     }
-    image.ok_or_else(|| message.wrong("names no volume; expected hdf5: \"file:dataset\""))
+    volume.ok_or_else(|| message.wrong("names no volume; expected hdf5: \"file:dataset\""))
 }
 
 fn alignment(message: &Reader<'_>) -> Result<()> {
@@ -225,6 +235,7 @@ fn require(fields: &[Field], file: &str, names: &[&str]) -> Result<()> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use exavox_compute::ffn::seed::SeedPolicy;
     use exavox_compute::ffn::{Family, Padding, SeedUpdate};
 
     use super::*;
@@ -297,12 +308,93 @@ mod tests {
             Request::parse(&format!("{PUBLISHED}\n{extra}"), "r.pbtxt").unwrap_err().to_string()
         };
         assert!(with("colour: 3").contains("colour is not a field"));
-        assert!(with("masks { }").contains("masks is a field of google/ffn that is not supported"));
+        let error = with("self_prediction { }");
+        assert!(error.contains("self_prediction is a field of google/ffn that is not supported"));
         let without = PUBLISHED.replace("pad_value: 0.05", "");
         let error = Request::parse(&without, "r.pbtxt").unwrap_err().to_string();
         assert!(error.contains("pad_value is missing"), "{error}");
         let error = with("inference_options { oops: 1 pad_value: 1 }");
         assert!(error.contains("line 21"), "{error}");
+    }
+
+    fn request(extra: &str) -> Result<SegmentSettings> {
+        let published = PUBLISHED.replace("seed_policy: \"PolicyPeaks\"", "");
+        let policy = if extra.contains("seed_policy:") { "" } else { "seed_policy: 'PolicyPeaks'" };
+        Request::parse(&format!("{published}{policy}\n{extra}"), "r.pbtxt").map(|r| r.settings)
+    }
+
+    #[test]
+    fn policies_and_their_arguments_are_understood() {
+        let policy = |text: &str| request(text).map(|settings| settings.seeds);
+        let dense = |threshold| SeedPolicy::Dense { threshold, num_erosions: 1, invert: false };
+        assert_eq!(
+            policy(r#"seed_policy_args: '{"threshold": 0.25, "num_erosions": 1}' seed_policy: "PolicyDenseSeeds""#)
+                .unwrap(),
+            Seeds::Policy(dense(0.25))
+        );
+        let reversed = r#"seed_policy: "seed.ReverseCoords"
+            seed_policy_args: '{"policy_to_reverse": "PolicyDenseSeeds", "num_erosions": 1}'"#;
+        let expected = SeedPolicy::Reverse(Box::new(dense(0.5)));
+        assert_eq!(policy(reversed).unwrap(), Seeds::Policy(expected));
+        let sequence = r#"seed_policy: "SequentialPolicies" seed_policy_args:
+            '{"policies": [["PolicyImagePeaks3D2D", {"min_distance_2d": -1}], ["PolicyMax", {}]]}'"#;
+        let peaks = SeedPolicy::ImagePeaks3d2d { min_distance_2d: None, min_distance_3d: Some(4) };
+        let expected = SeedPolicy::Sequence(vec![peaks, SeedPolicy::Max]);
+        assert_eq!(policy(sequence).unwrap(), Seeds::Policy(expected));
+        for (text, expected) in [
+            ("seed_policy: 'ManualSeedPolicy'", "'ManualSeedPolicy' is not supported"),
+            ("seed_policy: 'PolicyMax' seed_policy_args: '{\"step\": 1}'", "does not take step"),
+            ("seed_policy: 'PolicyMax' seed_policy_args: '{\"reverse\": true}'", "reverse"),
+            ("seed_policy: 'PolicyMax' seed_policy_args: '{'", "JSON"),
+            ("seed_policy: 'ReverseCoords'", "policy_to_reverse"),
+            (
+                "seed_policy: 'PolicyInvertOrigins' seed_policy_args: '{\"segmentation_dir\": \"gone\"}'",
+                "gone",
+            ),
+        ] {
+            let error = policy(text).unwrap_err().to_string();
+            assert!(error.contains(expected) && error.contains("r.pbtxt"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn masks_are_understood() {
+        let settings = request(
+            r#"masks { volume { mask { hdf5: "m.h5:mask" } channels { channel: 1 values: [3, 4] } } invert: true }
+            masks { coordinate_expression { expression: "(z < 3) & (x > 4)" } }
+            seed_masks { image { channels { channel: 0 min_value: 2.5 max_value: 7 invert: true } } }
+            init_segmentation { hdf5: "s.h5:seg" }
+            shift_mask { hdf5: "shift.h5:xy" } shift_mask_scale: 4 shift_mask_threshold: 5
+            shift_mask_fov { start { x: -1 y: -2 z: 0 } size { x: 3 y: 5 z: 1 } }"#,
+        )
+        .unwrap();
+        let channel = &settings.masks[0].channels.as_ref().unwrap()[0];
+        assert_eq!((channel.channel, channel.values.as_slice()), (1, &[3, 4][..]));
+        assert!(
+            settings.masks[0].invert && settings.masks[0].volume.as_deref() == Some("m.h5:mask")
+        );
+        assert_eq!(settings.masks[1].expression.as_deref(), Some("(z < 3) & (x > 4)"));
+        let channel = &settings.seed_masks[0].channels.as_ref().unwrap()[0];
+        assert_eq!((channel.min_value, channel.max_value), (Some(2.5), Some(7.0)));
+        assert!(settings.seed_masks[0].image && channel.invert);
+        let shifts = settings.shift_mask.as_ref().unwrap();
+        assert_eq!((shifts.scale, shifts.threshold), (4, 5.0));
+        assert_eq!(
+            (shifts.fov_start_zyx, shifts.fov_size_zyx),
+            (Some([0, -2, -1]), Some([1, 5, 3]))
+        );
+        assert_eq!(settings.init_segmentation.as_deref(), Some("s.h5:seg"));
+        for (text, expected) in [
+            ("masks { }", "names no source"),
+            ("masks { coordinate_expression { expression: 'exec(1)' } }", "'exec' is not known"),
+            ("masks { volume { channels { } } }", "names no mask"),
+            ("masks { volume { mask { tensorstore: '{}' } } }", "tensorstore is not supported"),
+            ("shift_mask { hdf5: 'a:b' }", "shift_mask_scale is missing"),
+            ("shift_mask_scale: 3", "shift_mask is missing"),
+        ] {
+            let error = request(text).unwrap_err().to_string();
+            assert!(error.contains(expected) && error.contains("r.pbtxt"), "{text}: {error}");
+        }
     }
 
     #[test]

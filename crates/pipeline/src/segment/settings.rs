@@ -3,21 +3,30 @@
 use std::path::{Path, PathBuf};
 
 use exavox_compute::Precision;
+use exavox_compute::ffn::seed::SeedPolicy;
 use exavox_compute::ffn::{ArchitectureOptions, InferenceOptions, ModelConfig};
 use exavox_io::BoundingBox;
 use serde::Deserialize;
 
-use super::{InferenceTable, ModelTable, MoreChannels, SeedTable};
+use super::{InferenceTable, MaskTable, ModelTable, MoreChannels, SeedTable, ShiftMaskTable};
+use crate::agglomerate::AgglomerateTable;
 use crate::error::{Error, Result};
 
 /// Where objects start.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Seeds {
-    /// At the voxels farthest from edges of the image (`PolicyPeaks`).
-    #[default]
-    Peaks,
+    /// Where a policy says. Its [`SeedPolicy::Points`] are voxels of the volume here; those outside of the
+    /// region are left out.
+    Policy(SeedPolicy),
     /// At given voxels of the volume, `[z, y, x]`, in this order.
     Points(Vec<[u64; 3]>),
+}
+
+impl Default for Seeds {
+    /// At the voxels farthest from edges of the image.
+    fn default() -> Self {
+        Self::Policy(SeedPolicy::Peaks)
+    }
 }
 
 /// Everything that decides what a segmentation gives.
@@ -35,6 +44,14 @@ pub struct SegmentSettings {
     pub inference: InferenceOptions,
     /// Where objects start.
     pub seeds: Seeds,
+    /// Where no FOV is centred.
+    pub masks: Vec<MaskTable>,
+    /// Where no object starts.
+    pub seed_masks: Vec<MaskTable>,
+    /// Shifts between planes that no FOV is centred near to.
+    pub shift_mask: Option<ShiftMaskTable>,
+    /// Labels of an earlier run that stay: a volume of the image's shape.
+    pub init_segmentation: Option<String>,
     /// The channel that is segmented.
     pub channel: usize,
     /// Channels that the network sees behind it, beside what is subtracted from each and
@@ -54,6 +71,10 @@ impl SegmentSettings {
             precision: Precision::Exact,
             inference: InferenceOptions::default(),
             seeds: Seeds::default(),
+            masks: Vec::new(),
+            seed_masks: Vec::new(),
+            shift_mask: None,
+            init_segmentation: None,
             channel: 0,
             more_channels: MoreChannels::default(),
             roi: None,
@@ -66,6 +87,11 @@ impl SegmentSettings {
     /// # Errors
     /// [`Error::Settings`] names the file, the line, and a key that is not known.
     pub fn from_toml(path: &Path) -> Result<Self> {
+        Ok(Self::with_agglomerate_table(path)?.0)
+    }
+
+    /// As [`SegmentSettings::from_toml`], with the table that a segmentation does not need.
+    pub(crate) fn with_agglomerate_table(path: &Path) -> Result<(Self, AgglomerateTable)> {
         let text = std::fs::read_to_string(path).map_err(exavox_io::Error::at(path))?;
         let place = path.display().to_string();
         let file: File = toml::from_str(&text).map_err(|e| {
@@ -75,10 +101,38 @@ impl SegmentSettings {
             Error::settings(format!("{place} line {line}"), message)
         })?;
         let mut settings = Self::new("");
-        file.model.apply(&mut settings, path.parent().unwrap_or(Path::new("")));
-        file.inference.apply(&mut settings);
-        file.seeds.apply(&mut settings);
-        Ok(settings)
+        let directory = path.parent().unwrap_or(Path::new(""));
+        file.model.apply(&mut settings, directory);
+        file.inference.apply(&mut settings, directory);
+        file.seeds.apply(&mut settings, directory, &place)?;
+        settings.masks = MaskTable::all_in(directory, file.masks, &place)?;
+        settings.seed_masks = MaskTable::all_in(directory, file.seed_masks, &place)?;
+        settings.shift_mask = file.shift_mask.map(|table| table.in_directory(directory));
+        Ok((settings, file.agglomerate))
+    }
+
+    /// Memory that a subvolume takes for each voxel.
+    pub(crate) fn bytes_per_voxel(&self) -> u64 {
+        let policy = match &self.seeds {
+            Seeds::Policy(policy) => policy.extra_bytes_per_voxel(),
+            Seeds::Points(_) => 0,
+        };
+        let more = 4 * self.more_channels.numbers.len() as u64;
+        super::BYTES_PER_VOXEL.saturating_add(policy).saturating_add(more)
+    }
+
+    /// Whether everything goes together that can be told without reading a volume.
+    pub(crate) fn check(&self) -> Result<()> {
+        if let Seeds::Policy(policy) = &self.seeds {
+            policy.check()?;
+            if policy.needs_labels() && self.init_segmentation.is_none() {
+                let message = "fill-empty-space: expected an init_segmentation, found none";
+                return Err(Error::settings("seeds", message));
+            }
+        }
+        self.masks.iter().try_for_each(|mask| mask.check("masks"))?;
+        self.seed_masks.iter().try_for_each(|mask| mask.check("seed_masks"))?;
+        self.shift_mask.as_ref().map_or(Ok(()), ShiftMaskTable::check)
     }
 }
 
@@ -89,6 +143,10 @@ struct File {
     model: ModelTable,
     inference: InferenceTable,
     seeds: SeedTable,
+    masks: Vec<MaskTable>,
+    seed_masks: Vec<MaskTable>,
+    shift_mask: Option<ShiftMaskTable>,
+    agglomerate: AgglomerateTable,
 }
 
 #[cfg(test)]
@@ -110,7 +168,7 @@ mod tests {
         assert!(settings.checkpoint.ends_with("a/b"));
         assert_eq!(settings.inference.pad_value, 0.5);
         assert_eq!(settings.inference.move_threshold, 0.9);
-        assert_eq!(settings.seeds, Seeds::Peaks);
+        assert_eq!(settings.seeds, Seeds::Policy(SeedPolicy::Peaks));
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Tables of settings in TOML files: of `--config` and of a `PLAN.toml`. Names are those of google/ffn,
 //! positions and sizes in z, y, x; what is left out stays as it is.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
+use super::SegmentSettings;
 use super::channels::PerChannel;
-use super::{Seeds, SegmentSettings};
 
 /// `[inference]`: how the network is used.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -32,14 +34,8 @@ pub struct InferenceTable {
     pub channel: Option<usize>,
     /// Channels for a network of several, in its order; seeds are found in the first.
     pub channels: Option<Vec<usize>>,
-}
-
-/// `[seeds]`: where objects start.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SeedTable {
-    /// Voxels of the volume; left out: those farthest from edges of the image.
-    pub points_zyx: Option<Vec<[u64; 3]>>,
+    /// Labels of an earlier run that stay, a volume of the image's shape.
+    pub init_segmentation: Option<String>,
 }
 
 impl InferenceTable {
@@ -61,11 +57,15 @@ impl InferenceTable {
             min_segment_size: Some(options.min_segment_size),
             channel: settings.more_channels.numbers.is_empty().then_some(settings.channel),
             channels: settings.channels(),
+            init_segmentation: settings.init_segmentation.clone(),
         }
     }
 
-    /// Sets what is said.
-    pub fn apply(&self, settings: &mut SegmentSettings) {
+    /// Sets what is said; a relative name of a volume starts at `directory`.
+    pub fn apply(&self, settings: &mut SegmentSettings, directory: &Path) {
+        if let Some(volume) = &self.init_segmentation {
+            settings.init_segmentation = Some(volume_in(directory, volume));
+        }
         let options = &mut settings.inference;
         set(&mut options.init_activation, self.init_activation);
         set(&mut options.pad_value, self.pad_value);
@@ -81,20 +81,12 @@ impl InferenceTable {
     }
 }
 
-impl SeedTable {
-    /// Everything said.
-    pub fn of(settings: &SegmentSettings) -> Self {
-        let points_zyx = match &settings.seeds {
-            Seeds::Peaks => None,
-            Seeds::Points(points) => Some(points.clone()),
-        };
-        Self { points_zyx }
+/// Name of a volume that a file in `directory` gives: a relative path starts there.
+pub(super) fn volume_in(directory: &Path, name: &str) -> String {
+    if directory.as_os_str().is_empty() || name.contains("://") || name.starts_with("regex:") {
+        return name.to_owned();
     }
-
-    /// Sets what is said.
-    pub fn apply(&self, settings: &mut SegmentSettings) {
-        set(&mut settings.seeds, self.points_zyx.clone().map(Seeds::Points));
-    }
+    directory.join(name).display().to_string()
 }
 
 pub(super) fn set<T>(target: &mut T, value: Option<T>) {

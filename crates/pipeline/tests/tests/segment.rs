@@ -11,16 +11,16 @@ use exavox_pipeline::demo::{Synthetic, demo_network, demo_settings, synthetic};
 use exavox_pipeline::segment::{Seeds, SegmentRun, SegmentSettings, segment, segment_with};
 use exavox_pipeline::{Event, Observer, Silent};
 
-const SHAPE: [usize; 3] = [72, 112, 40];
+pub(crate) const SHAPE: [usize; 3] = [72, 112, 40];
 
-struct Setup {
+pub(crate) struct Setup {
     directory: tempfile::TempDir,
-    made: Synthetic,
-    settings: SegmentSettings,
+    pub(crate) made: Synthetic,
+    pub(crate) settings: SegmentSettings,
 }
 
 impl Setup {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let made = synthetic(SHAPE, 1).unwrap();
         let options = WriteOptions::new(DataType::U8, SHAPE.map(|s| s as u64))
@@ -36,15 +36,15 @@ impl Setup {
         Self { directory, made, settings }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    fn image(&self) -> Volume {
+    pub(crate) fn image(&self) -> Volume {
         Volume::open(self.path("image.zarr").to_str().unwrap()).unwrap()
     }
 
-    fn run(&self, name: &str) -> SegmentRun {
+    pub(crate) fn run(&self, name: &str) -> SegmentRun {
         SegmentRun::new(self.path(name).display().to_string(), ComputeDevice::cpu().unwrap())
     }
 
@@ -57,7 +57,7 @@ impl Setup {
     }
 
     /// Runs, expects an error of one line, and that nothing was left.
-    fn refused(&self, run: &SegmentRun) -> String {
+    pub(crate) fn refused(&self, run: &SegmentRun) -> String {
         let before = self.names();
         let error = segment(&self.image(), &self.settings, run, &Silent).unwrap_err().to_string();
         assert!(!error.contains('\n'), "{error}");
@@ -66,7 +66,7 @@ impl Setup {
     }
 }
 
-fn labels(path: &Path) -> Vec<u64> {
+pub(crate) fn labels(path: &Path) -> Vec<u64> {
     let volume = Volume::open(path.to_str().unwrap()).unwrap();
     volume.read(0, &BoundingBox::whole(volume.shape())).unwrap().to_labels().unwrap()
 }
@@ -120,7 +120,7 @@ fn a_region_gives_labels_of_its_own_shape_and_seeds_of_the_volume() {
 
 /// Keeps warnings.
 #[derive(Default)]
-struct Warnings(Mutex<Vec<String>>);
+pub(crate) struct Warnings(pub(crate) Mutex<Vec<String>>);
 
 impl Observer for Warnings {
     fn notify(&self, event: &Event<'_>) {
@@ -131,9 +131,9 @@ impl Observer for Warnings {
 }
 
 /// A device that fails at a step.
-struct FailsAt<N> {
-    inner: N,
-    step: usize,
+pub(crate) struct FailsAt<N> {
+    pub(crate) inner: N,
+    pub(crate) step: usize,
 }
 
 impl<N: Network> Network for FailsAt<N> {
@@ -209,7 +209,7 @@ fn too_little_memory_a_wrong_depth_and_a_seed_outside_are_refused() {
     let mut setup = Setup::new();
     let mut run = setup.run("labels.zarr");
     run.memory_bytes = 1 << 20;
-    assert!(setup.refused(&run).contains("needs 14 MiB"));
+    assert!(setup.refused(&run).contains("needs 6 MiB"));
     setup.settings.architecture.depth = Some(12);
     assert!(setup.refused(&setup.run("labels.zarr")).contains("depth 12, found 6"));
     setup.settings.architecture.depth = None;
@@ -220,7 +220,8 @@ fn too_little_memory_a_wrong_depth_and_a_seed_outside_are_refused() {
 #[test]
 fn results_that_exist_are_refused_and_replaced_only_on_demand() {
     let setup = Setup::new();
-    for name in ["labels.zarr", "labels.segments.csv", "labels.report.html"] {
+    for name in ["labels.zarr", "labels.segments.csv", "labels.report.html", "labels.counters.txt"]
+    {
         let path = setup.path(name);
         std::fs::write(&path, "precious").unwrap();
         let error = setup.refused(&setup.run("labels.zarr"));

@@ -65,8 +65,14 @@ pub(super) fn planned(
     let folder = flags.job.clone().unwrap_or_else(|| beside(&inputs.labels));
     let begun = begun(&folder)?;
     let memory = context.memory_bytes();
-    if flags.subvolume.is_none() && begun.is_none() && fits_one_subvolume(&region, memory) {
+    if flags.subvolume.is_none() && begun.is_none() && fits_one_subvolume(&region, settings, memory)
+    {
         return Ok(None);
+    }
+    if args.probabilities.is_some() {
+        bail!(
+            "--probabilities is for one subvolume: those of several are not put together; choose a smaller --roi"
+        );
     }
     if args.overwrite {
         bail!("--overwrite: LABELS of subvolumes replace nothing; remove {} first", inputs.labels);

@@ -1,6 +1,8 @@
 //! The linear filters of the seed policy, in the arithmetic of `scipy.ndimage` (lines summed in f64
 //! from the outermost pair inwards, stored as f32), because the seeds hang on single roundings.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 /// One half of a kernel: centre and one side; the other side is the same, or its negative.
@@ -12,53 +14,108 @@ struct Kernel {
     sign: f64,
 }
 
-/// Gradient magnitude by the unnormalised Sobel operator, borders reflected; f32 `[z, y, x]`.
-pub(super) fn sobel_magnitude(image: &[f32], shape: [usize; 3]) -> Vec<f32> {
+/// Planes of a volume, f32, with the borders of the whole.
+pub(super) struct Slab {
+    shape: [usize; 3],
+    first: usize,
+    values: Vec<f32>,
+}
+
+impl Slab {
+    /// Planes from `first` on of a volume of `shape`.
+    pub(super) fn new(shape: [usize; 3], first: usize, values: Vec<f32>) -> Self {
+        Self { shape, first, values }
+    }
+
+    pub(super) fn empty(shape: [usize; 3]) -> Self {
+        Self::new(shape, 0, Vec::new())
+    }
+
+    pub(super) fn planes(&self) -> Range<usize> {
+        self.first..self.first + self.values.len() / self.plane().max(1)
+    }
+
+    pub(super) fn values(&self, planes: Range<usize>) -> &[f32] {
+        let plane = self.plane();
+        &self.values[(planes.start - self.first) * plane..(planes.end - self.first) * plane]
+    }
+
+    /// Forgets planes before one of its own.
+    pub(super) fn drop_before(&mut self, first: usize) {
+        self.values.drain(..(first - self.first) * self.plane());
+        self.first = first;
+    }
+
+    pub(super) fn append(&mut self, values: &[f32]) {
+        self.values.extend_from_slice(values);
+    }
+
+    fn plane(&self) -> usize {
+        self.shape[1] * self.shape[2]
+    }
+
+    fn row(&self, [z, y]: [usize; 2]) -> &[f32] {
+        let [_, ny, nx] = self.shape;
+        &self.values[((z - self.first) * ny + y) * nx..][..nx]
+    }
+}
+
+/// Gradient magnitude along `axes` by the unnormalised Sobel operator, borders reflected. `image` must have
+/// one more plane on each side than asked for, or end with the volume.
+pub(super) fn sobel_magnitude(image: &Slab, planes: Range<usize>, axes: &[usize]) -> Vec<f32> {
     let difference = Kernel { centre: 0.0, side: vec![-1.0], sign: -1.0 };
     let smooth = Kernel { centre: 2.0, side: vec![1.0], sign: 1.0 };
-    let mut sum = vec![0.0f32; image.len()];
-    for axis in 0..3 {
-        let mut gradient = correlate(image, shape, axis, &difference);
-        for other in (0..3).filter(|a| *a != axis) {
-            gradient = correlate(&gradient, shape, other, &smooth);
+    let mut sum = vec![0.0f32; planes.len() * image.plane()];
+    for axis in axes {
+        // Planes of the halo are needed until the pass along z.
+        let of = |axis: usize, slab: &Slab| if axis == 0 { planes.clone() } else { slab.planes() };
+        let mut gradient = correlate(image, of(*axis, image), *axis, &difference);
+        for other in axes.iter().filter(|a| *a != axis) {
+            gradient = correlate(&gradient, of(*other, &gradient), *other, &smooth);
         }
-        sum.par_iter_mut().zip(&gradient).for_each(|(s, g)| *s += g * g);
+        sum.par_iter_mut().zip(&gradient.values).for_each(|(s, g)| *s += g * g);
     }
     sum.par_iter_mut().for_each(|s| *s = s.sqrt());
     sum
 }
 
-/// Gaussian of standard deviation `sigma` voxels, cut at 4 sigma, borders reflected.
-pub(super) fn gaussian(image: &[f32], shape: [usize; 3], sigma: f64) -> Vec<f32> {
-    let radius = (4.0 * sigma + 0.5) as usize;
+/// Voxels on each side that [`gaussian`] looks at.
+pub(super) fn gaussian_radius(sigma: f64) -> usize {
+    (4.0 * sigma + 0.5) as usize
+}
+
+/// Gaussian of standard deviation `sigma` voxels along `axes`, cut at 4 sigma, borders reflected. `image`
+/// must have as many more planes on each side as the radius, or end with the volume.
+pub(super) fn gaussian(image: &Slab, planes: Range<usize>, axes: &[usize], sigma: f64) -> Slab {
+    let radius = gaussian_radius(sigma);
     let weight = |k: usize| (-0.5 / (sigma * sigma) * (k * k) as f64).exp();
     let sum = 1.0 + 2.0 * (1..=radius).map(weight).sum::<f64>();
     let side = (1..=radius).map(|k| weight(k) / sum).collect();
     let kernel = Kernel { centre: 1.0 / sum, side, sign: 1.0 };
-    let mut result = correlate(image, shape, 0, &kernel);
-    for axis in 1..3 {
-        result = correlate(&result, shape, axis, &kernel);
+    let mut result = correlate(image, planes.clone(), axes[0], &kernel);
+    for axis in &axes[1..] {
+        result = correlate(&result, planes.clone(), *axis, &kernel);
     }
     result
 }
 
-/// One pass along one axis.
-fn correlate(input: &[f32], shape: [usize; 3], axis: usize, kernel: &Kernel) -> Vec<f32> {
-    let [_, ny, nx] = shape;
-    let mut output = vec![0.0f32; input.len()];
+/// One pass along one axis, for some planes.
+fn correlate(input: &Slab, planes: Range<usize>, axis: usize, kernel: &Kernel) -> Slab {
+    let [_, ny, nx] = input.shape;
+    let mut output = vec![0.0f32; planes.len() * input.plane()];
     output.par_chunks_mut(nx).enumerate().for_each_init(
         || (vec![0.0f64; nx], Vec::new()),
         |(sums, padded), (row, out)| {
-            let line = [row / ny, row % ny];
+            let line = [planes.start + row / ny, row % ny];
             if axis == 2 {
-                correlate_along_row(&input[row * nx..][..nx], kernel, sums, padded);
+                correlate_along_row(input.row(line), kernel, sums, padded);
             } else {
-                correlate_across_rows(input, shape, axis, line, kernel, sums);
+                correlate_across_rows(input, axis, line, kernel, sums);
             }
             out.iter_mut().zip(sums.iter()).for_each(|(o, s)| *o = *s as f32);
         },
     );
-    output
+    Slab::new(input.shape, planes.start, output)
 }
 
 fn correlate_along_row(row: &[f32], kernel: &Kernel, sums: &mut [f64], padded: &mut Vec<f64>) {
@@ -75,19 +132,19 @@ fn correlate_along_row(row: &[f32], kernel: &Kernel, sums: &mut [f64], padded: &
 }
 
 fn correlate_across_rows(
-    input: &[f32],
-    [nz, ny, nx]: [usize; 3],
+    input: &Slab,
     axis: usize,
     [z, y]: [usize; 2],
     kernel: &Kernel,
     sums: &mut [f64],
 ) {
+    let [nz, ny, _] = input.shape;
     let row = |offset: i64| {
-        let (z, y) = match axis {
-            0 => (reflect(z as i64 + offset, nz), y),
-            _ => (z, reflect(y as i64 + offset, ny)),
+        let line = match axis {
+            0 => [reflect(z as i64 + offset, nz), y],
+            _ => [z, reflect(y as i64 + offset, ny)],
         };
-        input[(z * ny + y) * nx..][..nx].iter().map(|v| f64::from(*v))
+        input.row(line).iter().map(|v| f64::from(*v))
     };
     start(sums, row(0), kernel.centre);
     for (k, weight) in kernel.side.iter().enumerate().rev().map(|(k, w)| (k as i64 + 1, *w)) {
@@ -159,7 +216,8 @@ mod tests {
         ) {
             let n = shape.iter().product::<usize>() as u32;
             let image: Vec<f32> = (0..n).map(|i| ((i * 37 + seed) % 17) as f32).collect();
-            let fast = gaussian(&image, shape, 0.9);
+            let slab = Slab::new(shape, 0, image.clone());
+            let fast = gaussian(&slab, 0..shape[0], &[0, 1, 2], 0.9).values;
             for (f, s) in fast.iter().zip(naive_gaussian(&image, shape, 0.9)) {
                 prop_assert!((f64::from(*f) - s).abs() < 1e-5);
             }
@@ -170,7 +228,7 @@ mod tests {
     fn sobel_of_a_ramp_is_its_slope_times_sixteen_twice() {
         let shape = [5, 5, 5];
         let image: Vec<f32> = (0..125).map(|i| (i % 5) as f32).collect();
-        let edges = sobel_magnitude(&image, shape);
+        let edges = sobel_magnitude(&Slab::new(shape, 0, image), 0..5, &[0, 1, 2]);
         assert_eq!(edges[62], 32.0);
         // At the border the mirrored neighbour halves the difference.
         assert_eq!(edges[60], 16.0);

@@ -1,43 +1,161 @@
-//! Peaks of an image, as `skimage.feature.peak_local_max` finds them.
+//! Peaks of an image, as `skimage.feature.peak_local_max` finds them, plane by plane.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 
 use rayon::prelude::*;
+use rustc_hash::FxHashMap;
 
-/// Voxels that are the maximum of the cube of `2 * distance + 1`, above 0, and at least `distance`
-/// away from the border; no two closer than `distance` (Chebyshev), the higher one stays. In order
-/// of position.
-pub(super) fn local_maxima(image: &[f64], shape: [usize; 3], distance: usize) -> Vec<[usize; 3]> {
-    let mut highest = max_along_rows(image, shape, distance);
-    highest = max_across_rows(&highest, shape, 1, distance);
-    highest = max_across_rows(&highest, shape, 0, distance);
-    let position = |i: usize| [i / (shape[1] * shape[2]), i / shape[2] % shape[1], i % shape[2]];
-    let inside = |p: [usize; 3]| (0..3).all(|a| p[a] >= distance && p[a] + distance < shape[a]);
-    let mut candidates: Vec<usize> = (0..image.len())
-        .filter(|&i| image[i] > 0.0 && image[i] == highest[i] && inside(position(i)))
-        .collect();
-    candidates.sort_by(|&a, &b| image[b].total_cmp(&image[a]));
-    let mut peaks = spaced(candidates.into_iter().map(position), distance);
-    peaks.sort_unstable();
-    peaks
+/// What a voxel has to exceed to be a peak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Window {
+    /// All voxels up to the distance along each axis.
+    Cube,
+    /// The same in its plane.
+    Square,
+    /// All voxels of its plane up to a radius.
+    Disk(usize),
 }
 
-/// Keeps, in the order given, positions that are not closer than `distance` to one kept before.
-fn spaced(positions: impl Iterator<Item = [usize; 3]>, distance: usize) -> Vec<[usize; 3]> {
-    // Cells of `distance` voxels hold at most one kept position each.
-    let mut cells: HashMap<[usize; 3], [usize; 3]> = HashMap::new();
-    let cell = |p: [usize; 3]| p.map(|v| v / distance.max(1));
-    positions
-        .filter(|&p| {
-            let near = neighbours(cell(p)).any(|c| {
-                cells.get(&c).is_some_and(|q| (0..3).all(|a| p[a].abs_diff(q[a]) < distance))
-            });
-            if !near {
-                cells.insert(cell(p), p);
+/// What a peak is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PeakRule {
+    pub(super) window: Window,
+    /// Peaks are so far apart and from the borders; of two that are nearer the higher one stays. By Euclid
+    /// with [`Window::Disk`], else by the longest axis.
+    pub(super) min_distance: usize,
+    /// Peaks are higher than this.
+    pub(super) threshold: f64,
+}
+
+/// Peaks of an image of `shape`, highest first, equal ones in C order; none if every voxel is as high as its
+/// surroundings. `fill(z, plane)` writes the heights of a plane and is called for each in turn; only as many
+/// planes as the window is high are held.
+pub(super) fn local_maxima(
+    shape: [usize; 3],
+    rule: &PeakRule,
+    mut fill: impl FnMut(usize, &mut [f64]),
+) -> Vec<[usize; 3]> {
+    let reach = if rule.window == Window::Cube { rule.min_distance.min(shape[0]) } else { 0 };
+    let mut planes: VecDeque<Plane> = VecDeque::new();
+    let mut found = Candidates { is_flat: !rule.takes_all(), voxels: Vec::new() };
+    for z in 0..shape[0] + reach {
+        if z < shape[0] {
+            let mut heights = vec![0.0; shape[1] * shape[2]];
+            fill(z, &mut heights);
+            planes.push_back(Plane::new(z, heights, shape, rule));
+        }
+        if let Some(centre) = z.checked_sub(reach) {
+            found.add(centre, &planes, shape, rule);
+            while planes.front().is_some_and(|plane| plane.z + reach <= centre) {
+                planes.pop_front();
             }
-            !near
-        })
-        .collect()
+        }
+    }
+    found.spaced(rule)
+}
+
+impl PeakRule {
+    /// A window of one voxel: every voxel above the threshold is a peak.
+    fn takes_all(&self) -> bool {
+        match self.window {
+            Window::Disk(radius) => radius == 0,
+            Window::Cube | Window::Square => self.min_distance == 0,
+        }
+    }
+
+    /// Distance from the borders along z, y, x.
+    fn border(&self) -> [usize; 3] {
+        let d = self.min_distance;
+        if self.window == Window::Cube { [d; 3] } else { [0, d, d] }
+    }
+
+    fn are_near(&self, p: [usize; 3], q: [usize; 3]) -> bool {
+        let d = self.min_distance;
+        if self.window != Window::Cube && p[0] != q[0] {
+            return false;
+        }
+        let apart = [0, 1, 2].map(|a| p[a].abs_diff(q[a]));
+        match self.window {
+            Window::Disk(_) => apart.iter().map(|v| v * v).sum::<usize>() < d * d,
+            Window::Cube | Window::Square => apart.iter().all(|v| *v < d),
+        }
+    }
+}
+
+/// Heights of a plane, and the largest within the window in this plane.
+struct Plane {
+    z: usize,
+    heights: Vec<f64>,
+    highest: Vec<f64>,
+}
+
+impl Plane {
+    fn new(z: usize, heights: Vec<f64>, [_, ny, nx]: [usize; 3], rule: &PeakRule) -> Self {
+        let highest = match rule.window {
+            Window::Disk(radius) => max_of_disk(&heights, [ny, nx], radius),
+            Window::Cube | Window::Square => max_of_square(&heights, [ny, nx], rule.min_distance),
+        };
+        Self { z, heights, highest }
+    }
+}
+
+struct Candidates {
+    /// Whether every voxel so far is as high as its surroundings.
+    is_flat: bool,
+    voxels: Vec<(f64, [usize; 3])>,
+}
+
+impl Candidates {
+    fn add(&mut self, z: usize, planes: &VecDeque<Plane>, shape: [usize; 3], rule: &PeakRule) {
+        let [nz, ny, nx] = shape;
+        let border = rule.border();
+        let Some(plane) = planes.iter().find(|plane| plane.z == z) else { return };
+        let is_highest = |i: usize| {
+            plane.heights[i] == plane.highest[i]
+                && planes.iter().all(|other| other.highest[i] <= plane.heights[i])
+        };
+        if self.is_flat {
+            self.is_flat = (0..ny * nx).all(is_highest);
+        }
+        let inside = |at: usize, border: usize, size: usize| at >= border && at + border < size;
+        if !inside(z, border[0], nz) {
+            return;
+        }
+        for y in (0..ny).filter(|y| inside(*y, border[1], ny)) {
+            for x in (0..nx).filter(|x| inside(*x, border[2], nx)) {
+                let i = y * nx + x;
+                if plane.heights[i] > rule.threshold && is_highest(i) {
+                    self.voxels.push((plane.heights[i], [z, y, x]));
+                }
+            }
+        }
+    }
+
+    /// The highest ones that are not too near to one that is higher.
+    fn spaced(mut self, rule: &PeakRule) -> Vec<[usize; 3]> {
+        if self.is_flat {
+            return Vec::new();
+        }
+        self.voxels.sort_by(|a, b| b.0.partial_cmp(&a.0).unwrap_or(std::cmp::Ordering::Equal));
+        let voxels = self.voxels.into_iter().map(|(_, p)| p);
+        if rule.min_distance <= 1 {
+            return voxels.collect();
+        }
+        // Cells of `min_distance` voxels hold few of those that are kept: more than one only with Euclid.
+        let mut cells: FxHashMap<[usize; 3], Vec<[usize; 3]>> = FxHashMap::default();
+        let cell = |p: [usize; 3]| p.map(|v| v / rule.min_distance);
+        voxels
+            .filter(|&p| {
+                let near = neighbours(cell(p)).any(|c| {
+                    cells.get(&c).is_some_and(|kept| kept.iter().any(|q| rule.are_near(p, *q)))
+                });
+                if !near {
+                    cells.entry(cell(p)).or_default().push(p);
+                }
+                !near
+            })
+            .collect()
+    }
 }
 
 fn neighbours(cell: [usize; 3]) -> impl Iterator<Item = [usize; 3]> {
@@ -49,32 +167,42 @@ fn neighbours(cell: [usize; 3]) -> impl Iterator<Item = [usize; 3]> {
     })
 }
 
-fn max_along_rows(image: &[f64], shape: [usize; 3], distance: usize) -> Vec<f64> {
-    let nx = shape[2];
-    let mut output = vec![0.0; image.len()];
-    output.par_chunks_mut(nx).zip(image.par_chunks(nx)).for_each(|(out, row)| {
-        for (x, o) in out.iter_mut().enumerate() {
-            let window = &row[x.saturating_sub(distance)..(x + distance + 1).min(nx)];
-            *o = window.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+fn max_of_square(plane: &[f64], [ny, nx]: [usize; 2], distance: usize) -> Vec<f64> {
+    let mut along = vec![0.0; plane.len()];
+    along.par_chunks_mut(nx).zip(plane.par_chunks(nx)).for_each(|(out, row)| {
+        out.copy_from_slice(row);
+        for shift in 1..=distance.min(nx - 1) {
+            raise(&mut out[shift..], &row[..nx - shift]);
+            raise(&mut out[..nx - shift], &row[shift..]);
         }
     });
-    output
+    let mut highest = vec![f64::NEG_INFINITY; plane.len()];
+    highest.par_chunks_mut(nx).enumerate().for_each(|(y, out)| {
+        for other in y.saturating_sub(distance)..(y + distance + 1).min(ny) {
+            raise(out, &along[other * nx..][..nx]);
+        }
+    });
+    highest
 }
 
-fn max_across_rows(image: &[f64], shape: [usize; 3], axis: usize, distance: usize) -> Vec<f64> {
-    let [_, ny, nx] = shape;
-    let mut output = vec![f64::NEG_INFINITY; image.len()];
-    output.par_chunks_mut(nx).enumerate().for_each(|(row, out)| {
-        let line = [row / ny, row % ny];
-        let (at, size) = (line[axis], shape[axis]);
-        for other in at.saturating_sub(distance)..(at + distance + 1).min(size) {
-            let mut line = line;
-            line[axis] = other;
-            let source = &image[(line[0] * ny + line[1]) * nx..][..nx];
-            out.iter_mut().zip(source).for_each(|(o, s)| *o = o.max(*s));
+fn max_of_disk(plane: &[f64], [ny, nx]: [usize; 2], radius: usize) -> Vec<f64> {
+    let mut highest = plane.to_vec();
+    highest.par_chunks_mut(nx).enumerate().for_each(|(y, out)| {
+        for other in y.saturating_sub(radius)..(y + radius + 1).min(ny) {
+            let (rise, row) = (other.abs_diff(y), &plane[other * nx..][..nx]);
+            let width = (radius * radius - rise * rise).isqrt();
+            raise(out, row);
+            for shift in 1..=width.min(nx - 1) {
+                raise(&mut out[shift..], &row[..nx - shift]);
+                raise(&mut out[..nx - shift], &row[shift..]);
+            }
         }
     });
-    output
+    highest
+}
+
+fn raise(out: &mut [f64], values: &[f64]) {
+    out.iter_mut().zip(values).for_each(|(o, v)| *o = o.max(*v));
 }
 
 #[cfg(test)]
@@ -82,48 +210,63 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn naive(image: &[f64], shape: [usize; 3], d: usize) -> Vec<[usize; 3]> {
+    /// The definition, voxel by voxel.
+    fn naive(image: &[f64], shape: [usize; 3], rule: &PeakRule) -> Vec<[usize; 3]> {
         let at = |p: [usize; 3]| image[(p[0] * shape[1] + p[1]) * shape[2] + p[2]];
-        let mut all = Vec::new();
-        for z in d..shape[0].saturating_sub(d) {
-            for y in d..shape[1].saturating_sub(d) {
-                for x in d..shape[2].saturating_sub(d) {
-                    let mut highest = f64::NEG_INFINITY;
-                    for i in z - d..=z + d {
-                        for j in y - d..=y + d {
-                            for k in x - d..=x + d {
-                                highest = highest.max(at([i, j, k]));
-                            }
-                        }
-                    }
-                    if at([z, y, x]) == highest && highest > 0.0 {
-                        all.push([z, y, x]);
-                    }
-                }
+        let d = rule.min_distance;
+        let in_window = |p: [usize; 3], q: [usize; 3]| {
+            let o = [0, 1, 2].map(|a| p[a].abs_diff(q[a]));
+            match rule.window {
+                Window::Cube => o.iter().all(|v| *v <= d),
+                Window::Square => o[0] == 0 && o[1] <= d && o[2] <= d,
+                Window::Disk(r) => o[0] == 0 && o[1] * o[1] + o[2] * o[2] <= r * r,
             }
+        };
+        let voxels = || {
+            (0..shape[0]).flat_map(move |z| {
+                (0..shape[1]).flat_map(move |y| (0..shape[2]).map(move |x| [z, y, x]))
+            })
+        };
+        let highest = |p: [usize; 3]| !voxels().any(|q| in_window(p, q) && at(q) > at(p));
+        if !rule.takes_all() && voxels().all(highest) {
+            return Vec::new();
         }
+        let border = rule.border();
+        let inside =
+            |p: [usize; 3]| (0..3).all(|a| p[a] >= border[a] && p[a] + border[a] < shape[a]);
+        let mut all: Vec<_> =
+            voxels().filter(|p| inside(*p) && at(*p) > rule.threshold && highest(*p)).collect();
         all.sort_by(|a, b| at(*b).total_cmp(&at(*a)));
         let mut kept: Vec<[usize; 3]> = Vec::new();
         for p in all {
-            let near = |q: &[usize; 3]| (0..3).all(|a| p[a].abs_diff(q[a]) < d);
-            if !kept.iter().any(near) {
+            if d <= 1 || !kept.iter().any(|q| rule.are_near(p, *q)) {
                 kept.push(p);
             }
         }
-        kept.sort_unstable();
         kept
+    }
+
+    fn window() -> impl Strategy<Value = Window> {
+        prop_oneof![Just(Window::Cube), Just(Window::Square), (0usize..4).prop_map(Window::Disk),]
     }
 
     proptest! {
         #[test]
         fn equals_the_definition(
-            shape in [1usize..9, 1usize..10, 1usize..11], d in 1usize..4, seed in 0u64..1000,
+            shape in [1usize..9, 1usize..10, 1usize..11], min_distance in 0usize..4, window in window(),
+            seed in 0u64..1000, values in 1u64..9, threshold in -1.0..3.0,
         ) {
             let n: usize = shape.iter().product();
             // Few different values, so that plateaus occur.
-            let image: Vec<f64> =
-                (0..n as u64).map(|i| ((i * 2_654_435_761 + seed * 97) >> 7) as f64 % 6.0).collect();
-            prop_assert_eq!(local_maxima(&image, shape, d), naive(&image, shape, d));
+            let image: Vec<f64> = (0..n as u64)
+                .map(|i| (((i * 2_654_435_761 + seed * 97) >> 7) % values) as f64)
+                .collect();
+            let rule = PeakRule { window, min_distance, threshold };
+            let plane = shape[1] * shape[2];
+            let found = local_maxima(shape, &rule, |z, out| {
+                out.copy_from_slice(&image[z * plane..][..plane]);
+            });
+            prop_assert_eq!(found, naive(&image, shape, &rule));
         }
     }
 }

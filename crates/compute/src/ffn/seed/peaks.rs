@@ -1,72 +1,107 @@
-//! `PolicyPeaks` of google/ffn: seeds at the voxels farthest from edges of the image.
+//! Policies whose seeds are peaks of a distance: `PolicyPeaks`, `PolicyPeaks2d`, `PolicyFillEmptySpace`.
 
-use rand_mt::Mt;
-
-use super::filters::{gaussian, sobel_magnitude};
-use super::local_maxima::local_maxima;
+use super::edges::{free_of_edges, free_of_edges_in_plane};
+use super::local_maxima::{PeakRule, Window, local_maxima};
+use super::noise::Noise;
+use super::policy::Order;
+use super::scene::Scene;
 use crate::ops::distance_transform::distance_to_zero;
 
-/// Standard deviation, in voxels, over which the local edge threshold is averaged.
-const THRESHOLD_SIGMA: f64 = 49.0 / 6.0;
-/// Height of the noise that breaks ties between voxels of equal distance.
-const NOISE: f64 = 1e-4;
-/// Seeds are maxima of a cube of 2 * 3 + 1 voxels.
-const MIN_DISTANCE: usize = 3;
-
-/// Seeds in order of position, `[z, y, x]`, at least `margin` voxels away from the borders.
-///
-/// `image`: normalised, f32, C order. `voxel_size_zyx`: only ratios matter. An edge is a voxel whose
-/// Sobel magnitude is above its Gaussian average; seeds are the peaks of the distance to the nearest
-/// edge, with reproducible noise. Memory: 32 bytes a voxel at the peak.
-pub fn peaks(
-    image: &[f32],
-    shape: [usize; 3],
-    voxel_size_zyx: [f64; 3],
-    margin: [usize; 3],
-) -> Vec<[usize; 3]> {
-    let edges = sobel_magnitude(image, shape);
-    let threshold = gaussian(&edges, shape, THRESHOLD_SIGMA);
-    let is_free: Vec<bool> = edges.iter().zip(&threshold).map(|(e, t)| e <= t).collect();
-    drop((edges, threshold));
-    if !is_free.contains(&true) {
+/// Peaks of the distance to the nearest edge. What is masked counts as edge; what is labelled or masked
+/// holds no peak.
+pub(super) fn peaks(scene: &Scene<'_>) -> Vec<[usize; 3]> {
+    let shape = scene.shape();
+    let plane = shape[1] * shape[2];
+    let mut free = free_of_edges(&scene.image);
+    for mask in [scene.mask(), scene.seed_mask()].into_iter().flatten() {
+        for (z, free) in free.chunks_exact_mut(plane).enumerate() {
+            mask.for_each_of_plane(z, |y, x| free[y * shape[2] + x] = false);
+        }
+    }
+    if !free.contains(&true) {
         return Vec::new();
     }
-    let distance = distance_to_zero(&is_free, shape, voxel_size_zyx);
-    let height = with_noise(&distance);
-    let keep = |p: &[usize; 3]| (0..3).all(|a| p[a] >= margin[a] && p[a] + margin[a] < shape[a]);
-    local_maxima(&height, shape, MIN_DISTANCE).into_iter().filter(keep).collect()
+    let distance = distance_to_zero(&free, shape, scene.voxel_size_zyx);
+    drop(free);
+    let rule = PeakRule { window: Window::Cube, min_distance: 3, threshold: 0.0 };
+    let mut noise = Noise::new();
+    let mut seeds = local_maxima(shape, &rule, |z, heights| {
+        for (height, distance) in heights.iter_mut().zip(&distance[z * plane..]) {
+            // Where there is no edge at all to be distant from.
+            *height = if distance.is_finite() { f64::from(*distance) } else { -1.0 };
+        }
+        scene.for_excluded(z, |i| heights[i] = -1.0);
+        heights.iter_mut().for_each(|height| *height += noise.next());
+    });
+    seeds.sort_unstable();
+    seeds
 }
 
-/// Distance plus noise; -1 plus noise where there is no edge at all to be distant from.
-fn with_noise(distance: &[f32]) -> Vec<f64> {
-    let mut generator = Mt::new(42);
-    let noise = |generator: &mut Mt| {
-        // 53 random bits, as NumPy makes a double.
-        let (high, low) = (generator.next_u32() >> 5, generator.next_u32() >> 6);
-        (f64::from(high) * 67_108_864.0 + f64::from(low)) / 9_007_199_254_740_992.0
-    };
-    distance
-        .iter()
-        .map(|d| {
-            let height = if d.is_finite() { f64::from(*d) } else { -1.0 };
-            height + noise(&mut generator) * NOISE
-        })
-        .collect()
+/// Peaks of each plane on its own.
+pub(super) fn peaks_2d(
+    scene: &Scene<'_>,
+    min_distance: usize,
+    threshold: f64,
+    order: Order,
+) -> Vec<[usize; 3]> {
+    let [nz, ny, nx] = scene.shape();
+    let mut seeds = Vec::new();
+    for z in 0..nz {
+        let mut free = free_of_edges_in_plane(&scene.image, z);
+        if let Some(mask) = scene.mask() {
+            mask.for_each_of_plane(z, |y, x| free[y * nx + x] = false);
+        }
+        let distance = distance_to_zero(&free, [1, ny, nx], [1.0; 3]);
+        let rule = PeakRule { window: Window::Square, min_distance, threshold };
+        let found = with_noise([1, ny, nx], &distance, &rule);
+        seeds.extend(found.into_iter().map(|[_, y, x]| [z, y, x]));
+    }
+    seeds.sort_unstable();
+    if order == Order::Descending {
+        seeds.reverse();
+    }
+    seeds
+}
+
+/// Peaks of the distance to the nearest label, in voxels.
+pub(super) fn fill_empty_space(scene: &Scene<'_>) -> Vec<[usize; 3]> {
+    let Some(labels) = scene.labels else { return Vec::new() };
+    let free: Vec<bool> = labels.iter().map(|label| *label == 0).collect();
+    let distance = distance_to_zero(&free, scene.shape(), [1.0; 3]);
+    drop(free);
+    let rule = PeakRule { window: Window::Cube, min_distance: 2, threshold: 0.5 };
+    let mut seeds = with_noise(scene.shape(), &distance, &rule);
+    seeds.sort_unstable();
+    seeds
+}
+
+fn with_noise(shape: [usize; 3], distance: &[f32], rule: &PeakRule) -> Vec<[usize; 3]> {
+    let (mut noise, plane) = (Noise::new(), shape[1] * shape[2]);
+    local_maxima(shape, rule, |z, heights| {
+        for (height, distance) in heights.iter_mut().zip(&distance[z * plane..]) {
+            *height = f64::from(*distance) + noise.next();
+        }
+    })
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
-    use super::*;
+    use exavox_io::Voxels;
 
-    #[test]
-    fn noise_is_numpys() {
-        let noise = with_noise(&[0.0, 0.0]);
-        assert!((noise[0] / NOISE - 0.374_540_12).abs() < 1e-8);
-        assert!((noise[1] / NOISE - 0.950_714_31).abs() < 1e-8);
-    }
+    use super::*;
+    use crate::ffn::InferenceOptions;
+    use crate::ffn::seed::NormalisedImage;
 
     #[test]
     fn an_even_image_has_no_seeds() {
-        assert!(peaks(&[0.5; 1000], [10; 3], [1.0; 3], [1; 3]).is_empty());
+        let voxels = Voxels::from_vec([10; 3], vec![7u8; 1000]).unwrap();
+        let image = NormalisedImage::new(&voxels, &InferenceOptions::default());
+        let mut scene = Scene::new(image, [1.0; 3], [1; 3]);
+        assert!(peaks(&scene).is_empty());
+        assert!(peaks_2d(&scene, 7, 2.5, Order::Ascending).is_empty());
+        let labels = vec![0; 1000];
+        scene.labels = Some(&labels);
+        assert!(fill_empty_space(&scene).is_empty());
     }
 }

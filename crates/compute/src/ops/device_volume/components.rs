@@ -12,50 +12,71 @@ use crate::kernels::components::{
     launch_count_roots, launch_gather, launch_number, launch_paint, launch_roots, launch_scatter,
     launch_within,
 };
+use crate::ops::flood_fill::Seed;
+use crate::ops::{Connectivity, ValueRange};
 
 /// Root of voxels that belong to nothing.
 const NONE: u32 = u32::MAX;
 
+/// What a flood on a device has reached.
+pub struct DeviceFlood {
+    /// The seed's label or 0, `uint32`.
+    pub labels: DeviceVolume,
+    /// For each seed the object that it lies in; `None` if its value is out of the range.
+    pub objects: Vec<Option<FloodedObject>>,
+}
+
+/// An object that was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FloodedObject {
+    /// A voxel that stands for the object, by its place in the volume.
+    pub root: u32,
+    /// What its voxels get: the label of its first seed.
+    pub label: u32,
+}
+
 impl DeviceVolume {
-    /// Components of the voxels from `range[0]` to `range[1]`, ends included, and how many there are.
-    /// Numbered from 1 on in the order of their first voxels (z, y, x), 0 elsewhere, `uint32`. NaN is in
-    /// no range. `neighbours`: 6, 18 or 26.
+    /// Components of the voxels in a range, and how many there are. Numbered from 1 on in the order of
+    /// their first voxels (z, y, x), 0 elsewhere, `uint32`. NaN is in no range.
     ///
     /// # Errors
-    /// [`Error::Usage`] for other neighbours or an empty range; [`Error::DeviceFailed`].
-    pub fn components_within(&self, range: [f64; 2], neighbours: u8) -> Result<(Self, u32)> {
+    /// [`Error::Usage`] if the range holds no value of the type; [`Error::DeviceFailed`].
+    pub fn components_within(
+        &self,
+        range: ValueRange,
+        connectivity: Connectivity,
+    ) -> Result<(Self, u32)> {
         let ends = self.ends(range)?;
-        self.components_of(neighbours, |client, this| this.class(client, ends))
+        self.components_of(connectivity, |client, this| this.class(client, ends))
     }
 
     /// Components of labels: neighbours belong together if they have the same value, which is not 0.
     /// Numbered as by [`Self::components_within`].
     ///
     /// # Errors
-    /// [`Error::Usage`] for other neighbours or floats; [`Error::DeviceFailed`].
-    pub fn components_of_labels(&self, neighbours: u8) -> Result<(Self, u32)> {
+    /// [`Error::Usage`] for floats; [`Error::DeviceFailed`].
+    pub fn components_of_labels(&self, connectivity: Connectivity) -> Result<(Self, u32)> {
         if self.dtype == DataType::F32 {
             return Err(Error::Usage("labels must be integers, found float32".into()));
         }
-        self.components_of(neighbours, |_, this| this.words.clone())
+        self.components_of(connectivity, |_, this| this.words.clone())
     }
 
-    /// Seeded flood fill: of the voxels in `range`, as for [`Self::components_within`], those that are
-    /// connected to a seed get the seed's label, `uint32`. Where several seeds lie in one object the
-    /// first takes it. `seeds`: voxel `[z, y, x]` and label.
+    /// Seeded flood fill: of the voxels in a range those that are connected to a seed get the seed's label.
+    /// Where several seeds lie in one object the first takes it.
     ///
     /// # Errors
     /// As [`Self::components_within`]; [`Error::Usage`] if a seed lies outside.
     pub fn flood(
         &self,
-        range: [f64; 2],
-        seeds: &[([usize; 3], u32)],
-        neighbours: u8,
-    ) -> Result<Self> {
-        let (ends, reach) = (self.ends(range)?, reach(neighbours)?);
+        range: ValueRange,
+        seeds: &[Seed],
+        connectivity: Connectivity,
+    ) -> Result<DeviceFlood> {
+        let (ends, reach) = (self.ends(range)?, reach(connectivity));
         let positions = self.positions(seeds)?;
         if self.voxels() == 0 || seeds.is_empty() {
-            return self.zeros();
+            return Ok(DeviceFlood { labels: self.zeros()?, objects: Vec::new() });
         }
         let at = self.upload_words(&positions)?;
         let parents = self.make(self.shape, DataType::U32, |client| {
@@ -64,28 +85,28 @@ impl DeviceVolume {
         let found = self
             .make(self.shape, DataType::U32, |client| launch_gather(client, &parents.words, &at))?;
         let roots = self.read(&found.words, seeds.len())?;
-        let mut labels = HashMap::new();
-        for (root, (_, label)) in roots.iter().zip(seeds).filter(|(root, _)| **root != NONE) {
-            labels.entry(*root).or_insert(*label);
-        }
+        let objects = take(&roots, seeds);
+        let labels: HashMap<u32, u32> =
+            objects.iter().flatten().map(|object| (object.root, object.label)).collect();
         let (at, values): (Vec<u32>, Vec<u32>) = labels.into_iter().unzip();
         if at.is_empty() {
-            return self.zeros();
+            return Ok(DeviceFlood { labels: self.zeros()?, objects });
         }
         let (at, values) = (self.upload_words(&at)?, self.upload_words(&values)?);
-        self.make(self.shape, DataType::U32, |client| {
+        let labels = self.make(self.shape, DataType::U32, |client| {
             let numbers = launch_scatter(client, &values, &at, self.voxels());
             launch_paint(client, &numbers, &parents.words);
             parents.words
-        })
+        })?;
+        Ok(DeviceFlood { labels, objects })
     }
 
     fn components_of(
         &self,
-        neighbours: u8,
+        connectivity: Connectivity,
         class: impl FnOnce(&Client, &Self) -> Handle,
     ) -> Result<(Self, u32)> {
-        let reach = reach(neighbours)?;
+        let reach = reach(connectivity);
         if self.voxels() == 0 {
             return Ok((self.zeros()?, 0));
         }
@@ -122,21 +143,22 @@ impl DeviceVolume {
     }
 
     /// The ends of a range as words of this volume.
-    fn ends(&self, [low, high]: [f64; 2]) -> Result<[u32; 2]> {
-        let none = || Error::Usage(format!("range {low}:{high} holds no value of {}", self.dtype));
-        if self.dtype == DataType::F32 {
-            // Rounded inwards, so that no value is let in that lies outside.
-            let up = |v: f64| if f64::from(v as f32) < v { (v as f32).next_up() } else { v as f32 };
-            let (low, high) = (up(low), -up(-high));
-            return if low <= high { Ok([low.to_bits(), high.to_bits()]) } else { Err(none()) };
-        }
-        let (low, high) = (low.ceil().max(0.0), high.floor().min(f64::from(u32::MAX)));
-        if low <= high { Ok([low as u32, high as u32]) } else { Err(none()) }
+    fn ends(&self, range: ValueRange) -> Result<[u32; 2]> {
+        let pair = |(low, high): (u32, u32)| [low, high];
+        Ok(match self.dtype {
+            DataType::U8 => pair(widened(range.ends::<u8>()?)),
+            DataType::U16 => pair(widened(range.ends::<u16>()?)),
+            DataType::F32 => {
+                let (low, high) = range.ends::<f32>()?;
+                [low.to_bits(), high.to_bits()]
+            }
+            _ => pair(range.ends::<u32>()?),
+        })
     }
 
-    fn positions(&self, seeds: &[([usize; 3], u32)]) -> Result<Vec<u32>> {
+    fn positions(&self, seeds: &[Seed]) -> Result<Vec<u32>> {
         let shape = self.shape;
-        let position = |([z, y, x], _): &([usize; 3], u32)| {
+        let position = |Seed { position_zyx: [z, y, x], .. }: &Seed| {
             if *z >= shape[0] || *y >= shape[1] || *x >= shape[2] {
                 let message = format!("seed [{z}, {y}, {x}] lies outside the volume of {shape:?}");
                 return Err(Error::Usage(message));
@@ -147,12 +169,28 @@ impl DeviceVolume {
     }
 }
 
+fn widened<T: Into<u32>>((low, high): (T, T)) -> (u32, u32) {
+    (low.into(), high.into())
+}
+
+/// Which object each seed lies in, from the roots found there. The first seed of an object names it.
+fn take(roots: &[u32], seeds: &[Seed]) -> Vec<Option<FloodedObject>> {
+    let mut labels = HashMap::new();
+    let object = |(root, seed): (&u32, &Seed)| {
+        let inside = *root != NONE;
+        inside.then(|| FloodedObject {
+            root: *root,
+            label: *labels.entry(*root).or_insert(seed.label),
+        })
+    };
+    roots.iter().zip(seeds).map(object).collect()
+}
+
 /// Along how many axes neighbours may differ at once.
-fn reach(neighbours: u8) -> Result<u32> {
-    match neighbours {
-        6 => Ok(1),
-        18 => Ok(2),
-        26 => Ok(3),
-        other => Err(Error::Usage(format!("neighbours: expected 6, 18 or 26, found {other}"))),
+fn reach(connectivity: Connectivity) -> u32 {
+    match connectivity {
+        Connectivity::Six => 1,
+        Connectivity::Eighteen => 2,
+        Connectivity::TwentySix => 3,
     }
 }

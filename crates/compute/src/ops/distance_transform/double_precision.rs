@@ -10,7 +10,8 @@ use super::DistanceOptions;
 ///
 /// `voxel_size_zyx`: edge lengths, in the unit of the result. Squared distances are held in f64, which
 /// is exact for whole numbers. Cost: that of [`super::distance_transform`] where f32 is exact as well;
-/// otherwise three passes, linear in the voxels, and 8 bytes a voxel besides the result.
+/// otherwise three passes, linear in the voxels, and 8 bytes a voxel that are given back as the result
+/// grows.
 pub fn distance_to_zero(mask: &[bool], shape: [usize; 3], voxel_size_zyx: [f64; 3]) -> Vec<f32> {
     if is_exact_in_f32(shape, voxel_size_zyx) {
         let mut distances = vec![0.0; mask.len()];
@@ -30,42 +31,49 @@ fn is_exact_in_f32(shape: [usize; 3], voxel_size_zyx: [f64; 3]) -> bool {
 }
 
 fn by_envelopes(mask: &[bool], shape: [usize; 3], voxel_size_zyx: [f64; 3]) -> Vec<f32> {
-    let [nz, ny, nx] = shape;
-    let mut squared: Vec<f64> = mask.iter().map(|m| if *m { f64::INFINITY } else { 0.0 }).collect();
-    squared.par_chunks_mut(nx.max(1)).for_each_init(Envelope::default, |envelope, row| {
-        envelope.transform(row, voxel_size_zyx[2]);
-    });
+    let [_, ny, nx] = shape;
     // Rows of one plane are columns of y: gathered, transformed, scattered, plane by plane.
-    squared.par_chunks_mut((ny * nx).max(1)).for_each_init(Scratch::default, |scratch, plane| {
-        scratch.transform_columns(plane, ny, nx, voxel_size_zyx[1]);
-    });
-    transform_z(&mut squared, nz, ny * nx, voxel_size_zyx[0]);
-    squared.par_iter().map(|s| s.sqrt() as f32).collect()
+    let squared = |scratch: &mut Scratch, mask: &[bool]| {
+        let mut plane: Vec<f64> =
+            mask.iter().map(|m| if *m { f64::INFINITY } else { 0.0 }).collect();
+        for row in plane.chunks_exact_mut(nx) {
+            scratch.envelope.transform(row, voxel_size_zyx[2]);
+        }
+        scratch.transform_columns(&mut plane, ny, nx, voxel_size_zyx[1]);
+        plane
+    };
+    let planes = mask.par_chunks((ny * nx).max(1));
+    let mut planes: Vec<Vec<f64>> = planes.map_init(Scratch::default, squared).collect();
+    transform_z(&mut planes, voxel_size_zyx[0]);
+    // Planes are given back one by one, as the result grows.
+    let mut distances = Vec::with_capacity(mask.len());
+    planes.into_iter().for_each(|plane| distances.extend(plane.iter().map(|s| s.sqrt() as f32)));
+    distances
 }
 
-/// Columns of z lie a plane apart: bundles of columns are copied out, transformed and copied back.
-fn transform_z(squared: &mut [f64], nz: usize, plane: usize, spacing: f64) {
+/// Columns of z have a voxel in each plane: bundles of columns are copied out, transformed, copied back.
+fn transform_z(planes: &mut [Vec<f64>], spacing: f64) {
     const BUNDLE: usize = 64;
-    let source: &[f64] = squared;
-    let bundles: Vec<(usize, Vec<f64>)> = (0..plane.div_ceil(BUNDLE))
-        .into_par_iter()
-        .map_init(Scratch::default, |scratch, bundle| {
-            let start = bundle * BUNDLE;
-            let width = BUNDLE.min(plane - start);
-            let mut columns = Vec::with_capacity(nz * width);
-            for z in 0..nz {
-                columns.extend_from_slice(&source[z * plane + start..][..width]);
-            }
-            scratch.transform_columns(&mut columns, nz, width, spacing);
-            (start, columns)
-        })
-        .collect();
-    for (start, columns) in bundles {
-        let width = columns.len() / nz.max(1);
-        for (z, row) in columns.chunks_exact(width.max(1)).enumerate() {
-            squared[z * plane + start..][..width].copy_from_slice(row);
+    let (nz, columns) = (planes.len(), planes.first().map_or(0, Vec::len));
+    let count = columns.div_ceil(BUNDLE);
+    let mut bundles: Vec<Vec<&mut [f64]>> = (0..count).map(|_| Vec::with_capacity(nz)).collect();
+    for plane in planes {
+        for (bundle, run) in bundles.iter_mut().zip(plane.chunks_mut(BUNDLE)) {
+            bundle.push(run);
         }
     }
+    bundles.into_par_iter().for_each_init(
+        || (Scratch::default(), Vec::new()),
+        |(scratch, rows), mut bundle| {
+            let width = bundle.first().map_or(0, |run| run.len());
+            rows.clear();
+            bundle.iter().for_each(|run| rows.extend_from_slice(run));
+            scratch.transform_columns(rows, nz, width, spacing);
+            for (run, row) in bundle.iter_mut().zip(rows.chunks_exact(width.max(1))) {
+                run.copy_from_slice(row);
+            }
+        },
+    );
 }
 
 #[derive(Default)]

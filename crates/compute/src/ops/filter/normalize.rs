@@ -87,6 +87,22 @@ pub fn normalize_by(voxels: &Voxels, method: Normalization, found: [f64; 2]) -> 
     Ok(out)
 }
 
+impl Normalization {
+    /// Whether values beyond the ends are clipped.
+    pub(crate) fn clips(&self) -> bool {
+        matches!(self, Self::Range { .. } | Self::Percentiles { .. })
+    }
+
+    /// What is subtracted from a volume's values, and what they are multiplied by then; 0 for a volume of one
+    /// value.
+    pub(crate) fn offset_and_scale(&self, voxels: &Voxels) -> Result<[f64; 2]> {
+        self.check()?;
+        let found = self.sought().map_or(Ok([0.0; 2]), |sought| survey(voxels, sought))?;
+        let map = map(*self, found);
+        Ok([map.offset, map.scale])
+    }
+}
+
 /// Voxels that a thread takes at once.
 const CHUNK: usize = 1 << 16;
 

@@ -2,6 +2,7 @@
 
 use exavox_compute::ops::Connectivity;
 use exavox_compute::ops::connected_components::{Foreground, label_mask};
+use exavox_compute::ops::on_device;
 use exavox_io::Voxels;
 use ndarray::Array3;
 
@@ -54,7 +55,7 @@ impl Group for Components {
         ];
         all.extend(Implementation::on_devices(
             |_| Err(Error::settings("burn", "has no connected components")),
-            |_| Err(Error::settings("connected components", "are done on the CPU only")),
+            on_a_device,
         ));
         all
     }
@@ -68,13 +69,31 @@ type Label = fn(&Voxels, usize) -> Result<Voxels>;
 
 fn prepared(setting: Setting, label: Label) -> Result<Task> {
     let mask = setting.input("mask")?;
-    let neighbours = if setting.case.name.ends_with("26") { 26 } else { 6 };
+    let neighbours = neighbours(&setting.case);
     Ok(Box::new(move || Ok(vec![label(&mask, neighbours)?])))
 }
 
+/// Copies to the device and back are part of it.
+fn on_a_device(setting: Setting) -> Result<Task> {
+    let (mask, device) = (setting.input("mask")?, setting.device()?);
+    let connectivity = connectivity(neighbours(&setting.case));
+    let foreground = Foreground::NonZero;
+    Ok(Box::new(move || {
+        let found = on_device::components_of_mask(&device, &mask, foreground, connectivity)?;
+        Ok(vec![found.labels])
+    }))
+}
+
+fn neighbours(case: &Case) -> usize {
+    if case.name.ends_with("26") { 26 } else { 6 }
+}
+
+fn connectivity(neighbours: usize) -> Connectivity {
+    if neighbours == 26 { Connectivity::TwentySix } else { Connectivity::Six }
+}
+
 fn ours(mask: &Voxels, neighbours: usize) -> Result<Voxels> {
-    let connectivity = if neighbours == 26 { Connectivity::TwentySix } else { Connectivity::Six };
-    Ok(label_mask(mask, Foreground::NonZero, connectivity)?.labels)
+    Ok(label_mask(mask, Foreground::NonZero, connectivity(neighbours))?.labels)
 }
 
 fn scalar(mask: &Voxels, neighbours: usize) -> Result<Voxels> {

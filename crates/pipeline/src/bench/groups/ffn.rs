@@ -137,8 +137,7 @@ type MakeNetwork =
 fn steps(setting: Setting, make: MakeNetwork) -> Result<Task> {
     let (image, seed) = (setting.input("image")?, setting.input("seed")?);
     let shape = image.shape();
-    let missing = || Error::settings("bench", "a device was expected");
-    let device = setting.device.ok_or_else(missing)?;
+    let device = setting.device()?;
     let mut network = make(&weights()?, &config(shape)?, &device)?;
     Ok(Box::new(move || {
         let mut logits = vec![0.0; image.len()];

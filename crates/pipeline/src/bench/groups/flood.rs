@@ -2,6 +2,7 @@
 
 use exavox_compute::ops::ValueRange;
 use exavox_compute::ops::flood_fill::{FloodOptions, Seed, flood_fill};
+use exavox_compute::ops::on_device;
 use exavox_io::Voxels;
 use ndarray::{Array3, ArrayView3};
 
@@ -58,7 +59,7 @@ impl Group for Flood {
         ];
         all.extend(Implementation::on_devices(
             |_| Err(Error::settings("burn", "has no flood fill")),
-            |_| Err(Error::settings("flood fill", "is done on the CPU only")),
+            on_a_device,
         ));
         all
     }
@@ -80,18 +81,34 @@ fn noisy(place: u64) -> u8 {
 type Fill = fn(&Voxels, [usize; 3]) -> Result<Voxels>;
 
 fn prepared(setting: Setting, fill: Fill) -> Result<Task> {
-    let image = setting.input("image")?;
-    let seed = setting.input("seed")?;
-    let seed: Vec<usize> = seed.as_slice::<u32>()?.iter().map(|v| *v as usize).collect();
-    let seed = <[usize; 3]>::try_from(seed)
-        .map_err(|_| Error::settings("seed.npy", "expected three numbers z, y, x"))?;
+    let (image, seed) = (setting.input("image")?, seed(&setting)?);
     Ok(Box::new(move || Ok(vec![fill(&image, seed)?])))
 }
 
+/// Copies to the device and back are part of it.
+fn on_a_device(setting: Setting) -> Result<Task> {
+    let (image, device) = (setting.input("image")?, setting.device()?);
+    let (range, seeds) = (range()?, [Seed::new(seed(&setting)?)]);
+    Ok(Box::new(move || {
+        let options = FloodOptions::default();
+        Ok(vec![on_device::flood_fill(&device, &image, range, &seeds, &options)?.labels])
+    }))
+}
+
+fn seed(setting: &Setting) -> Result<[usize; 3]> {
+    let seed = setting.input("seed")?;
+    let seed: Vec<usize> = seed.as_slice::<u32>()?.iter().map(|v| *v as usize).collect();
+    <[usize; 3]>::try_from(seed)
+        .map_err(|_| Error::settings("seed.npy", "expected three numbers z, y, x"))
+}
+
+fn range() -> Result<ValueRange> {
+    Ok(ValueRange::of_integers(LOWEST.into(), u8::MAX.into())?)
+}
+
 fn ours(image: &Voxels, seed_zyx: [usize; 3]) -> Result<Voxels> {
-    let range = ValueRange::of_integers(LOWEST.into(), u8::MAX.into())?;
     let seeds = [Seed::new(seed_zyx)];
-    Ok(flood_fill(image, range, &seeds, &FloodOptions::default())?.labels)
+    Ok(flood_fill(image, range()?, &seeds, &FloodOptions::default())?.labels)
 }
 
 /// A stack of voxels whose neighbours are looked at one after the other.

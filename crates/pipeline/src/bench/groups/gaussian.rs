@@ -1,6 +1,7 @@
 //! Gaussian filter of a wide kernel, f32, the volume mirrored at its borders.
 
-use exavox_compute::ops::filter::{Boundary, gaussian};
+use exavox_compute::ops::filter::{Boundary, Filter, gaussian};
+use exavox_compute::ops::on_device;
 use exavox_io::Voxels;
 use ndarray::{Array3, Axis, Zip};
 
@@ -47,7 +48,7 @@ impl Group for Gaussian {
         ];
         all.extend(Implementation::on_devices(
             |_| Err(Error::settings("burn", "has no gaussian filter of volumes")),
-            |_| Err(Error::settings("gaussian filter", "is done on the CPU only")),
+            on_a_device,
         ));
         all
     }
@@ -56,6 +57,13 @@ impl Group for Gaussian {
 fn prepared(setting: Setting, filter: fn(&Voxels) -> Result<Voxels>) -> Result<Task> {
     let image = setting.input("image")?;
     Ok(Box::new(move || Ok(vec![filter(&image)?])))
+}
+
+/// Copies to the device and back are part of it.
+fn on_a_device(setting: Setting) -> Result<Task> {
+    let (image, device) = (setting.input("image")?, setting.device()?);
+    let filter = Filter::Gaussian { sigma_zyx: [SIGMA; 3], boundary: Boundary::Reflect };
+    Ok(Box::new(move || Ok(vec![on_device::filter(&device, &filter, &image)?])))
 }
 
 fn ours(image: &Voxels) -> Result<Voxels> {

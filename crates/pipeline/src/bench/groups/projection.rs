@@ -120,22 +120,17 @@ fn only_read(stack: &Voxels) -> Result<Voxels> {
 
 fn by_burn(setting: Setting) -> Result<Task> {
     let channels = channels(&setting)?;
-    let device = device(&setting)?;
+    let device = setting.device()?;
     Ok(Box::new(move || {
         let maxima = channels.iter().map(|stack| Ok(maximum_by_burn(&device, stack)?));
         maxima.collect()
     }))
 }
 
-fn device(setting: &Setting) -> Result<exavox_compute::ComputeDevice> {
-    let missing = || Error::settings("bench", "a device was expected");
-    setting.device.clone().ok_or_else(missing)
-}
-
 /// From host memory to host memory: transfers are part of the work.
 fn on_device(setting: Setting) -> Result<Task> {
     let channels = channels(&setting)?;
-    let engine = engine_of(&device(&setting)?).unwrap_or_else(|| Arc::new(CpuEngine));
+    let engine = engine_of(&setting.device()?).unwrap_or_else(|| Arc::new(CpuEngine));
     Ok(Box::new(move || channels.iter().map(|stack| push_all(&*engine, stack)).collect()))
 }
 
@@ -153,7 +148,7 @@ fn streamed(setting: Setting) -> Result<Task> {
     let (folder, mut options) = (setting.folder.clone(), ProjectOptions::default());
     options.threads = setting.threads;
     options.mode = WriteMode::Overwrite;
-    options.device = engine_of(&device(&setting)?);
+    options.device = engine_of(&setting.device()?);
     Ok(Box::new(move || {
         (0..CHANNELS).map(|c| stream_one(&folder, &channel_name(c), &options)).collect()
     }))

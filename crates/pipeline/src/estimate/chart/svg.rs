@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
-pub(super) const WIDTH: f64 = 960.0;
-pub(super) const MARGIN: f64 = 16.0;
+pub(crate) const WIDTH: f64 = 960.0;
+pub(crate) const MARGIN: f64 = 16.0;
 /// Where panels begin and end.
-pub(super) const LEFT: f64 = 76.0;
-pub(super) const RIGHT: f64 = 936.0;
+pub(crate) const LEFT: f64 = 76.0;
+pub(crate) const RIGHT: f64 = 936.0;
 /// Colours of stages: `c0`, `c1`, ...
-pub(super) const COLOURS: usize = 6;
+pub(crate) const COLOURS: usize = 6;
 
 const STYLE: &str = "\
 text{font:12px system-ui,sans-serif;fill:#222}.title{font-size:15px;font-weight:600}\
@@ -18,32 +18,34 @@ text{font:12px system-ui,sans-serif;fill:#222}.title{font-size:15px;font-weight:
 .ideal{stroke:#222;stroke-width:1.3;stroke-dasharray:5 3;fill:none}\
 .done{stroke:#222;stroke-width:1.6;fill:none}.fault{stroke:#c2185b;stroke-width:1.4}\
 .c0{fill:#1b6ca8}.c1{fill:#d98b2b}.c2{fill:#8e6bbf}.c3{fill:#4c9f70}.c4{fill:#5bb5c5}.c5{fill:#8a7a5c}\
+.l0,.l1,.l2,.l3{fill:none;stroke-width:1.6}.l0{stroke:#1b6ca8}.l1{stroke:#d98b2b}\
+.l2{stroke:#8e6bbf}.l3{stroke:#4c9f70}\
 .starting{fill:#b9c2c9}.down{fill:#c2185b}.dot{fill:#1b6ca8}";
 
-pub(super) struct Svg {
+pub(crate) struct Svg {
     body: String,
 }
 
 // Writing into a `String` cannot fail.
 impl Svg {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { body: String::new() }
     }
 
-    pub(super) fn text(&mut self, class: &str, x: f64, y: f64, text: &str) {
+    pub(crate) fn text(&mut self, class: &str, x: f64, y: f64, text: &str) {
         let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         let _ =
             writeln!(self.body, "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{text}</text>");
     }
 
-    pub(super) fn rect(&mut self, class: &str, x: f64, y: f64, width: f64, height: f64) {
+    pub(crate) fn rect(&mut self, class: &str, x: f64, y: f64, width: f64, height: f64) {
         let _ = writeln!(
             self.body,
             "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>"
         );
     }
 
-    pub(super) fn line(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
+    pub(crate) fn line(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
         let _ = writeln!(
             self.body,
             "<line class=\"{class}\" x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\"/>",
@@ -52,7 +54,7 @@ impl Svg {
     }
 
     /// Straight lines from point to point.
-    pub(super) fn path(&mut self, class: &str, points: &[(f64, f64)], closed: bool) {
+    pub(crate) fn path(&mut self, class: &str, points: &[(f64, f64)], closed: bool) {
         let mut path = String::new();
         for (number, (x, y)) in points.iter().enumerate() {
             let _ = write!(path, "{}{x:.1} {y:.1}", if number == 0 { 'M' } else { 'L' });
@@ -62,7 +64,7 @@ impl Svg {
     }
 
     /// Many lines from above to below as one path: x, and both ends. Draws nothing if there are none.
-    pub(super) fn vertical_lines(
+    pub(crate) fn vertical_lines(
         &mut self,
         class: &str,
         lines: impl Iterator<Item = (f64, f64, f64)>,
@@ -77,7 +79,7 @@ impl Svg {
     }
 
     /// The picture, so high that everything down to `bottom` is in it.
-    pub(super) fn finish(self, bottom: f64) -> String {
+    pub(crate) fn finish(self, bottom: f64) -> String {
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {bottom:.0}\" \
              width=\"{WIDTH}\" height=\"{bottom:.0}\"><style>{STYLE}</style>\
@@ -88,7 +90,7 @@ impl Svg {
 }
 
 /// Round numbers from 0 to `most`, about six.
-pub(super) fn ticks(most: f64) -> Vec<f64> {
+pub(crate) fn ticks(most: f64) -> Vec<f64> {
     if most.is_nan() || most <= 0.0 || most.is_infinite() {
         return vec![0.0];
     }
@@ -100,7 +102,7 @@ pub(super) fn ticks(most: f64) -> Vec<f64> {
 }
 
 /// A tick's number, without digits that say nothing.
-pub(super) fn tick_label(value: f64) -> String {
+pub(crate) fn tick_label(value: f64) -> String {
     let text = format!("{value:.3}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     text.to_owned()

@@ -1,7 +1,9 @@
 //! What a step reads: one channel of a region of a volume, block by block.
 
 use exavox_io::volume::FileAccess;
-use exavox_io::{BoundingBox, DataType, Metadata, OpenOptions, Volume, Voxels, WriteOptions};
+use exavox_io::{
+    BoundingBox, DataType, Metadata, OpenOptions, Volume, VoxelSize, Voxels, WriteOptions,
+};
 use serde::{Deserialize, Serialize};
 
 use super::Layout;
@@ -65,6 +67,16 @@ impl SourcePart {
     /// Type of the voxels.
     pub(super) fn dtype(&self) -> DataType {
         self.metadata.dtype
+    }
+
+    /// Chunks of the volume.
+    pub(super) fn chunk_shape(&self) -> [u64; 3] {
+        self.metadata.chunk_shape
+    }
+
+    /// Size of its voxels, if it is known.
+    pub(super) fn voxel_size(&self) -> Option<VoxelSize> {
+        self.metadata.voxel_size
     }
 
     /// Blocks of what is made of the part; its first voxel is theirs.

@@ -26,8 +26,8 @@ use crate::job::{Inputs, SharedTarget, StageContext};
 use crate::reconcile::{GlobalIds, LinkRule};
 use crate::segment::inference::open_model;
 use crate::segment::{
-    InferenceTable, ModelTable, SeedTable, Seeds, SegmentReport, SegmentSettings, Subvolumes,
-    region_of,
+    InferenceTable, MaskTable, ModelTable, SeedTable, Seeds, SegmentReport, SegmentSettings,
+    ShiftMaskTable, Subvolumes, region_of,
 };
 
 mod cost;
@@ -73,6 +73,15 @@ pub struct SegmentSpec {
     /// Where objects start.
     #[serde(default)]
     pub seeds: SeedTable,
+    /// Where no field of view is centred.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub masks: Vec<MaskTable>,
+    /// Where no object starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seed_masks: Vec<MaskTable>,
+    /// Shifts between planes that no field of view is centred near to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift_mask: Option<ShiftMaskTable>,
     /// When labels of two subvolumes are one.
     #[serde(default)]
     pub link: LinkRule,
@@ -130,6 +139,9 @@ impl SegmentSpec {
             model: ModelTable::of(settings),
             inference: InferenceTable::of(settings),
             seeds: SeedTable::of(settings),
+            masks: settings.masks.clone(),
+            seed_masks: settings.seed_masks.clone(),
+            shift_mask: settings.shift_mask.clone(),
             link: LinkRule::default(),
             levels: None,
             layout: Layout::default(),
@@ -143,8 +155,16 @@ impl SegmentSpec {
     pub fn settings(&self) -> Result<SegmentSettings> {
         let mut settings = SegmentSettings::new("");
         self.model.apply(&mut settings, "".as_ref());
-        self.inference.apply(&mut settings);
-        self.seeds.apply(&mut settings);
+        self.inference.apply(&mut settings, "".as_ref());
+        self.seeds.apply(&mut settings, "".as_ref(), "segment")?;
+        settings.masks.clone_from(&self.masks);
+        settings.seed_masks.clone_from(&self.seed_masks);
+        settings.shift_mask.clone_from(&self.shift_mask);
+        if settings.init_segmentation.is_some() {
+            let message = "is for one subvolume: labels of several are numbered anew; choose a smaller region";
+            return Err(Error::settings("init_segmentation", message));
+        }
+        settings.check()?;
         settings.roi = self.roi.as_deref().map(str::parse).transpose()?;
         if settings.checkpoint.as_os_str().is_empty() {
             return Err(Error::settings("model", "expected a checkpoint, found none"));
@@ -212,6 +232,11 @@ impl SegmentSpec {
         let image = self.image(inputs, settings.channel)?;
         let model = open_model(&settings)?;
         note_checkpoint(inputs, &settings);
+        let masks = settings.masks.iter().chain(&settings.seed_masks);
+        let shifts = settings.shift_mask.iter().map(|table| &table.volume);
+        for volume in masks.filter_map(|mask| mask.volume.as_ref()).chain(shifts) {
+            inputs.metadata(volume)?;
+        }
         let region = region_of(&self.source, image.shape, &settings)?;
         check_seeds(&settings, &region)?;
         let subvolumes = self.subvolumes(region, &settings)?;

@@ -5,7 +5,7 @@ use exavox_io::Metadata;
 use super::{Segment, SegmentSpec, cells};
 use crate::blocks::StagePlan;
 use crate::error::{Error, Result};
-use crate::segment::{BYTES_PER_VOXEL, SegmentSettings, fitting_subvolume};
+use crate::segment::{SegmentSettings, fitting_subvolume};
 use crate::union::MIN_MEMORY_BYTES;
 
 /// How often the network evaluates a voxel, as measured on the FIB-25 sample.
@@ -39,7 +39,8 @@ impl SegmentSpec {
         let smallest = settings.model.fov_zyx.map(|fov| 2 * fov as u64);
         let fov = settings.model.fov_voxels() as u64 * NETWORK_BYTES_PER_FOV_VOXEL;
         let each = memory_bytes.saturating_sub(SHARED_BYTES) / at_once.max(1);
-        let voxels = (each.saturating_sub(fov) / BYTES_PER_VOXEL).min(LARGEST_EDGE.pow(3));
+        let voxels =
+            (each.saturating_sub(fov) / settings.bytes_per_voxel()).min(LARGEST_EDGE.pow(3));
         let Some(size) = fitting_subvolume(shape, overlap, smallest, voxels) else {
             let message = format!(
                 "{at_once} of at least {smallest:?} voxels with {overlap:?} in common do not fit into \
@@ -76,7 +77,8 @@ impl Segment {
         StagePlan {
             blocks: self.subvolumes.len(),
             voxels_per_block: voxels,
-            bytes_per_block: voxels * BYTES_PER_VOXEL + fov * NETWORK_BYTES_PER_FOV_VOXEL,
+            bytes_per_block: voxels * self.settings.bytes_per_voxel()
+                + fov * NETWORK_BYTES_PER_FOV_VOXEL,
             shared_bytes: SHARED_BYTES.min(32 * self.model.num_parameters() as u64),
             read_bytes_per_block: voxels * image.dtype.size() as u64,
             write_bytes_per_block: voxels * 4,

@@ -18,11 +18,12 @@ use crate::job::steps::blockwise::voxels_digest;
 use crate::job::{SharedTarget, StageContext};
 use crate::progress::{Event, Observer};
 use crate::segment::inference::{Inferred, Subvolume, executors, infer, read_more};
-use crate::segment::{Seeds, SegmentSettings};
+use crate::segment::{OpenMasks, Seeds, SegmentSettings};
 
 struct Infer<'a> {
     step: &'a Segment,
     image: Volume,
+    masks: OpenMasks,
     places: Places,
     target: SharedTarget,
     durability: Durability,
@@ -39,9 +40,11 @@ pub(super) fn open<'a>(
 ) -> Result<Box<dyn Stage + 'a>> {
     // Pages of a mapping would count as memory of the process.
     let options = OpenOptions::default().with_scale(step.scale).with_file_access(FileAccess::Read);
+    let image = Volume::open_with(&step.source, &options)?;
     Ok(Box::new(Infer {
         step,
-        image: Volume::open_with(&step.source, &options)?,
+        masks: OpenMasks::open(&step.settings, &image)?,
+        image,
         places: Places::new(&context.data),
         target: step.slots.target(&context.data),
         durability: context.durability,
@@ -91,7 +94,14 @@ impl Infer<'_> {
         let image = Arc::new(self.image.read(step.settings.channel, &region)?);
         let more = read_more(&self.image, &step.settings, &region)?;
         let read_seconds = started.elapsed().as_secs_f64();
-        let subvolume = Subvolume { image, more, region, voxel_size: step.voxel_size };
+        let subvolume = Subvolume {
+            image,
+            more,
+            region,
+            voxel_size: step.voxel_size,
+            restrictor: self.masks.restrictor(&self.image, &region)?,
+            keeps_probabilities: false,
+        };
         let settings = with_seeds_inside(&step.settings, &region);
         let inferred = infer(&subvolume, &settings, steps, &self.notes)?;
         let record = record(&inferred, &region, read_seconds, steps.device_name());

@@ -49,23 +49,24 @@ impl Places {
     }
 }
 
-/// `STEM.segments.csv`, `STEM.report.html` and `STEM.report.json`.
+/// `STEM.segments.csv`, `STEM.report.html`, `STEM.report.json` and `STEM.counters.txt`.
 #[derive(Debug, Clone)]
 pub(super) struct SideFiles {
     pub(super) table: PathBuf,
     pub(super) page: PathBuf,
     pub(super) report: PathBuf,
+    pub(super) counters: PathBuf,
 }
 
 impl SideFiles {
     pub(super) fn beside(target: &str) -> Self {
-        let [table, page, report] =
-            ["segments.csv", "report.html", "report.json"].map(|suffix| beside(target, suffix));
-        Self { table, page, report }
+        let names = ["segments.csv", "report.html", "report.json", "counters.txt"];
+        let [table, page, report, counters] = names.map(|suffix| beside(target, suffix));
+        Self { table, page, report, counters }
     }
 
     pub(super) fn refuse_existing(&self) -> Result<()> {
-        for path in [&self.table, &self.page, &self.report] {
+        for path in [&self.table, &self.page, &self.report, &self.counters] {
             if path.symlink_metadata().is_ok() {
                 return Err(exavox_io::Error::Exists { place: exavox_io::Place::path(path) }.into());
             }

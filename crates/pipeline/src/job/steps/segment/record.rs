@@ -33,6 +33,8 @@ pub(super) struct CounterRecord {
     pub(super) too_small: u64,
     pub(super) voxels_segmented: u64,
     pub(super) voxels_overlapping: u64,
+    #[serde(default)]
+    pub(super) skip_restricted_pos: u64,
 }
 
 /// A subvolume.
@@ -69,6 +71,22 @@ impl CounterRecord {
             too_small: counters.too_small,
             voxels_segmented: counters.voxels_segmented,
             voxels_overlapping: counters.voxels_overlapping,
+            skip_restricted_pos: counters.skip_restricted_pos,
+        }
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        Counters {
+            seeds: self.seeds,
+            skip_invalid_pos: self.skip_invalid_pos,
+            skip_too_close: self.skip_too_close,
+            segment_at_calls: self.segment_at_calls,
+            fov_steps: self.fov_steps,
+            seed_got_too_weak: self.seed_got_too_weak,
+            too_small: self.too_small,
+            voxels_segmented: self.voxels_segmented,
+            voxels_overlapping: self.voxels_overlapping,
+            skip_restricted_pos: self.skip_restricted_pos,
         }
     }
 
@@ -82,6 +100,7 @@ impl CounterRecord {
         self.too_small += other.too_small;
         self.voxels_segmented += other.voxels_segmented;
         self.voxels_overlapping += other.voxels_overlapping;
+        self.skip_restricted_pos += other.skip_restricted_pos;
     }
 }
 

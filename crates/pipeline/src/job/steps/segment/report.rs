@@ -16,6 +16,7 @@ use crate::job::StageContext;
 use crate::reconcile::{self, ReconcileReport, faces_path};
 use crate::records::Scratch;
 use crate::report::Overlay;
+use crate::segment::counters::Counted;
 use crate::segment::outputs::{Page, html, segment_table};
 use crate::segment::{JoinedReport, SegmentReport};
 use crate::union::LabelMap;
@@ -86,6 +87,14 @@ impl Report<'_> {
         let linked = reconcile::report(&faces, &map, NAMED, scratch.folder(), self.memory_bytes)?;
         let report = figures(step, &totals, &table, linked);
         self.write_page(&report, table)?;
+        let counted = Counted {
+            subvolumes: step.subvolumes.len(),
+            counters: totals.counters.counters(),
+            stage_seconds: totals.stage_seconds,
+            valid_seconds: totals.valid_seconds,
+        };
+        let counters = counted.text();
+        exavox_io::staging::write_whole(&step.side_files.counters, counters.as_bytes())?;
         let path = &step.side_files.report;
         let json = serde_json::to_vec_pretty(&report)
             .map_err(|e| Error::settings(path.display().to_string(), e.to_string()))?;
@@ -143,6 +152,8 @@ fn figures(
         target: step.target.name().to_owned(),
         table: step.side_files.table.clone(),
         report: step.side_files.page.clone(),
+        counters: step.side_files.counters.clone(),
+        probabilities: None,
         segments: table.segments as usize,
         wasted_steps: 0,
         fov_steps: counters.fov_steps,

@@ -39,6 +39,8 @@ pub(super) struct Totals {
     pub(super) devices: BTreeSet<String>,
     pub(super) local_segments: u64,
     pub(super) stage_seconds: [f64; 3],
+    /// Time of accepted objects.
+    pub(super) valid_seconds: f64,
     /// Shortest and longest time of a subvolume.
     pub(super) seconds: [f64; 2],
 }
@@ -83,6 +85,7 @@ impl Totals {
         let seconds = record.seconds();
         self.counters.add(&record.counters);
         self.local_segments += record.origins.len() as u64;
+        self.valid_seconds += record.origins.iter().map(|origin| origin.seconds).sum::<f64>();
         self.seconds = [self.seconds[0].min(seconds), self.seconds[1].max(seconds)];
         for (sum, seconds) in self.stage_seconds.iter_mut().zip(record.stage_seconds) {
             *sum += seconds;

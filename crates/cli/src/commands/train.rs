@@ -1,0 +1,138 @@
+//! `exavox train`: a flood-filling network from labels.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use exavox_compute::ComputeDevice;
+use exavox_pipeline::blocks::StopFlag;
+use exavox_pipeline::train::{Select, StartMode, TrainConfig, TrainReport, TrainRun, train};
+use serde::Serialize;
+
+use super::job::enter;
+use crate::context::Context;
+use crate::exit_status::ExitStatus;
+
+/// Train a flood-filling network on images with labels.
+///
+/// Names in CONFIG.toml are relative to its folder. The folder run.output gets checkpoints
+/// (checkpoint-STEP.safetensors, which segment --model takes), training.csv, curves.html (open it in a
+/// browser), and segment.toml for segment --config. A run that was killed goes on with --resume, to the
+/// same weights as one that was not. Asked to end (Ctrl-C, TERM) it writes a checkpoint; exit status 75.
+///
+/// docs/training.md says what the configuration holds.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// What to train on what, and how.
+    #[arg(value_name = "CONFIG.toml")]
+    config: PathBuf,
+    /// Go on with the latest checkpoint, if there is one.
+    #[arg(long)]
+    resume: bool,
+    /// Remove the checkpoints that are there, and begin anew.
+    #[arg(long, conflicts_with = "resume")]
+    overwrite: bool,
+    /// Which checkpoint segment.toml names: the last one, or the one that did best in the validation.
+    #[arg(long, value_name = "last|best", default_value = "last", value_parser = select)]
+    select: Select,
+}
+
+fn select(text: &str) -> Result<Select, String> {
+    match text {
+        "last" => Ok(Select::Last),
+        "best" => Ok(Select::Best),
+        _ => Err("expected last or best".to_owned()),
+    }
+}
+
+/// Trains, and tells what came of it.
+pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
+    let path =
+        std::path::absolute(&args.config).with_context(|| args.config.display().to_string())?;
+    let config = TrainConfig::open(&args.config)?;
+    enter(path.parent().unwrap_or(Path::new("/")))?;
+    let run = TrainRun {
+        devices: devices(&config, context)?,
+        start: match (args.resume, args.overwrite) {
+            (true, _) => StartMode::Resume,
+            (_, true) => StartMode::Overwrite,
+            _ => StartMode::CreateNew,
+        },
+        select: args.select,
+        stop: stop_on_signals()?,
+    };
+    let mut report = train(&config, &run, &context.observer)?;
+    // Names for people, who are not in the folder of the configuration.
+    let folder = args.config.parent().unwrap_or(Path::new(""));
+    for path in
+        [&mut report.output, &mut report.checkpoint, &mut report.settings, &mut report.curves]
+    {
+        *path = folder.join(&*path);
+    }
+    let status = if report.complete { ExitStatus::Done } else { ExitStatus::TryAgain };
+    context.printer.summary(&Summary { config: args.config, report })?;
+    Ok(status)
+}
+
+fn devices(config: &TrainConfig, context: &Context) -> anyhow::Result<Vec<ComputeDevice>> {
+    if config.run.devices.is_empty() {
+        return Ok(vec![context.open_device()?]);
+    }
+    let open = |name: &String| -> anyhow::Result<ComputeDevice> {
+        Ok(ComputeDevice::open(name.parse().context("run.devices")?)?.0)
+    };
+    config.run.devices.iter().map(open).collect()
+}
+
+/// Set by the first Ctrl-C or TERM; the second one ends the process at once.
+fn stop_on_signals() -> anyhow::Result<StopFlag> {
+    let stop = StopFlag::default();
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::flag::register_conditional_default(signal, stop.as_atomic())?;
+        signal_hook::flag::register(signal, stop.as_atomic())?;
+    }
+    Ok(stop)
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Summary {
+    #[serde(skip)]
+    config: PathBuf,
+    #[serde(flatten)]
+    report: TrainReport,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let r = &self.report;
+        write!(f, "step {}, {} FOVs in {:.0} s on {}", r.steps, r.fovs, r.seconds, r.device)?;
+        if let Some(loss) = r.loss {
+            write!(f, ", loss {loss:.4}")?;
+        }
+        if let Some(f1) = r.f1 {
+            write!(f, ", F1 {f1:.3}")?;
+        }
+        if r.bad_steps > 0 {
+            write!(f, ", {} steps without finite gradients", r.bad_steps)?;
+        }
+        writeln!(f)?;
+        if let Some(best) = &r.best {
+            writeln!(
+                f,
+                "best of the validation: step {}, VOI {:.3} (split {:.3}, merge {:.3}), adapted Rand error {:.3}",
+                best.step, best.voi, best.voi_split, best.voi_merge, best.adapted_rand_error
+            )?;
+        }
+        writeln!(f, "checkpoint: {}", r.checkpoint.display())?;
+        writeln!(f, "curves:     {}", r.curves.display())?;
+        if !r.complete {
+            return write!(
+                f,
+                "not at its end; go on with: exavox train {} --resume",
+                self.config.display()
+            );
+        }
+        write!(f, "segment:    exavox segment IMAGE LABELS --config {}", r.settings.display())
+    }
+}

@@ -1,0 +1,150 @@
+//! `exavox train`: killed, asked to stop, and gone on with.
+
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::harness::{Folder, Run};
+
+const SHAPE: [usize; 3] = [16, 20, 24];
+const CONFIG: &str = "\
+[[volumes]]
+image = 'image.npy'
+labels = 'labels.npy'
+mean = 100
+stddev = 60
+[model]
+depth = 2
+features = 4
+fov_zyx = [7, 7, 7]
+deltas_zyx = [2, 2, 2]
+[sampling]
+min_size = 10
+[optimizer]
+kind = 'momentum'
+batch = 2
+[run]
+output = 'OUTPUT'
+steps = STEPS
+log_steps = 10
+checkpoint_steps = 7
+keep = 2
+";
+
+fn folder() -> Folder {
+    let folder = Folder::in_memory();
+    let count = SHAPE.iter().product::<usize>();
+    let inside = |n: usize| n / SHAPE[2] % SHAPE[1] % 7 > 0;
+    let label = |n: usize| if inside(n) { (1 + n / SHAPE[2] % SHAPE[1] / 7) as u16 } else { 0 };
+    folder.write("labels.npy", SHAPE, (0..count).map(label).collect::<Vec<_>>());
+    let grey = |n: usize| if inside(n) { 150 + (n * 7 % 31) as u8 } else { 40 };
+    folder.write("image.npy", SHAPE, (0..count).map(grey).collect::<Vec<_>>());
+    folder
+}
+
+fn configure(folder: &Folder, output: &str, steps: u64) {
+    let text = CONFIG.replace("OUTPUT", output).replace("STEPS", &steps.to_string());
+    std::fs::write(folder.join(&format!("{output}.toml")), text).unwrap();
+}
+
+fn train(folder: &Folder, args: &[&str]) -> Run {
+    folder.run(&[&["--device", "cpu", "--quiet", "train"], args].concat())
+}
+
+fn start(folder: &Folder, args: &[&str]) -> Child {
+    let mut program = folder.program();
+    program.args(["--device", "cpu", "--quiet", "train"]).args(args);
+    program.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn checkpoints(folder: &Folder, output: &str) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder.join(output)) else { return Vec::new() };
+    let names = entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with("checkpoint-") && name.ends_with(".toml")).collect()
+}
+
+fn wait_for_a_new_one(folder: &Folder, output: &str, child: &mut Child) -> bool {
+    let before = checkpoints(folder, output);
+    let started = Instant::now();
+    loop {
+        let now = checkpoints(folder, output);
+        if now.iter().any(|name| !before.contains(name)) {
+            return child.try_wait().unwrap().is_none();
+        }
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        assert!(started.elapsed() < Duration::from_secs(60), "no checkpoint");
+        sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn killed_and_gone_on_with_it_gives_the_same_weights() {
+    let folder = folder();
+    let steps = 300;
+    configure(&folder, "whole", steps);
+    configure(&folder, "part", steps);
+    let report = train(&folder, &["whole.toml", "--json"]).json();
+    assert_eq!((&report["steps"], &report["complete"]), (&steps.into(), &true.into()));
+    let mut kills = 0;
+    for wait in [0, 3, 11, 20] {
+        let mut child = start(&folder, &["part.toml", "--resume"]);
+        if wait_for_a_new_one(&folder, "part", &mut child) {
+            // Anywhere in a step, or in the middle of the next checkpoint.
+            sleep(Duration::from_millis(wait));
+            kills += u32::from(child.try_wait().unwrap().is_none());
+            child.kill().unwrap();
+        }
+        child.wait().unwrap();
+    }
+    assert!(kills >= 2, "{kills} kills came in the middle");
+    train(&folder, &["part.toml", "--resume"]).done();
+    let last = format!("checkpoint-{steps:08}.safetensors");
+    let read = |output: &str, name: &str| std::fs::read(folder.join(output).join(name)).unwrap();
+    assert!(read("whole", &last) == read("part", &last));
+    let steps_of = |output: &str| {
+        let table = String::from_utf8(read(output, "training.csv")).unwrap();
+        table.lines().map(|l| l.split(',').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(steps_of("whole"), steps_of("part"));
+    assert_eq!(checkpoints(&folder, "part").len(), 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn asked_to_end_it_saves_and_says_so() {
+    let folder = folder();
+    configure(&folder, "out", 1_000_000);
+    let mut child = start(&folder, &["out.toml"]);
+    assert!(wait_for_a_new_one(&folder, "out", &mut child));
+    let error = train(&folder, &["out.toml", "--resume"]).error();
+    assert_eq!(error, "out: another process trains here");
+    let pid = child.id().to_string();
+    std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(75));
+    let error = train(&folder, &["out.toml"]).error();
+    assert!(error.contains("checkpoints already"), "{error}");
+
+    // What it has learnt so far can be used, from any folder.
+    let config = Path::new("out").join("segment.toml").display().to_string();
+    let device = ["--device", "cpu", "--quiet"];
+    let segment = ["segment", "image.npy", "segments.npy", "--config", &config];
+    folder.run(&[&device[..], &segment].concat()).done();
+}
+
+#[test]
+fn a_wrong_configuration_is_one_line() {
+    let folder = folder();
+    configure(&folder, "out", 3);
+    let text = std::fs::read_to_string(folder.join("out.toml")).unwrap();
+    std::fs::write(folder.join("wrong.toml"), format!("{text}[moves]\nthreshhold = 0.9\n"))
+        .unwrap();
+    let error = train(&folder, &["wrong.toml"]).error();
+    assert!(error.contains("wrong.toml line 23") && error.contains("threshhold"), "{error}");
+    let error = train(&folder, &["absent.toml"]).error();
+    assert!(error.contains("absent.toml"), "{error}");
+    std::fs::write(folder.join("gone.toml"), text.replace("image.npy", "gone.npy")).unwrap();
+    assert!(train(&folder, &["gone.toml"]).error().contains("gone.npy"));
+}

@@ -1,0 +1,186 @@
+//! From an image to agglomerated labels: two segmentations, their consensus, and what follows.
+
+use std::path::Path;
+use std::time::Duration;
+
+use exavox_compute::ffn::Network;
+use exavox_io::volume::WriteMode;
+use exavox_io::{DataType, Volume, WriteOptions};
+use serde::Serialize;
+
+use super::merge::{merge, run_plan};
+use super::outputs::Outputs;
+use super::work::{Work, folder_of, value};
+use super::{AgglomerateReport, AgglomerateRun, AgglomerateSettings, ConsensusOptions, consensus};
+use crate::convert::same_place;
+use crate::error::{Error, Result};
+use crate::progress::Observer;
+use crate::segment::inference::{network_on_device, open_model};
+use crate::segment::{SeedTable, Seeds, SegmentRun, SegmentSettings, region_of, segment_with};
+
+/// How often the state of a segmentation is saved.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(600);
+
+/// What a whole run gave. The names are those of `--json`.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct WholeReport {
+    /// Segments of the run from the seeds of the policy.
+    pub forward_segments: u64,
+    /// Segments of the run from the origins of those, the last one first.
+    pub reverse_segments: u64,
+    /// What followed.
+    #[serde(flatten)]
+    pub agglomerated: AgglomerateReport,
+}
+
+/// Segments an image twice, the second time from the origins of the first run in reverse order
+/// (`PolicyInvertOrigins` of google/ffn), takes the consensus, and agglomerates it.
+///
+/// Each stage's result is kept in a folder `.NAME.agglomerate` beside the target until all is done; a run
+/// that was killed goes on after the last one that is whole, and after the last pair.
+///
+/// # Errors
+/// As [`super::agglomerate`] and [`crate::segment::segment`]; the region must fit into memory as one
+/// subvolume.
+pub fn agglomerate_image(
+    image: &Volume,
+    settings: &AgglomerateSettings,
+    run: &AgglomerateRun,
+    observer: &dyn Observer,
+) -> Result<WholeReport> {
+    settings.check()?;
+    region_of(image.name(), image.shape(), &settings.segment)?;
+    let model = open_model(&settings.segment)?;
+    let mut network = network_on_device(&model, &settings.segment, &run.device, observer)?;
+    agglomerate_image_with(network.as_mut(), image, settings, run, observer)
+}
+
+/// As [`agglomerate_image`], with a network of the caller's.
+///
+/// # Errors
+/// As [`agglomerate_image`].
+pub fn agglomerate_image_with(
+    network: &mut dyn Network,
+    image: &Volume,
+    settings: &AgglomerateSettings,
+    run: &AgglomerateRun,
+    observer: &dyn Observer,
+) -> Result<WholeReport> {
+    settings.check()?;
+    if settings.segment.init_segmentation.is_some() {
+        let message = "is for one segmentation: expected none where two are compared";
+        return Err(Error::settings("init_segmentation", message));
+    }
+    folder_of(&run.target)?;
+    same_place::refuse(image.name(), &run.target)?;
+    let region = region_of(image.name(), image.shape(), &settings.segment)?;
+    let write = WriteOptions::new(DataType::U32, region.shape())
+        .with_voxel_size(image.metadata().voxel_size)
+        .with_mode(run.mode);
+    let outputs = Outputs::create(&run.target, &write)?;
+    let mut plan = run_plan(("labels", "forward and reverse"), image, settings)?;
+    plan.insert("seeds".into(), value(&SeedTable::of(&settings.segment))?);
+    plan.insert("split_min_size".into(), value(&settings.split_min_size)?);
+    let work = Work::open(&run.target, plan)?;
+
+    let stages = Stages { image, run, work: &work, observer };
+    let forward = stages.segment("forward", network, &settings.segment)?;
+    let mut reversed = settings.segment.clone();
+    reversed.seeds = Seeds::Points(forward.iter().rev().copied().collect());
+    let reverse = stages.segment("reverse", network, &reversed)?;
+    let labels = stages.consensus(settings.split_min_size)?;
+    let agglomerated = merge(network, &labels, image, settings, run, (&work, outputs), observer)?;
+    work.finish(run.keep_work)?;
+    let (forward_segments, reverse_segments) = (forward.len() as u64, reverse.len() as u64);
+    Ok(WholeReport { forward_segments, reverse_segments, agglomerated })
+}
+
+/// Stages whose result is a volume in the folder of work: where it is, the stage is done.
+struct Stages<'a> {
+    image: &'a Volume,
+    run: &'a AgglomerateRun,
+    work: &'a Work,
+    observer: &'a dyn Observer,
+}
+
+impl Stages<'_> {
+    /// Segments the image; gives the origins in order of the labels, in voxels of the image.
+    fn segment(
+        &self,
+        name: &str,
+        network: &mut dyn Network,
+        settings: &SegmentSettings,
+    ) -> Result<Vec<[u64; 3]>> {
+        let target = self.work.name(&format!("{name}.zarr"));
+        if !Path::new(&target).exists() {
+            let run = SegmentRun {
+                target,
+                probabilities: None,
+                mode: WriteMode::Overwrite,
+                device: self.run.device.clone(),
+                memory_bytes: self.run.memory_bytes,
+                checkpoint_interval: Some(CHECKPOINT_INTERVAL),
+            };
+            segment_with(network, self.image, settings, &run, self.observer)?;
+        }
+        origins(&self.work.path(&format!("{name}.segments.csv")))
+    }
+
+    fn consensus(&self, split_min_size: u64) -> Result<Volume> {
+        let target = self.work.name("consensus.zarr");
+        if !Path::new(&target).exists() {
+            let open = |name: &str| Volume::open(&self.work.name(name));
+            let (a, b) = (open("forward.zarr")?, open("reverse.zarr")?);
+            let memory_bytes = Some(self.run.memory_bytes);
+            let mode = WriteMode::Overwrite;
+            let options = ConsensusOptions { split_min_size, memory_bytes, mode };
+            consensus(&a, &b, &target, &options, self.observer)?;
+        }
+        Ok(Volume::open(&target)?)
+    }
+}
+
+/// Seeds of a table of segments, in its order.
+fn origins(path: &Path) -> Result<Vec<[u64; 3]>> {
+    let wrong = |message: String| Error::settings(path.display().to_string(), message);
+    let mut reader = csv::Reader::from_path(path).map_err(|e| wrong(e.to_string()))?;
+    let header = reader.headers().map_err(|e| wrong(e.to_string()))?.clone();
+    let column = |name: &str| {
+        let found = header.iter().position(|column| column == name);
+        found.ok_or_else(|| wrong(format!("expected a column {name}")))
+    };
+    let columns = [column("seed_z")?, column("seed_y")?, column("seed_x")?];
+    let mut origins = Vec::new();
+    for (row, record) in reader.records().enumerate() {
+        let record = record.map_err(|e| wrong(e.to_string()))?;
+        let number = |column: usize| record.get(column).and_then(|cell| cell.parse().ok());
+        let [Some(z), Some(y), Some(x)] = columns.map(number) else {
+            return Err(wrong(format!("line {}: expected a seed z,y,x", row + 2)));
+        };
+        origins.push([z, y, x]);
+    }
+    Ok(origins)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_read_by_the_names_of_their_columns() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.csv");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            origins(&path)
+        };
+        assert_eq!(read("seed_x,id,seed_z,seed_y\n3,1,1,2\n").unwrap(), [[1, 2, 3]]);
+        assert_eq!(read("seed_x,seed_z,seed_y\n").unwrap(), Vec::<[u64; 3]>::new());
+        let error = read("seed_x,seed_z\n").unwrap_err().to_string();
+        assert!(error.contains("seed_y"), "{error}");
+        let error = read("seed_x,seed_z,seed_y\n1,2,3\n1,,3\n").unwrap_err().to_string();
+        assert!(error.contains("line 3"), "{error}");
+    }
+}

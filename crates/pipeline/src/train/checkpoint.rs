@@ -1,0 +1,322 @@
+//! Checkpoints: three files that are written one after the other, each whole or not at all.
+//!
+//! | file | what |
+//! |---|---|
+//! | `checkpoint-STEP.safetensors` | weights, as `segment --model` takes them |
+//! | `checkpoint-STEP.raw.safetensors` | weights that training goes on with, if those above are a moving average |
+//! | `checkpoint-STEP.state.safetensors` | what the optimiser remembers; canvases of the examples under way |
+//! | `checkpoint-STEP.toml` | description, with the digests of the others: written last, so that without it nothing counts |
+
+use std::fs;
+use std::path::Path;
+
+use exavox_compute::ffn::Weights;
+use exavox_compute::ffn::train::OptimizerState;
+use exavox_io::Error as IoError;
+use exavox_io::staging::{Staged, WriteMode, write_whole};
+use serde::{Deserialize, Serialize};
+
+use super::folder::{Folder, checkpoint_name};
+use super::generator::GeneratorState;
+use crate::error::{Error, Result};
+
+mod tensors;
+
+/// Version of the description.
+const VERSION: u32 = 1;
+/// Bytes of a description at most.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// Counters of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Progress {
+    /// Steps tried.
+    pub(super) step: u64,
+    /// Fields of view trained on.
+    pub(super) fovs: u64,
+    /// Steps that were not applied, in all, and the last ones in a row.
+    pub(super) bad_steps: u64,
+    pub(super) bad_in_a_row: u64,
+    /// Number of the example that comes next.
+    pub(super) next_example: u64,
+    /// Wall-clock time of training.
+    pub(super) seconds: f64,
+}
+
+/// All that an exact resume needs.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Checkpoint {
+    /// The weights to use.
+    pub(super) weights: Weights,
+    /// The weights to go on with, where they are others.
+    pub(super) raw: Option<Weights>,
+    pub(super) optimizer: OptimizerState,
+    pub(super) generators: Vec<GeneratorState>,
+    pub(super) progress: Progress,
+}
+
+/// The description.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    exavox_checkpoint: u32,
+    progress: Progress,
+    /// Updates that the optimiser has made.
+    updates: u64,
+    architecture: Architecture,
+    digests: Digests,
+    generators: Vec<GeneratorState>,
+    /// What the result depends on.
+    config: toml::Table,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Architecture {
+    depth: usize,
+    features: usize,
+    parameters: usize,
+}
+
+/// BLAKE3 of the other files.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Digests {
+    weights: String,
+    state: String,
+    #[serde(default)]
+    raw: Option<String>,
+}
+
+impl Checkpoint {
+    /// The weights to go on with.
+    pub(super) fn training_weights(&self) -> &Weights {
+        self.raw.as_ref().unwrap_or(&self.weights)
+    }
+
+    /// Writes the files. Killed in the middle, it leaves no description, or the whole.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub(super) fn save(&self, folder: &Folder, config: &toml::Table) -> Result<()> {
+        let path = |suffix: &str| folder.join(&format!("{}.{suffix}", self.name()));
+        let description = path("toml");
+        if description.exists() {
+            // One of an earlier try at the same step must not vouch for the new files.
+            fs::remove_file(&description).map_err(IoError::at(&description))?;
+        }
+        let digests = Digests {
+            weights: save_weights(&self.weights, &path("safetensors"))?,
+            raw: self
+                .raw
+                .as_ref()
+                .map(|w| save_weights(w, &path("raw.safetensors")))
+                .transpose()?,
+            state: {
+                let bytes = tensors::to_bytes(self, &path("state.safetensors"))?;
+                write_whole(&path("state.safetensors"), &bytes)?;
+                digest(&bytes)
+            },
+        };
+        let record = Record {
+            exavox_checkpoint: VERSION,
+            progress: self.progress,
+            updates: self.optimizer.steps,
+            architecture: architecture(&self.weights),
+            digests,
+            generators: self.generators.clone(),
+            config: config.clone(),
+        };
+        let wrong = |e: toml::ser::Error| Error::settings(self.name(), e.to_string());
+        let text = toml::to_string(&record).map_err(wrong)?;
+        Ok(write_whole(&description, text.as_bytes())?)
+    }
+
+    /// Reads a checkpoint; nothing is taken that is not as it was written.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] with the file that is damaged; [`Error::PlanChanged`] if it is of another
+    /// configuration.
+    pub(super) fn open(folder: &Folder, step: u64, config: &toml::Table) -> Result<Self> {
+        let path = |suffix: &str| folder.join(&format!("{}.{suffix}", checkpoint_name(step)));
+        let description = path("toml");
+        let place = description.display().to_string();
+        let text = String::from_utf8(read(&description, MAX_BYTES)?)
+            .map_err(|e| Error::settings(&*place, e.to_string()))?;
+        let record: Record = toml::from_str(&text).map_err(|e| {
+            let message = e.message().lines().collect::<Vec<_>>().join(" ");
+            Error::settings(&*place, message)
+        })?;
+        if record.exavox_checkpoint != VERSION {
+            let message = format!("expected version {VERSION}, found {}", record.exavox_checkpoint);
+            return Err(Error::settings(place, message));
+        }
+        if let Some(changes) = changes(&record.config, config) {
+            return Err(Error::PlanChanged { place, changes });
+        }
+        let weights = open_weights(&path("safetensors"), &record.digests.weights)?;
+        let raw = record.digests.raw.as_ref();
+        let raw = raw.map(|digest| open_weights(&path("raw.safetensors"), digest)).transpose()?;
+        let state = read_checked(&path("state.safetensors"), &record.digests.state)?;
+        let mut generators = record.generators;
+        let slots = tensors::from_bytes(&state, &mut generators, &path("state.safetensors"))?;
+        let optimizer = OptimizerState { steps: record.updates, slots };
+        Ok(Self { weights, raw, optimizer, generators, progress: record.progress })
+    }
+
+    /// Name of the files, without their suffixes.
+    pub(super) fn name(&self) -> String {
+        checkpoint_name(self.progress.step)
+    }
+}
+
+/// Depth, features and size.
+fn architecture(weights: &Weights) -> Architecture {
+    Architecture {
+        depth: weights.depth(),
+        features: weights.update.shape[3],
+        parameters: weights.num_parameters(),
+    }
+}
+
+fn save_weights(weights: &Weights, path: &Path) -> Result<String> {
+    let staged = Staged::new(path, WriteMode::Overwrite)?;
+    weights.save(staged.path())?;
+    let digest = digest(&fs::read(staged.path()).map_err(IoError::at(path))?);
+    staged.commit_synced()?;
+    Ok(digest)
+}
+
+fn open_weights(path: &Path, digest: &str) -> Result<Weights> {
+    read_checked(path, digest)?;
+    Ok(Weights::open(path, None)?)
+}
+
+fn read_checked(path: &Path, expected: &str) -> Result<Vec<u8>> {
+    let bytes = read(path, u64::MAX)?;
+    if digest(&bytes) != expected {
+        let message = "is not the file that the checkpoint was written with";
+        return Err(Error::settings(path.display().to_string(), message));
+    }
+    Ok(bytes)
+}
+
+fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let length = path.metadata().map_err(IoError::at(path))?.len();
+    if length > most {
+        let message = format!("expected at most {most} bytes, found {length}");
+        return Err(Error::settings(path.display().to_string(), message));
+    }
+    Ok(fs::read(path).map_err(IoError::at(path))?)
+}
+
+fn digest(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
+}
+
+/// What differs between two configurations, by key; nothing if they are the same.
+fn changes(before: &toml::Table, now: &toml::Table) -> Option<String> {
+    let mut found = Vec::new();
+    let value = |table: &toml::Table| toml::Value::Table(table.clone());
+    compare("", Some(&value(before)), Some(&value(now)), &mut found);
+    (!found.is_empty()).then(|| found.join(", "))
+}
+
+fn compare(
+    key: &str,
+    before: Option<&toml::Value>,
+    now: Option<&toml::Value>,
+    found: &mut Vec<String>,
+) {
+    use toml::Value::{Array, Table};
+    let below = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
+    match (before, now) {
+        (Some(Table(before)), Some(Table(now))) => {
+            let keys: std::collections::BTreeSet<&String> =
+                before.keys().chain(now.keys()).collect();
+            for name in keys {
+                compare(&below(name), before.get(name), now.get(name), found);
+            }
+        }
+        (Some(Array(before)), Some(Array(now)))
+            if before.len() == now.len() && before.iter().any(toml::Value::is_table) =>
+        {
+            for (number, (before, now)) in before.iter().zip(now).enumerate() {
+                compare(&below(&number.to_string()), Some(before), Some(now), found);
+            }
+        }
+        (before, now) if before != now => {
+            let text = |value: Option<&toml::Value>| {
+                value.map_or("not there".to_owned(), |value| value.to_string().replace('\n', " "))
+            };
+            found.push(format!("{key} was {} and is {}", text(before), text(now)));
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use exavox_compute::ffn::train::initial_weights;
+
+    use super::super::folder::StartMode;
+    use super::*;
+
+    fn checkpoint(step: u64) -> Checkpoint {
+        let generators = [(0, 7), (2, 9)].map(|(slot, example)| GeneratorState {
+            slot,
+            example,
+            moves: Default::default(),
+            canvas: vec![example as f32, f32::MIN_POSITIVE, -0.0],
+        });
+        let slots = vec![("a/velocity".to_owned(), vec![1.5, -2.5]), ("b".to_owned(), vec![0.1])];
+        Checkpoint {
+            weights: initial_weights(2, 3, 1),
+            raw: Some(initial_weights(2, 3, 2)),
+            optimizer: OptimizerState { steps: step - 1, slots },
+            generators: generators.to_vec(),
+            progress: Progress { step, fovs: 4 * step, seconds: 0.25, ..Progress::default() },
+        }
+    }
+
+    fn config(depth: i64) -> toml::Table {
+        format!("[model]\ndepth = {depth}\n[[volumes]]\nmean = 1.0\n").parse().unwrap()
+    }
+
+    fn folder() -> (tempfile::TempDir, Folder) {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = Folder::open(directory.path().to_str().unwrap(), StartMode::Resume).unwrap();
+        (directory, folder)
+    }
+
+    #[test]
+    fn a_checkpoint_comes_back_to_the_bit() {
+        let (_directory, folder) = folder();
+        let saved = checkpoint(12);
+        saved.save(&folder, &config(2)).unwrap();
+        assert_eq!(Checkpoint::open(&folder, 12, &config(2)).unwrap(), saved);
+        assert_eq!(folder.steps().unwrap(), [12]);
+        folder.remove(12).unwrap();
+        assert_eq!(folder.steps().unwrap(), [0; 0]);
+    }
+
+    #[test]
+    fn damage_and_another_configuration_are_named() {
+        let (_directory, folder) = folder();
+        let error = |config| Checkpoint::open(&folder, 3, &config).unwrap_err().to_string();
+        checkpoint(3).save(&folder, &config(2)).unwrap();
+        assert!(error(config(4)).contains("model.depth was 2 and is 4"));
+        for name in ["safetensors", "raw.safetensors", "state.safetensors", "toml"] {
+            checkpoint(3).save(&folder, &config(2)).unwrap();
+            let path = folder.join(&format!("checkpoint-00000003.{name}"));
+            let whole = fs::read(&path).unwrap();
+            fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+            let found = error(config(2));
+            assert!(found.contains(&format!("checkpoint-00000003.{name}")), "{found}");
+            fs::remove_file(&path).unwrap();
+            assert!(error(config(2)).contains(&format!("checkpoint-00000003.{name}")));
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The configuration of a training, `CONFIG.toml`: what is learnt from, what is trained, and how.
+//! Positions and sizes are z, y, x; names of volumes are relative to the current directory, which the
+//! command makes the folder of the file.
+
+use std::path::Path;
+
+use exavox_compute::ffn::ModelConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::segment::{InferenceTable, SegmentSettings};
+
+mod augment;
+mod data;
+mod optimizer;
+mod run;
+
+pub use augment::{AugmentTable, ElasticTable, GreyTable, MisalignmentTable, MissingSectionTable};
+pub use data::{AxisName, MovesTable, PolicyName, SamplingTable, VolumeTable};
+pub use optimizer::{ClipName, OptimizerName, OptimizerTable, ScheduleName, ScheduleTable};
+pub use run::{RunTable, ValidationTable};
+
+/// Everything that decides what a training gives.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Images with labels.
+    pub volumes: Vec<VolumeTable>,
+    /// The network.
+    pub model: ModelTable,
+    /// Which voxels are centres of examples.
+    #[serde(default)]
+    pub sampling: SamplingTable,
+    /// How examples are changed.
+    #[serde(default)]
+    pub augment: AugmentTable,
+    /// How the field of view moves over an example.
+    #[serde(default)]
+    pub moves: MovesTable,
+    /// How weights follow gradients.
+    #[serde(default)]
+    pub optimizer: OptimizerTable,
+    /// How long, and where to.
+    pub run: RunTable,
+    /// How the network will be used: settings of the validation, and of the `segment.toml` beside the
+    /// checkpoints.
+    #[serde(default)]
+    pub inference: InferenceTable,
+    /// A region that is segmented now and then.
+    #[serde(default)]
+    pub validation: Option<ValidationTable>,
+}
+
+/// `[model]`: the network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelTable {
+    /// Pairs of convolutions, the first one counted.
+    pub depth: usize,
+    /// Channels of a layer.
+    pub features: usize,
+    /// Field of view, voxels, odd.
+    pub fov_zyx: [usize; 3],
+    /// How far the field of view moves in one go.
+    pub deltas_zyx: [usize; 3],
+    /// Weights to begin with: the prefix of a TensorFlow checkpoint, or a `.safetensors` file, of this
+    /// depth and these features. Left out: random ones.
+    pub checkpoint: Option<String>,
+}
+
+impl Default for ModelTable {
+    /// The default of google/ffn's `ConvStack3DFFNModel`, with the published field of view.
+    fn default() -> Self {
+        let ModelConfig { fov_zyx, deltas_zyx } = ModelConfig::default();
+        Self { depth: 9, features: 32, fov_zyx, deltas_zyx, checkpoint: None }
+    }
+}
+
+impl ModelTable {
+    /// Field of view and deltas.
+    pub fn config(&self) -> ModelConfig {
+        ModelConfig { fov_zyx: self.fov_zyx, deltas_zyx: self.deltas_zyx }
+    }
+}
+
+impl TrainConfig {
+    /// Reads and checks a TOML file.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] names the file, the line or the key, what was expected and what was found.
+    pub fn open(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(exavox_io::Error::at(path))?;
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    /// Reads and checks the text of a file; `place` names it in errors.
+    ///
+    /// # Errors
+    /// As [`TrainConfig::open`].
+    pub fn parse(text: &str, place: &str) -> Result<Self> {
+        let config: Self = toml::from_str(text).map_err(|e| {
+            let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            let message = e.message().lines().collect::<Vec<_>>().join(" ");
+            Error::settings(format!("{place} line {line}"), message)
+        })?;
+        config.check().map_err(|message| Error::settings(place, message))?;
+        Ok(config)
+    }
+
+    /// Settings to segment with what is trained: those of `[inference]`, and what the training implies. The
+    /// checkpoint is still to be set.
+    pub fn settings(&self) -> SegmentSettings {
+        let mut settings = SegmentSettings::new("");
+        settings.model = self.model.config();
+        if let Some(volume) = self.volumes.first() {
+            settings.inference.image_mean = volume.mean;
+            settings.inference.image_stddev = volume.stddev;
+            settings.channel = volume.channel;
+        }
+        settings.inference.pad_value = self.moves.seed_pad;
+        settings.inference.init_activation = self.moves.init;
+        settings.inference.move_threshold = self.moves.threshold;
+        let smallest = usize::try_from(self.sampling.min_size).unwrap_or(usize::MAX);
+        let default = settings.inference.min_segment_size;
+        settings.inference.min_segment_size = default.min(smallest);
+        self.inference.apply(&mut settings, Path::new(""));
+        settings
+    }
+
+    /// What is wrong, with the key, expected and found.
+    fn check(&self) -> std::result::Result<(), String> {
+        if self.volumes.is_empty() {
+            return Err("volumes: expected at least one [[volumes]]".to_owned());
+        }
+        self.volumes.iter().try_for_each(VolumeTable::check)?;
+        self.check_model()?;
+        self.check_inference()?;
+        self.sampling.check()?;
+        self.augment.check(&self.model)?;
+        self.moves.check()?;
+        self.optimizer.check()?;
+        self.run.check()?;
+        self.validation.iter().try_for_each(ValidationTable::check)?;
+        if self.run.passes.is_some() && self.sampling.coordinates.is_some() {
+            return Err(
+                "run.passes: coordinates from a file do not say how many voxels are labelled; \
+                        expected run.steps or run.minutes"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+
+    fn check_model(&self) -> std::result::Result<(), String> {
+        self.model.config().check().map_err(|e| format!("model: {e}"))?;
+        let ModelTable { depth, features, .. } = self.model;
+        expect("model.depth", (1..=100).contains(&depth), "from 1 to 100", depth)?;
+        expect("model.features", (1..=1024).contains(&features), "from 1 to 1024", features)
+    }
+
+    /// What is trained has one channel, and is tried on an image without labels.
+    fn check_inference(&self) -> std::result::Result<(), String> {
+        let InferenceTable { channels, init_segmentation, .. } = &self.inference;
+        let channels = channels.as_ref().map_or(0, Vec::len);
+        expect("inference.channels", channels < 2, "at most one", channels)?;
+        match init_segmentation {
+            Some(name) => expect("inference.init_segmentation", false, "none", name),
+            None => Ok(()),
+        }
+    }
+
+    /// The part that the result depends on, as it is written beside each checkpoint: all but how long it
+    /// runs, where to, and how it is watched.
+    pub(super) fn identity(&self) -> Result<toml::Table> {
+        let wrong = |e: toml::ser::Error| Error::settings("configuration", e.to_string());
+        let mut table = toml::Table::try_from(self).map_err(wrong)?;
+        for key in ["run", "validation", "inference"] {
+            table.remove(key);
+        }
+        Ok(table)
+    }
+}
+
+/// An error of a key unless it is as it should be.
+fn expect(
+    key: &str,
+    good: bool,
+    expected: &str,
+    found: impl std::fmt::Display,
+) -> std::result::Result<(), String> {
+    if good { Ok(()) } else { Err(format!("{key}: expected {expected}, found {found}")) }
+}
+
+/// An error of a key unless it is a probability.
+fn expect_probability(key: &str, value: f32) -> std::result::Result<(), String> {
+    expect(key, (0.0..=1.0).contains(&value), "a probability from 0 to 1", value)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = "[[volumes]]\nimage = 'a'\nlabels = 'b'\nmean = 128\nstddev = 33\n\
+                         [model]\n[run]\noutput = 'out'\nsteps = 10\n";
+
+    fn error(text: &str) -> String {
+        TrainConfig::parse(text, "c.toml").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_left_out_has_a_default() {
+        let config = TrainConfig::parse(LEAST, "c.toml").unwrap();
+        assert_eq!((config.model.depth, config.model.fov_zyx), (9, [33; 3]));
+        assert_eq!(config.sampling.thresholds.len(), 12);
+        assert_eq!(config.moves.policy, PolicyName::Fixed);
+    }
+
+    #[test]
+    fn wrong_values_are_named_with_their_key() {
+        let with = |extra: &str| error(&format!("{LEAST}{extra}"));
+        assert!(with("colour = 3\n").contains("c.toml line 9: unknown field `colour`"));
+        for (extra, key) in [
+            ("[moves]\nthreshold = 1.5\n", "moves.threshold: expected a probability"),
+            ("[sampling]\nthresholds = [0.5, 0.2]\n", "sampling.thresholds: expected"),
+            (
+                "[inference]\nchannels = [0, 1]\n",
+                "inference.channels: expected at most one, found 2",
+            ),
+            (
+                "[inference]\ninit_segmentation = 'a'\n",
+                "inference.init_segmentation: expected none",
+            ),
+            ("[optimizer]\nbatch = 0\n", "optimizer.batch: expected"),
+            ("[augment.elastic]\nprobability = 2\n", "augment.elastic.probability: expected"),
+            ("[optimizer.schedule]\nkind = 'cosine'\n", "optimizer.schedule.steps: expected"),
+        ] {
+            let found = with(extra);
+            assert!(found.contains(key) && !found.contains('\n'), "{extra}: {found}");
+        }
+        assert!(error(&LEAST.replace("steps = 10", "")).contains("run: expected"));
+        let flat =
+            LEAST.replace("[model]", "[model]\nfov_zyx = [9, 33, 33]\ndeltas_zyx = [2, 8, 8]");
+        assert!(
+            error(&format!("{flat}[augment]\npermute = ['z', 'x']\n"))
+                .contains("augment.permute: axes z and x")
+        );
+    }
+
+    #[test]
+    fn identity_leaves_out_how_long_it_runs() {
+        let a = TrainConfig::parse(LEAST, "c.toml").unwrap();
+        let longer = TrainConfig::parse(&LEAST.replace("= 10", "= 20"), "c.toml").unwrap();
+        let deeper =
+            TrainConfig::parse(&LEAST.replace("[model]", "[model]\ndepth = 3"), "c").unwrap();
+        assert_eq!(a.identity().unwrap(), longer.identity().unwrap());
+        assert_ne!(a.identity().unwrap(), deeper.identity().unwrap());
+    }
+}

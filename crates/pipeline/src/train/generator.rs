@@ -1,0 +1,159 @@
+//! Generators: each moves over one example after the other, one field of view a step. A batch is one
+//! step of each, so that its fields of view have nothing to do with each other.
+
+use exavox_compute::ffn::train::TrainBatch;
+use serde::{Deserialize, Serialize};
+
+use super::example::Example;
+use super::feeder::Feeder;
+use super::geometry::{Geometry, gather, scatter};
+use super::moves::{MovePolicy, Moves, Offset};
+use super::tally::Tally;
+use crate::error::Result;
+
+/// One example under way.
+#[derive(Debug)]
+struct Generator {
+    example: Example,
+    /// Logits of the object so far.
+    canvas: Vec<f32>,
+    moves: Moves,
+    /// The field of view of the batch at hand.
+    offset: Offset,
+}
+
+/// How far a generator is; with the number of its example, all that is needed to go on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct GeneratorState {
+    /// Which of the batch; those that are missing have no example at the moment.
+    pub(super) slot: usize,
+    pub(super) example: u64,
+    pub(super) moves: Moves,
+    /// Logits of the object so far.
+    #[serde(skip)]
+    pub(super) canvas: Vec<f32>,
+}
+
+/// As many as a batch has fields of view.
+#[derive(Debug)]
+pub(super) struct Generators {
+    geometry: Geometry,
+    policy: MovePolicy,
+    all: Vec<Option<Generator>>,
+    images: Vec<f32>,
+    seeds: Vec<f32>,
+    labels: Vec<f32>,
+    weights: Vec<f32>,
+}
+
+impl Generators {
+    /// Generators that have not begun.
+    pub(super) fn new(geometry: Geometry, policy: MovePolicy, batch: usize) -> Self {
+        let room = || Vec::with_capacity(batch * geometry.fov.iter().product::<usize>());
+        let all = (0..batch).map(|_| None).collect();
+        let (images, seeds, labels, weights) = (room(), room(), room(), room());
+        Self { geometry, policy, all, images, seeds, labels, weights }
+    }
+
+    /// Goes on where generators stopped; `examples` are those of the states, in their order.
+    pub(super) fn restore(&mut self, states: Vec<GeneratorState>, examples: Vec<Example>) {
+        self.all.iter_mut().for_each(|slot| *slot = None);
+        for (state, example) in states.into_iter().zip(examples) {
+            let GeneratorState { slot, moves, canvas, .. } = state;
+            if let Some(place) = self.all.get_mut(slot) {
+                *place = Some(Generator { example, canvas, moves, offset: [0; 3] });
+            }
+        }
+    }
+
+    /// How far all are, between steps.
+    pub(super) fn states(&self) -> Vec<GeneratorState> {
+        let state = |(slot, generator): (usize, &Option<Generator>)| {
+            let generator = generator.as_ref()?;
+            Some(GeneratorState {
+                slot,
+                example: generator.example.number,
+                moves: generator.moves.clone(),
+                canvas: generator.canvas.clone(),
+            })
+        };
+        self.all.iter().enumerate().filter_map(state).collect()
+    }
+
+    /// The next batch. Generators whose example is done take the next one of the feeder, in their order.
+    ///
+    /// # Errors
+    /// What reading an example says.
+    pub(super) fn batch(
+        &mut self,
+        feeder: &mut Feeder,
+        tally: &mut Tally,
+    ) -> Result<TrainBatch<'_>> {
+        for buffer in [&mut self.images, &mut self.seeds, &mut self.labels, &mut self.weights] {
+            buffer.clear();
+        }
+        for slot in &mut self.all {
+            let generator = advance(slot, &self.geometry, &self.policy, feeder, tally)?;
+            let Geometry { canvas: shape, fov, .. } = self.geometry;
+            let start = self.geometry.window(generator.offset).unwrap_or_default();
+            let Example { image, labels, weights, .. } = &generator.example;
+            gather(image, shape, start, fov, &mut self.images);
+            gather(&generator.canvas, shape, start, fov, &mut self.seeds);
+            gather(labels, shape, start, fov, &mut self.labels);
+            gather(weights, shape, start, fov, &mut self.weights);
+        }
+        Ok(TrainBatch {
+            count: self.all.len(),
+            images: &self.images,
+            seeds: &self.seeds,
+            labels: &self.labels,
+            weights: &self.weights,
+        })
+    }
+
+    /// Writes new logits back, `[batch, z, y, x]`: gradients never go through moves, but what the network
+    /// said is what it sees next. An example whose logits are not finite is given up.
+    pub(super) fn update(&mut self, logits: &[f32]) {
+        let Geometry { canvas: shape, fov, .. } = self.geometry;
+        for (slot, logits) in self.all.iter_mut().zip(logits.chunks_exact(fov.iter().product())) {
+            let Some(generator) = slot else { continue };
+            if logits.iter().any(|logit| !logit.is_finite()) {
+                *slot = None;
+                continue;
+            }
+            let start = self.geometry.window(generator.offset).unwrap_or_default();
+            scatter(logits, &mut generator.canvas, shape, start, fov);
+            self.policy.update(&mut generator.moves, generator.offset, logits);
+        }
+    }
+}
+
+/// The generator of a slot with its next offset.
+fn advance<'a>(
+    slot: &'a mut Option<Generator>,
+    geometry: &Geometry,
+    policy: &MovePolicy,
+    feeder: &mut Feeder,
+    tally: &mut Tally,
+) -> Result<&'a mut Generator> {
+    loop {
+        if let Some(generator) = slot {
+            let Generator { example, canvas, moves, .. } = generator;
+            match policy.next(moves, canvas, &example.labels, &mut tally.moves) {
+                Some(offset) => {
+                    generator.offset = offset;
+                    break;
+                }
+                None => tally.judge(geometry, canvas, &example.labels, &example.weights),
+            }
+        }
+        let example = feeder.next()?;
+        let mut canvas = vec![policy.pad; geometry.canvas_voxels()];
+        if let Some(centre) = geometry.at([0; 3]) {
+            canvas[centre] = policy.init;
+        }
+        *slot = Some(Generator { example, canvas, moves: Moves::default(), offset: [0; 3] });
+    }
+    // The loop ends with a generator in the slot.
+    slot.as_mut().ok_or_else(|| crate::Error::settings("training", "a generator is missing"))
+}

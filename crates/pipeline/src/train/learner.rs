@@ -1,0 +1,106 @@
+//! What is trained: the seam between the loop and the devices, so that a device that is lost can be
+//! replaced by another.
+
+use exavox_compute::ffn::train::{OptimizerState, StepOutcome, TrainBatch, TrainOptions, Trainer};
+use exavox_compute::ffn::{ModelConfig, Weights};
+use exavox_compute::{ComputeDevice, Error as ComputeError};
+
+/// Something that takes optimisation steps.
+pub(super) trait Learner {
+    /// A step on a batch.
+    fn step(&mut self, batch: &TrainBatch<'_>) -> Result<StepOutcome, ComputeError>;
+    /// The weights as they are.
+    fn weights(&self) -> Weights;
+    /// The weights to use: their moving average, if one is kept.
+    fn used_weights(&self) -> Weights;
+    /// What the optimiser remembers.
+    fn state(&self) -> OptimizerState;
+}
+
+impl Learner for Trainer {
+    fn step(&mut self, batch: &TrainBatch<'_>) -> Result<StepOutcome, ComputeError> {
+        Self::step(self, batch)
+    }
+
+    fn weights(&self) -> Weights {
+        Self::weights(self)
+    }
+
+    fn used_weights(&self) -> Weights {
+        self.averaged_weights().unwrap_or_else(|| Self::weights(self))
+    }
+
+    fn state(&self) -> OptimizerState {
+        Self::state(self)
+    }
+}
+
+/// Where a learner runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// On the devices that were asked for.
+    Devices,
+    /// On the CPU, after a device was lost.
+    Cpu,
+}
+
+/// Makes learners: a first one, and another one where a device was lost.
+pub(super) trait MakeLearner {
+    /// A learner that begins with weights, or goes on with what an optimiser remembers.
+    fn make(
+        &self,
+        weights: &Weights,
+        state: Option<&OptimizerState>,
+        place: Place,
+    ) -> Result<Box<dyn Learner>, ComputeError>;
+
+    /// Whether the CPU can take over.
+    fn can_fall_back(&self) -> bool;
+
+    /// Name of the device, for people.
+    fn device_name(&self, place: Place) -> String;
+}
+
+/// Makes [`Trainer`]s.
+#[derive(Debug)]
+pub(super) struct Trainers {
+    pub(super) model: ModelConfig,
+    pub(super) options: TrainOptions,
+    pub(super) devices: Vec<ComputeDevice>,
+}
+
+impl MakeLearner for Trainers {
+    fn make(
+        &self,
+        weights: &Weights,
+        state: Option<&OptimizerState>,
+        place: Place,
+    ) -> Result<Box<dyn Learner>, ComputeError> {
+        let cpu;
+        let devices = match place {
+            Place::Devices => &self.devices,
+            Place::Cpu => {
+                cpu = vec![ComputeDevice::cpu()?];
+                &cpu
+            }
+        };
+        let mut trainer = Trainer::new(weights, &self.model, self.options, devices)?;
+        if let Some(state) = state {
+            trainer.restore(state)?;
+        }
+        Ok(Box::new(trainer))
+    }
+
+    fn can_fall_back(&self) -> bool {
+        self.devices.iter().any(|device| !device.is_cpu())
+    }
+
+    fn device_name(&self, place: Place) -> String {
+        match place {
+            Place::Devices => {
+                self.devices.iter().map(ComputeDevice::name).collect::<Vec<_>>().join(", ")
+            }
+            Place::Cpu => "cpu".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! An image with its labels, checked against each other.
+
+use exavox_io::{BoundingBox, DataType, OpenOptions, Volume};
+
+use super::config::VolumeTable;
+use crate::error::{Error, Result};
+
+/// Voxel sizes that differ by a smaller share are the same, written down differently.
+const SAME_SIZE: f64 = 0.01;
+const AXES: [&str; 3] = ["z", "y", "x"];
+
+/// A volume to learn from.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    pub(super) table: VolumeTable,
+    pub(super) image: Volume,
+    pub(super) labels: Volume,
+    pub(super) mask: Option<Volume>,
+    /// The part that may be read.
+    pub(super) roi: BoundingBox,
+}
+
+impl Source {
+    /// Opens a volume with its labels.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] if shapes or voxel sizes differ (with the axis), labels are not integers, or
+    /// the channel or the region does not exist.
+    pub(super) fn open(table: &VolumeTable) -> Result<Self> {
+        let open = |name: &str| Volume::open_with(name, &OpenOptions::default());
+        let (image, labels) = (open(&table.image)?, open(&table.labels)?);
+        check_pair(&image, &labels)?;
+        let dtype = labels.metadata().dtype;
+        if matches!(dtype, DataType::F32 | DataType::F64) {
+            let message = format!("labels must be integers, found {dtype}");
+            return Err(Error::settings(labels.name(), message));
+        }
+        let channels = image.metadata().channels.len();
+        if table.channel >= channels {
+            let message = format!("channel: expected below {channels}, found {}", table.channel);
+            return Err(Error::settings(image.name(), message));
+        }
+        let mask = table.mask.as_deref().map(open).transpose()?;
+        if let Some(mask) = &mask {
+            check_pair(&image, mask)?;
+        }
+        let roi = region(&image, table.roi.as_deref())?;
+        Ok(Self { table: table.clone(), image, labels, mask, roi })
+    }
+
+    /// Where centres may lie, so that a box of this half width stays inside.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] with the axis, if there is no such voxel.
+    pub(super) fn centres(&self, radius: [usize; 3]) -> Result<BoundingBox> {
+        for (a, axis) in AXES.into_iter().enumerate() {
+            let (found, least) = (self.roi.shape()[a], 2 * radius[a] as u64 + 1);
+            if found < least {
+                let message = format!(
+                    "region {} is smaller than an example along {axis}: expected at least {least}, found {found}",
+                    self.roi
+                );
+                return Err(Error::settings(self.labels.name(), message));
+            }
+        }
+        let radius = radius.map(|r| r as u64);
+        let start = std::array::from_fn(|a| self.roi.start[a] + radius[a]);
+        let end = std::array::from_fn(|a| self.roi.end[a] - radius[a]);
+        Ok(BoundingBox::new(start, end))
+    }
+
+    /// Labels of a region, C order.
+    pub(super) fn read_labels(&self, region: &BoundingBox) -> Result<Vec<u64>> {
+        let voxels = self.labels.read(0, region)?;
+        voxels.to_labels().map_err(|e| Error::settings(self.labels.name(), e.to_string()))
+    }
+
+    /// Which voxels of a region do not count; nothing if there is no mask.
+    pub(super) fn read_mask(&self, region: &BoundingBox) -> Result<Option<Vec<bool>>> {
+        let Some(mask) = &self.mask else { return Ok(None) };
+        Ok(Some(mask.read(0, region)?.to_f32().into_iter().map(|v| v != 0.0).collect()))
+    }
+}
+
+/// A region by its text; all of the volume if there is none.
+pub(super) fn region(volume: &Volume, text: Option<&str>) -> Result<BoundingBox> {
+    let whole = BoundingBox::whole(volume.shape());
+    let Some(text) = text else { return Ok(whole) };
+    let mut region: BoundingBox = text.parse()?;
+    for a in 0..3 {
+        if region.end[a] == u64::MAX {
+            region.end[a] = whole.end[a];
+        }
+    }
+    region.check_inside(volume.shape(), volume.name())?;
+    Ok(region)
+}
+
+/// Refuses labels that are not of this image.
+pub(super) fn check_pair(image: &Volume, labels: &Volume) -> Result<()> {
+    for (a, axis) in AXES.into_iter().enumerate() {
+        let (expected, found) = (image.shape()[a], labels.shape()[a]);
+        if expected != found {
+            let message = format!(
+                "axis {axis}: expected {expected} voxels as in {}, found {found}",
+                image.name()
+            );
+            return Err(Error::settings(labels.name(), message));
+        }
+    }
+    let (Some(expected), Some(found)) = (image.metadata().voxel_size, labels.metadata().voxel_size)
+    else {
+        return Ok(());
+    };
+    for (a, axis) in AXES.into_iter().enumerate() {
+        let (expected, found) = (expected.nm_zyx[a], found.nm_zyx[a]);
+        if (expected - found).abs() > SAME_SIZE * expected.max(found) {
+            let message = format!(
+                "voxel size along {axis}: expected {expected} nm as in {}, found {found} nm",
+                image.name()
+            );
+            return Err(Error::settings(labels.name(), message));
+        }
+    }
+    Ok(())
+}

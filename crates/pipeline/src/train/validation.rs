@@ -1,0 +1,170 @@
+//! A region that is segmented with the weights of the moment and compared with its labels: what the loss
+//! does not tell is how well the network segments.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use exavox_compute::ComputeDevice;
+use exavox_compute::ffn::{Inline, Restrictor, TrainedModel, Weights};
+use exavox_compute::metrics::{Contingency, ScoreOptions};
+use exavox_io::{BoundingBox, OpenOptions, Volume, VoxelSize, Voxels};
+
+use super::config::{TrainConfig, ValidationTable};
+use super::log::Lines;
+use super::source::{check_pair, region};
+use crate::error::{Error, Result};
+use crate::progress::{Event, Observer};
+use crate::segment::inference::{Subvolume, infer, network_on_device};
+use crate::segment::{SegmentSettings, fits_one_subvolume};
+
+/// Name of the table.
+pub(super) const TABLE: &str = "validation.csv";
+const HEADER: &str = "step,voi,voi_split,voi_merge,adapted_rand_error,segments,fov_steps,seconds";
+
+/// How good a checkpoint is. The names are those of `--json`.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Validated {
+    /// Step of the checkpoint.
+    pub step: u64,
+    /// Sum of the next two, bits; 0 is best.
+    pub voi: f64,
+    /// H(prediction | truth).
+    pub voi_split: f64,
+    /// H(truth | prediction).
+    pub voi_merge: f64,
+    /// 0 is best, 1 worst.
+    pub adapted_rand_error: f64,
+    /// Segments found.
+    pub segments: usize,
+}
+
+/// The region, in memory, and what came of it so far.
+pub(super) struct Validation {
+    image: Arc<Voxels>,
+    truth: Vec<u64>,
+    region: BoundingBox,
+    voxel_size: Option<VoxelSize>,
+    settings: SegmentSettings,
+    table: Lines,
+}
+
+impl Validation {
+    /// Reads the region. Lines of the table after `up_to` steps are taken off.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] if image and labels do not go together, or do not fit into memory.
+    pub(super) fn open(
+        table: &ValidationTable,
+        config: &TrainConfig,
+        path: &std::path::Path,
+        up_to: u64,
+    ) -> Result<Self> {
+        let open = |name: &str| Volume::open_with(name, &OpenOptions::default());
+        let (image, labels) = (open(&table.image)?, open(&table.labels)?);
+        check_pair(&image, &labels)?;
+        let region = region(&image, table.roi.as_deref())?;
+        let settings = config.settings();
+        let mut roi = settings.clone();
+        roi.roi = Some(region);
+        crate::segment::region_of(image.name(), image.shape(), &roi)?;
+        if !fits_one_subvolume(&region, &settings, exavox_io::Limits::default().max_region_bytes) {
+            let message = format!("region {region} does not fit into memory");
+            return Err(Error::settings("validation.roi", message));
+        }
+        let truth = labels.read(0, &region)?.to_labels();
+        let truth = truth.map_err(|e| Error::settings(labels.name(), e.to_string()))?;
+        if truth.iter().all(|label| *label == 0) {
+            return Err(Error::settings(labels.name(), format!("no voxel above 0 in {region}")));
+        }
+        Ok(Self {
+            image: Arc::new(image.read(settings.channel, &region)?),
+            truth,
+            region,
+            voxel_size: image.metadata().voxel_size,
+            settings,
+            table: Lines::open(path, HEADER, up_to)?,
+        })
+    }
+
+    /// Segments with weights, and notes how good that is.
+    ///
+    /// # Errors
+    /// What the device or the disk says.
+    pub(super) fn run(
+        &mut self,
+        step: u64,
+        weights: &Weights,
+        device: &ComputeDevice,
+        observer: &dyn Observer,
+    ) -> Result<Validated> {
+        let started = Instant::now();
+        let quiet = WarningsOnly(observer);
+        let model = TrainedModel::from(weights.clone());
+        let mut network = network_on_device(&model, &self.settings, device, &quiet)?;
+        let mut steps = Inline::new(network.as_mut(), device.batch().unwrap_or(1));
+        let found = infer(&self.subvolume(), &self.settings, &mut steps, &quiet)?.segmentation;
+        let labels: Vec<u64> = found.labels.iter().map(|l| u64::from(*l)).collect();
+        let mut table = Contingency::new();
+        table.add(&labels, &self.truth)?;
+        let scores = table.scores(&ScoreOptions::default())?;
+        let validated = Validated {
+            step,
+            voi: scores.voi_split + scores.voi_merge,
+            voi_split: scores.voi_split,
+            voi_merge: scores.voi_merge,
+            adapted_rand_error: scores.adapted_rand_error,
+            segments: found.origins.len(),
+        };
+        let Validated { voi, voi_split, voi_merge, adapted_rand_error, segments, .. } = validated;
+        let (steps, seconds) = (found.counters.fov_steps, started.elapsed().as_secs_f64());
+        self.table.add(format!(
+            "{step},{voi:.6},{voi_split:.6},{voi_merge:.6},{adapted_rand_error:.6},{segments},{steps},{seconds:.1}"
+        ))?;
+        Ok(validated)
+    }
+
+    fn subvolume(&self) -> Subvolume {
+        Subvolume {
+            image: Arc::clone(&self.image),
+            more: Vec::new(),
+            region: self.region,
+            voxel_size: self.voxel_size,
+            restrictor: Restrictor::default(),
+            keeps_probabilities: false,
+        }
+    }
+
+    /// All there is, in order of the steps.
+    pub(super) fn all(&self) -> Vec<Validated> {
+        self.table.lines().iter().filter_map(|line| parse(line)).collect()
+    }
+
+    /// The best so far, by VOI; the earlier of two alike.
+    pub(super) fn best(&self) -> Option<Validated> {
+        self.all().into_iter().min_by(|a, b| a.voi.total_cmp(&b.voi))
+    }
+}
+
+fn parse(line: &str) -> Option<Validated> {
+    let cells: Vec<&str> = line.split(',').collect();
+    let number = |at: usize| cells.get(at)?.parse::<f64>().ok();
+    Some(Validated {
+        step: cells.first()?.parse().ok()?,
+        voi: number(1)?,
+        voi_split: number(2)?,
+        voi_merge: number(3)?,
+        adapted_rand_error: number(4)?,
+        segments: cells.get(5)?.parse().ok()?,
+    })
+}
+
+/// Passes warnings on and keeps the rest: the stage that people see is the training.
+struct WarningsOnly<'a>(&'a dyn Observer);
+
+impl Observer for WarningsOnly<'_> {
+    fn notify(&self, event: &Event<'_>) {
+        if matches!(event, Event::Warning(_)) {
+            self.0.notify(event);
+        }
+    }
+}
