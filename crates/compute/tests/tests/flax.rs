@@ -55,9 +55,9 @@ fn check_golden(name: &str, padding: Padding, update: SeedUpdate, says: &str) {
     let file = golden(&format!("{name}.msgpack"));
     let model = TrainedModel::open(&file, &options(padding, update)).unwrap();
     assert_eq!(model.architecture().to_string(), says);
-    for spec in ["cpu", "wgpu"] {
+    for (spec, most) in [("cpu", 1e-5), ("wgpu", 1e-4)] {
         if let Some(error) = largest_error(&model, &golden(name), spec) {
-            assert!(error <= 1e-5, "{name} on {spec}: {error:e}");
+            assert!(error <= most, "{name} on {spec}: {error:e}");
         }
     }
     // A converted file says all by itself.
