@@ -83,7 +83,6 @@ proptest! {
 /// More slabs than there are parts to add up.
 #[test]
 fn gradients_of_many_images_are_those_of_burns_convolution() {
-    let shape =
-        Conv3dShape { volume_zyx: [11, 4, 5], kernel_zyx: [3; 3], inputs: 3, outputs: 4 };
+    let shape = Conv3dShape { volume_zyx: [11, 4, 5], kernel_zyx: [3; 3], inputs: 3, outputs: 4 };
     own_equals_burns(shape, 19, Relu { input: true, output: false });
 }
