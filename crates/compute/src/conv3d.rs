@@ -140,6 +140,29 @@ impl Conv3d {
     }
 }
 
+/// A residual module: `x + second(relu(first(relu(x))))`. `x`, `[batch, z, y, x, channels]`, becomes the
+/// result where nobody else holds it.
+///
+/// # Panics
+/// If sizes do not fit: the first must take and the second give the channels of `x`.
+pub fn residual_module(first: &Conv3d, second: &Conv3d, x: Tensor<5>) -> Tensor<5> {
+    let (dims, shapes) = (x.dims(), [first.shape, second.shape]);
+    let [z, y, width] = shapes[0].volume_zyx;
+    assert_eq!(dims[1..], [z, y, width, shapes[0].inputs], "input of the module");
+    assert_eq!(shapes[1].volume_zyx, shapes[0].volume_zyx, "volume of the module");
+    assert_eq!(shapes[1].inputs, shapes[0].outputs, "channels inside the module");
+    assert_eq!(shapes[1].outputs, shapes[0].inputs, "output of the module");
+    let relu = Relu { input: true, output: false };
+    let operations =
+        [first, second].map(|conv| Operation { shape: conv.shape, kernel: conv.kernel, relu });
+    let [first, second] = [first, second]
+        .map(|conv| (conv.packed.clone().into_dispatch(), conv.bias.clone().into_dispatch()));
+    let x = x.into_dispatch();
+    Tensor::from_dispatch(<Dispatch as Conv3dOps>::conv3d_module(
+        x, first.0, first.1, second.0, second.1, operations,
+    ))
+}
+
 /// The door as burn's backends see it. A device without a kernel of its own takes the default bodies.
 #[backend_extension(
     Flex: cfg(feature = "flex"),
@@ -175,6 +198,19 @@ trait Conv3dOps: Backend {
         operation: Operation,
     ) -> FloatTensor<Self> {
         portable::convolve::<Self>(x, packed, bias, Some(residual), operation)
+    }
+
+    /// See [`residual_module`].
+    fn conv3d_module(
+        x: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        first_bias: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        second_bias: FloatTensor<Self>,
+        operations: [Operation; 2],
+    ) -> FloatTensor<Self> {
+        let inner = <Self as Conv3dOps>::conv3d(x.clone(), first, first_bias, operations[0]);
+        Self::conv3d_onto(inner, second, second_bias, x, operations[1])
     }
 }
 

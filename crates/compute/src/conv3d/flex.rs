@@ -73,13 +73,13 @@ fn convolve(
     let accumulate = residual.is_some();
     let mut output = match residual {
         Some(residual) => owned(residual),
-        None => take_spare(shape),
+        None => SPARE.with(|spares| spares.take(shape)),
     };
     let slices = (x.as_slice::<f32>(), packed.as_slice::<f32>(), bias.as_slice::<f32>());
     if let (Some(input), Some(packed), Some(bias)) = slices {
         run(operation, precision, accumulate, input, packed, bias, values_mut(&mut output));
     }
-    keep_spare(x, SPARES);
+    SPARE.with(|spares| spares.keep(x));
     output
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn owned(tensor: Float) -> Float {
     if tensor.is_unique() && tensor.is_contiguous() {
         return tensor;
     }
-    let mut copy = take_spare(tensor.shape());
+    let mut copy = SPARE.with(|spares| spares.take(tensor.shape()));
     if let Some(values) = contiguous(tensor).as_slice::<f32>() {
         values_mut(&mut copy).copy_from_slice(values);
     }
@@ -148,32 +148,45 @@ const SPARES: usize = 2;
 const MAX_SPARE: usize = 16 << 20;
 
 thread_local! {
-    static SPARE: RefCell<Vec<Float>> = const { RefCell::new(Vec::new()) };
+    static SPARE: Spares = const { Spares::new(SPARES, MAX_SPARE) };
 }
 
-/// A tensor with anything in it.
-fn take_spare(shape: Shape) -> Float {
-    let fits = |spare: &Float| spare.shape().num_elements() == shape.num_elements();
-    let found =
-        SPARE.with_borrow_mut(|spare| spare.iter().position(fits).map(|at| spare.swap_remove(at)));
-    match found {
-        Some(spare) => spare.reshape(shape),
-        None => aligned(shape),
-    }
+/// Tensors with anything in them, at most so many and none larger than so many values.
+struct Spares {
+    most: usize,
+    largest: usize,
+    tensors: RefCell<Vec<Float>>,
 }
 
-/// Keeps what nobody else holds, at most so many.
-fn keep_spare(tensor: Float, most: usize) {
-    let length = |tensor: &Float| tensor.shape().num_elements();
-    if !tensor.is_unique() || tensor.dtype() != DType::F32 || length(&tensor) > MAX_SPARE {
-        return;
+impl Spares {
+    const fn new(most: usize, largest: usize) -> Self {
+        Self { most, largest, tensors: RefCell::new(Vec::new()) }
     }
-    SPARE.with_borrow_mut(|spare| {
-        spare.push(tensor);
-        if spare.len() > most {
-            // The smallest is the cheapest to make anew.
-            let smallest = (0..spare.len()).min_by_key(|at| length(&spare[*at]));
-            smallest.map(|at| spare.swap_remove(at));
+
+    fn take(&self, shape: Shape) -> Float {
+        let mut tensors = self.tensors.borrow_mut();
+        let fits = |spare: &Float| spare.shape().num_elements() == shape.num_elements();
+        // What was kept last may still be in a cache.
+        let found = tensors.iter().rposition(fits).map(|at| tensors.remove(at));
+        drop(tensors);
+        match found {
+            Some(spare) => spare.reshape(shape),
+            None => aligned(shape),
         }
-    });
+    }
+
+    /// Keeps what nobody else holds.
+    fn keep(&self, tensor: Float) {
+        let length = |tensor: &Float| tensor.shape().num_elements();
+        if !tensor.is_unique() || tensor.dtype() != DType::F32 || length(&tensor) > self.largest {
+            return;
+        }
+        let mut tensors = self.tensors.borrow_mut();
+        tensors.push(tensor);
+        if tensors.len() > self.most {
+            // The smallest is the cheapest to make anew.
+            let smallest = (0..tensors.len()).min_by_key(|at| length(&tensors[*at]));
+            smallest.map(|at| tensors.remove(at));
+        }
+    }
 }

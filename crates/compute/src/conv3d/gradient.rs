@@ -1,6 +1,7 @@
 //! The convolution under autodiff. burn keeps the tape; what a convolution and its gradients are is
 //! computed by kernels of our own where the device has them, elsewhere by burn's operations.
 
+use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
@@ -13,17 +14,29 @@ use super::{Conv3dOps, Operation, portable};
 /// A convolution whose weights, `[kz, ky, kx, inputs, outputs]` in one line, are not packed, because
 /// they change at each step.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "flex"), allow(dead_code))]
 pub(super) struct Kernels<B: Backend> {
-    /// See [`super::Conv3d::forward`]: of input, weights, bias and maybe residual.
-    pub(super) forward: fn(&[FloatTensor<B>], Operation) -> FloatTensor<B>,
-    /// Gradients of weights and bias, each in one line, from the input and the gradient of the sum.
-    pub(super) parameters: OfParameters<B>,
-    /// Gradient of the input from input, weights and gradient of the sum.
-    pub(super) input: OfInput<B>,
+    pub(super) forward: Forward<B>,
+    pub(super) parameters: ParameterGradients<B>,
+    pub(super) input: InputGradient<B>,
+    /// Takes back what is not needed any more.
+    pub(super) recycle: fn(FloatTensor<B>),
 }
 
-type OfParameters<B> = fn(&FloatTensor<B>, &FloatTensor<B>, Operation) -> [FloatTensor<B>; 2];
-type OfInput<B> = fn(FloatTensor<B>, &FloatTensor<B>, FloatTensor<B>, Operation) -> FloatTensor<B>;
+/// See [`super::Conv3d::forward`]: of input, weights, bias and maybe residual.
+type Forward<B> = fn(&[FloatTensor<B>], Operation) -> FloatTensor<B>;
+
+/// Gradients of weights and bias, each in one line, from the input and the gradient of the sum.
+type ParameterGradients<B> = fn(&FloatTensor<B>, &FloatTensor<B>, Operation) -> [FloatTensor<B>; 2];
+
+/// Gradient of the input from input, weights and gradient of the sum, added to another if there is one.
+type InputGradient<B> = fn(
+    FloatTensor<B>,
+    &FloatTensor<B>,
+    FloatTensor<B>,
+    Option<FloatTensor<B>>,
+    Operation,
+) -> FloatTensor<B>;
 
 /// A backend that may have kernels of its own.
 pub(super) trait Conv3dGradients: Conv3dOps {
@@ -60,6 +73,84 @@ impl<B: Conv3dGradients, C: CheckpointStrategy> Conv3dOps for Autodiff<B, C> {
         match B::kernels(operation) {
             Some(kernels) => record::<B, C, 4>(kernels, [x, packed, bias, residual], operation),
             None => portable::convolve::<Self>(x, packed, bias, Some(residual), operation),
+        }
+    }
+
+    /// One step of the tape, so that the gradient of the sum is never copied.
+    fn conv3d_module(
+        x: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        first_bias: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        second_bias: FloatTensor<Self>,
+        operations: [Operation; 2],
+    ) -> FloatTensor<Self> {
+        if let [Some(inner), Some(outer)] = operations.map(B::kernels) {
+            let tensors = [x, first, first_bias, second, second_bias];
+            return record_module::<B, C>([inner, outer], tensors, operations);
+        }
+        let inner = <Self as Conv3dOps>::conv3d(x.clone(), first, first_bias, operations[0]);
+        Self::conv3d_onto(inner, second, second_bias, x, operations[1])
+    }
+}
+
+fn record_module<B: Conv3dGradients, C: CheckpointStrategy>(
+    kernels: [Kernels<B>; 2],
+    tensors: [FloatTensor<Autodiff<B, C>>; 5],
+    operations: [Operation; 2],
+) -> FloatTensor<Autodiff<B, C>> {
+    let mut values = Vec::with_capacity(5);
+    let guards = tensors.map(|tensor| {
+        let (value, guard) = tensor.into_parts();
+        values.push(value);
+        guard
+    });
+    let inner = (kernels[0].forward)(&values[..3], operations[0]);
+    let mut outer = vec![inner.clone()];
+    outer.extend_from_slice(&values[3..]);
+    outer.push(values[0].clone());
+    let output = (kernels[1].forward)(&outer, operations[1]);
+    let state = ModuleState::<B> {
+        x: values[0].clone(),
+        inner,
+        weights: [values[1].clone(), values[3].clone()],
+        operations,
+    };
+    match Module(kernels).prepare::<C>(guards).compute_bound().stateful() {
+        OpsKind::Tracked(prepared) => prepared.finish(state, output),
+        OpsKind::UnTracked(prepared) => prepared.finish(output),
+    }
+}
+
+/// What the backward pass of a residual module needs.
+#[derive(Debug, Clone)]
+struct ModuleState<B: Backend> {
+    x: FloatTensor<B>,
+    inner: FloatTensor<B>,
+    weights: [FloatTensor<B>; 2],
+    operations: [Operation; 2],
+}
+
+/// A residual module on the tape.
+#[derive(Debug)]
+struct Module<B: Backend>([Kernels<B>; 2]);
+
+impl<B: Conv3dGradients> Backward<B, 5> for Module<B> {
+    type State = ModuleState<B>;
+
+    fn backward(self, ops: Ops<ModuleState<B>, 5>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let outer = grads.consume::<B>(&ops.node);
+        let [first, second] = &self.0;
+        let ModuleState { x, inner, weights, operations } = ops.state;
+        let [input, first_weights, first_bias, second_weights, second_bias] = ops.parents;
+        let found = (second.parameters)(&inner, &outer, operations[1]);
+        register::<B>(grads, [second_weights, second_bias].map(|node| node.map(|n| n.id)), found);
+        let middle = (second.input)(inner, &weights[1], outer.clone(), None, operations[1]);
+        let found = (first.parameters)(&x, &middle, operations[0]);
+        register::<B>(grads, [first_weights, first_bias].map(|node| node.map(|n| n.id)), found);
+        if let Some(node) = input {
+            let gradient = (first.input)(x, &weights[0], middle, Some(outer), operations[0]);
+            grads.register::<B>(node.id, gradient);
         }
     }
 }
@@ -115,17 +206,31 @@ impl<B: Conv3dGradients, const N: usize> Backward<B, N> for Convolution<B> {
         let (input, parameters, residual) = (next(), [next(), next()], next());
         if parameters.iter().any(Option::is_some) {
             let found = (self.0.parameters)(&x, &gradient, operation);
-            for (node, gradient) in parameters.into_iter().zip(found) {
-                node.into_iter().for_each(|n| grads.register::<B>(n.id, gradient.clone()));
-            }
+            register::<B>(grads, parameters.map(|node| node.map(|n| n.id)), found);
         }
         let kept = residual.map(|node| (node, gradient.clone()));
-        if let Some(node) = input {
-            let gradient = (self.0.input)(x, &weights, gradient, operation);
-            grads.register::<B>(node.id, gradient);
+        match input {
+            Some(node) => {
+                let gradient = (self.0.input)(x, &weights, gradient, None, operation);
+                grads.register::<B>(node.id, gradient);
+            }
+            None => (self.0.recycle)(gradient),
         }
         if let Some((node, gradient)) = kept {
             grads.register::<B>(node.id, gradient);
+        }
+    }
+}
+
+/// Gradients for the nodes that want them.
+fn register<B: Backend>(
+    grads: &mut Gradients,
+    nodes: [Option<NodeId>; 2],
+    found: [FloatTensor<B>; 2],
+) {
+    for (node, gradient) in nodes.into_iter().zip(found) {
+        if let Some(node) = node {
+            grads.register::<B>(node, gradient);
         }
     }
 }

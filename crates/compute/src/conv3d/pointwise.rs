@@ -80,13 +80,13 @@ fn dot<S: Simd>(simd: S, voxel: &[f32], weights: &[f32], relu: bool) -> f32 {
 }
 
 /// Gradient of the input, `[voxel][inputs]`, from that of the output, `[voxel][outputs]`; 0 where the
-/// mask is not above 0.
+/// mask is not above 0, and added to what is in the result if asked for.
 #[cfg(feature = "train")]
 pub(super) fn input_gradient(
     inputs: usize,
     gradient: &[f32],
     packed: &[f32],
-    mask: Option<&[f32]>,
+    Around { mask, accumulate, .. }: Around<'_>,
     result: &mut [f32],
 ) {
     if inputs == 0 || packed.is_empty() {
@@ -97,7 +97,7 @@ pub(super) fn input_gradient(
     parts.enumerate().for_each(|(part, (result, gradient))| {
         let start = part * VOXELS * inputs;
         let mask = mask.map(|mask| &mask[start..start + result.len()]);
-        dispatch(InputGradient { inputs, gradient, packed, mask, result });
+        dispatch(InputGradient { inputs, gradient, packed, mask, accumulate, result });
     });
 }
 
@@ -107,6 +107,7 @@ struct InputGradient<'a> {
     gradient: &'a [f32],
     packed: &'a [f32],
     mask: Option<&'a [f32]>,
+    accumulate: bool,
     result: &'a mut [f32],
 }
 
@@ -116,19 +117,24 @@ impl Vectorised for InputGradient<'_> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { inputs, gradient, packed, mask, result } = self;
+        let Self { inputs, gradient, packed, mask, accumulate, result } = self;
         let outputs = packed.len() / inputs;
-        for (result, gradient) in
-            result.chunks_exact_mut(inputs).zip(gradient.chunks_exact(outputs))
-        {
-            result.fill(0.0);
+        let mut sums = vec![0.0; inputs];
+        let voxels = result.chunks_exact_mut(inputs).zip(gradient.chunks_exact(outputs));
+        for (voxel, (result, gradient)) in voxels.enumerate() {
+            sums.fill(0.0);
             for (weights, gradient) in packed.chunks_exact(inputs).zip(gradient) {
-                result.iter_mut().zip(weights).for_each(|(r, w)| *r += w * gradient);
+                sums.iter_mut().zip(weights).for_each(|(sum, w)| *sum += w * gradient);
             }
-        }
-        if let Some(mask) = mask {
-            let hide = |(r, m): (&mut f32, &f32)| *r = if *m > 0.0 { *r } else { 0.0 };
-            result.iter_mut().zip(mask).for_each(hide);
+            if let Some(mask) = mask {
+                let mask = &mask[voxel * inputs..][..inputs];
+                let hide = |(s, m): (&mut f32, &f32)| *s = if *m > 0.0 { *s } else { 0.0 };
+                sums.iter_mut().zip(mask).for_each(hide);
+            }
+            match accumulate {
+                true => result.iter_mut().zip(&sums).for_each(|(r, s)| *r += s),
+                false => result.copy_from_slice(&sums),
+            }
         }
     }
 }

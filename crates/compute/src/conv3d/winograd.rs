@@ -42,6 +42,8 @@ use crate::simd::lanes::{
 use arithmetic::{Arithmetic, Floats, Shorts};
 #[cfg(feature = "train")]
 pub(super) use gradient::weight_gradient;
+#[cfg(feature = "train")]
+pub(super) use repack::Weights;
 use schedule::Schedule;
 use strip::{Scratch, StripContext};
 use tiling::{Kind, Tile, Tiling};
@@ -261,7 +263,7 @@ mod tests {
         fn every_instruction_set_gives_the_definition_on_any_number_of_threads(
             volume in [1usize..13, 1usize..13, 1usize..40], channels in prop::sample::select(
                 vec![(1, 1), (2, 32), (3, 5), (16, 16), (17, 33), (32, 32), (40, 8), (8, 1)]),
-            batch in 1usize..3, flags in 0u8..8, seed in 0usize..1000,
+            batch in 1usize..3, flags in 0u8..32, seed in 0usize..1000,
         ) {
             let sizes = Sizes { volume, inputs: channels.0, outputs: channels.1 };
             let voxels: usize = batch * volume.iter().product::<usize>();
@@ -269,10 +271,17 @@ mod tests {
             let w: Vec<f32> =
                 (0..27 * sizes.outputs * sizes.inputs).map(|i| number(i + 5, seed)).collect();
             let b: Vec<f32> = (0..sizes.outputs).map(|i| number(i, seed)).collect();
-            let [relu_input, relu_output, accumulate] = [1, 2, 4].map(|bit| flags & bit != 0);
-            let around = Around { relu_input, relu_output, accumulate, ..Around::default() };
-            let old = vec![0.25; sizes.outputs * voxels];
-            let expected = naive(sizes, &x, &w, &b, around, &old);
+            let [relu_input, relu_output, accumulate, mask, residual] =
+                [1, 2, 4, 8, 16].map(|bit| flags & bit != 0);
+            let beside: Vec<f32> =
+                (0..sizes.outputs * voxels).map(|i| number(i + 9, seed)).collect();
+            let (mask, residual) =
+                (mask.then_some(&beside[..]), residual.then_some(&beside[..]));
+            let relu_output = relu_output && mask.is_none();
+            let around = Around { relu_input, relu_output, accumulate, mask, residual };
+            let old = residual.map_or_else(|| vec![0.25; beside.len()], <[f32]>::to_vec);
+            let adds = Around { accumulate: accumulate || residual.is_some(), ..around };
+            let expected = naive(sizes, &x, &w, &b, adds, &old);
             // Of the sum of all absolute products.
             let tolerance = 1e-5 * (27 * sizes.inputs.max(4)) as f64;
             for isa in Isa::all() {

@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor};
 
 use super::weights::{Layer, Weights};
-use crate::conv3d::{Conv3d, Conv3dShape, Kernel, Relu};
+use crate::conv3d::{Conv3d, Conv3dShape, Kernel, Relu, residual_module};
 
 /// The network on a device, for one size of FOV: two convolutions, then residual modules of two each,
 /// then one 1x1x1 convolution whose output is the change of the seed.
@@ -56,8 +56,7 @@ impl ConvStack3d {
         let x = self.first.0.forward(x, None, Relu::default());
         let mut x = self.first.1.forward(x, None, relu);
         for (a, b) in &self.modules {
-            let inner = a.forward(x.clone(), None, relu);
-            x = b.forward(inner, Some(x), relu);
+            x = residual_module(a, b, x);
         }
         self.update.forward(x, Some(seed), relu)
     }

@@ -18,6 +18,7 @@ mod loss;
 mod moments;
 mod options;
 mod parameters;
+mod remote;
 mod worker;
 
 pub use options::{Clip, Optimizer, Schedule, TrainOptions};
@@ -29,6 +30,7 @@ use crate::device::ComputeDevice;
 use crate::error::{Error, Result};
 use moments::Moments;
 use parameters::Layout;
+use remote::Remote;
 use worker::{Share, Worker};
 
 /// Fields of view of one step: `count` times the FOV's voxels each, `[count, z, y, x]` in C order.
@@ -75,7 +77,9 @@ pub struct Trainer {
     moments: Moments,
     options: TrainOptions,
     fov_voxels: usize,
-    workers: Vec<Worker>,
+    /// Works on the caller's thread.
+    first: Worker,
+    others: Vec<Remote>,
     steps: u64,
 }
 
@@ -93,13 +97,14 @@ impl Trainer {
     ) -> Result<Self> {
         model.check()?;
         options.check()?;
-        if devices.is_empty() {
+        let worker = |device: &ComputeDevice| Worker::new(device, model.fov_zyx, weights);
+        let Some((first, others)) = devices.split_first() else {
             return Err(Error::Usage("training: expected a device, found none".to_owned()));
-        }
+        };
+        let others = others.iter().map(|device| Remote::new(worker(device)));
         let layout = Layout::new(weights);
         let parameters = layout.flatten(weights);
         let moments = Moments::new(&options, &parameters);
-        let workers = devices.iter().map(|device| Worker::new(device, model.fov_zyx)).collect();
         Ok(Self {
             template: weights.clone(),
             layout,
@@ -107,7 +112,8 @@ impl Trainer {
             moments,
             options,
             fov_voxels: model.fov_voxels(),
-            workers,
+            first: worker(first),
+            others: others.collect(),
             steps: 0,
         })
     }
@@ -124,11 +130,11 @@ impl Trainer {
         let loss = (shares.iter().map(|share| share.loss).sum::<f64>() / total) as f32;
         let logits = shares.iter().flat_map(|share| share.logits.iter().copied()).collect();
         let gradient = sum(shares);
-        let norm = gradient.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>();
-        // The sum of squares is not finite if one of them is not.
+        let norm = norm(&gradient);
+        // It is not finite if one of the values is not.
         let applied = loss.is_finite() && norm.is_finite();
         if applied {
-            self.update(gradient, norm.sqrt());
+            self.update(gradient, norm);
         }
         Ok(StepOutcome { loss, logits, applied })
     }
@@ -192,26 +198,19 @@ impl Trainer {
         }
     }
 
-    /// Each device's part of the batch, in device order. The first device works on this thread.
-    fn shares(&mut self, batch: &TrainBatch<'_>) -> Result<Vec<Share>> {
-        let (voxels, devices) = (self.fov_voxels, self.workers.len());
-        let (parameters, template) = (&self.parameters, &self.template);
-        let parts = (0..devices).map(|i| part(batch, voxels, i, devices));
-        let mut jobs = self.workers.iter().zip(parts).filter(|(_, part)| part.count > 0);
-        let Some((first, first_part)) = jobs.next() else { return Ok(Vec::new()) };
-        std::thread::scope(|scope| {
-            let others: Vec<_> = jobs
-                .map(|(worker, part)| {
-                    scope.spawn(move || worker.share(template, parameters, &part, batch.count))
-                })
-                .collect();
-            let mut shares = vec![first.share(template, parameters, &first_part, batch.count)?];
-            for other in others {
-                let lost = |_| Error::Usage("training: a thread was lost".to_owned());
-                shares.push(other.join().map_err(lost)??);
-            }
-            Ok(shares)
-        })
+    /// Each device's part of the batch, in device order.
+    fn shares(&self, batch: &TrainBatch<'_>) -> Result<Vec<Share>> {
+        let (voxels, devices) = (self.fov_voxels, self.others.len() + 1);
+        let part = |i: usize| part(batch, voxels, i, devices);
+        // The last devices have nothing to do if there are more than fields of view.
+        let busy = &self.others[..self.others.len().min(batch.count - 1)];
+        for (i, other) in busy.iter().enumerate() {
+            other.begin(&self.parameters, &part(i + 1), batch.count);
+        }
+        let first = self.first.share(&self.parameters, &part(0), batch.count);
+        // Waited for even if the first failed: none may be left over for the next step.
+        let rest: Vec<Result<Share>> = busy.iter().map(Remote::finish).collect();
+        std::iter::once(first).chain(rest).collect()
     }
 
     fn update(&mut self, mut gradient: Vec<f32>, norm: f64) {
@@ -235,9 +234,11 @@ impl Trainer {
     }
 }
 
-/// The contiguous fields of view that fall to one of several devices.
+/// The contiguous fields of view that fall to one of several devices, as many to each or one more to
+/// the first ones.
 fn part<'a>(batch: &TrainBatch<'a>, voxels: usize, i: usize, devices: usize) -> TrainBatch<'a> {
-    let (start, end) = (batch.count * i / devices, batch.count * (i + 1) / devices);
+    let (each, more) = (batch.count / devices, batch.count % devices);
+    let (start, end) = (each * i + more.min(i), each * (i + 1) + more.min(i + 1));
     let range = start * voxels..end * voxels;
     TrainBatch {
         count: end - start,
@@ -256,4 +257,17 @@ fn sum(shares: Vec<Share>) -> Vec<f32> {
         sum.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g);
     }
     sum
+}
+
+/// Euclidean norm; in sixteen sums that do not wait for each other.
+fn norm(gradient: &[f32]) -> f64 {
+    let mut sums = [0.0; 16];
+    let (chunks, rest) = gradient.as_chunks::<16>();
+    for values in chunks {
+        for (sum, value) in sums.iter_mut().zip(values) {
+            *sum += f64::from(*value) * f64::from(*value);
+        }
+    }
+    let rest = rest.iter().map(|value| f64::from(*value) * f64::from(*value));
+    sums.into_iter().chain(rest).sum::<f64>().sqrt()
 }

@@ -309,6 +309,11 @@ fn two_devices_are_one() {
             assert!((a - b).abs() <= 1e-5 * largest, "tensor {tensor}: {a} {b}");
         }
     }
+    let logits = |devices: &[ComputeDevice]| {
+        let mut trainer = Trainer::new(&weights, &batch.config(), plain(), devices).unwrap();
+        trainer.step(&batch.as_train_batch()).unwrap().logits
+    };
+    assert!(logits(&[cpu(), cpu()]) == logits(&[cpu()]), "logits in another order");
     // More devices than fields of view.
     let (loss, _) = gradients(&weights, &Batch::new([5, 7, 5], 1), &[cpu(), cpu(), cpu()]);
     assert!(loss.is_finite());

@@ -2,21 +2,37 @@
 
 use std::cell::Cell;
 
+use burn::backend::{Flex, TensorMetadata};
+use burn::tensor::{Shape, TensorData};
+
 use super::super::gradient::{Conv3dGradients, Kernels};
-use super::*;
+use super::super::winograd::{self, Around, PackedWeights, Sizes};
+use super::super::{Conv3dShape, Kernel, Operation, Relu, pointwise};
+use super::{Float, Spares, contiguous, owned, plan, values_mut};
+use crate::precision::Precision;
 use crate::simd::aligned::AlignedBuffer;
+use crate::simd::lanes::Isa;
 
 impl Conv3dGradients for Flex {
     fn kernels(operation: Operation) -> Option<Kernels<Self>> {
         let ours = [[3, 3, 3], [1, 1, 1]].contains(&operation.shape.kernel_zyx);
         let own = operation.kernel != Kernel::Burn;
-        (ours && own).then_some(Kernels { forward, parameters, input })
+        (ours && own).then_some(Kernels { forward, parameters, input, recycle })
     }
 }
 
-/// Tensors that a thread keeps: what is alive at the end of a forward pass. All of it is needed again
-/// in the next step.
-const KEPT: usize = 64;
+thread_local! {
+    /// What is alive at the end of a forward pass. All of it is needed again in the next step.
+    static TAPE: Spares = const { Spares::new(64, usize::MAX) };
+}
+
+fn take(shape: Shape) -> Float {
+    TAPE.with(|spares| spares.take(shape))
+}
+
+fn recycle(tensor: Float) {
+    TAPE.with(|spares| spares.keep(tensor));
+}
 
 fn forward(tensors: &[Float], operation: Operation) -> Float {
     let Operation { shape, relu, .. } = operation;
@@ -24,7 +40,7 @@ fn forward(tensors: &[Float], operation: Operation) -> Float {
     let values: Vec<&[f32]> = tensors.iter().filter_map(|tensor| tensor.as_slice()).collect();
     let [z, y, width] = shape.volume_zyx;
     let batch = tensors.first().map_or(0, |x| x.shape()[0]);
-    let mut output = take_spare(Shape::new([batch, z, y, width, shape.outputs]));
+    let mut output = take(Shape::new([batch, z, y, width, shape.outputs]));
     if let [x, weights, bias, residual @ ..] = &values[..] {
         let residual = residual.first().copied();
         let Relu { input: relu_input, output: relu_output } = relu;
@@ -39,7 +55,10 @@ fn forward(tensors: &[Float], operation: Operation) -> Float {
                 let around = Around { accumulate: residual.is_some(), ..around };
                 pointwise::convolve(shape.inputs, x, &packed, bias, around, output);
             }
-            _ => convolve(shape, x, weights, bias, around, output),
+            _ => {
+                let weights = winograd::Weights::Forward(weights);
+                convolve(shape, x, weights, bias, around, output);
+            }
         }
     }
     output
@@ -71,32 +90,44 @@ fn parameters(x: &Float, gradient: &Float, operation: Operation) -> [Float; 2] {
     })
 }
 
-fn input(x: Float, weights: &Float, gradient: Float, operation: Operation) -> Float {
+fn input(
+    x: Float,
+    weights: &Float,
+    gradient: Float,
+    onto: Option<Float>,
+    operation: Operation,
+) -> Float {
     let Operation { shape, relu, .. } = operation;
     let (x, weights, gradient) = (contiguous(x), contiguous(weights.clone()), contiguous(gradient));
-    let mut output = take_spare(x.shape());
+    let accumulate = onto.is_some();
+    let mut output = onto.map_or_else(|| take(x.shape()), owned);
     if let (Some(values), Some(weights), Some(slope)) =
         (x.as_slice(), weights.as_slice(), gradient.as_slice())
     {
-        let output = values_mut(&mut output);
         let mask = relu.input.then_some(values);
-        match shape.kernel_zyx {
-            [1, 1, 1] => {
-                let packed = pointwise::pack(weights, shape.inputs, shape.outputs);
-                pointwise::input_gradient(shape.inputs, slope, &packed, mask, output);
-            }
-            _ => {
-                let weights = mirrored(weights, shape);
-                let shape = Conv3dShape { inputs: shape.outputs, outputs: shape.inputs, ..shape };
-                let (bias, around) =
-                    (vec![0.0; shape.outputs], Around { mask, ..Around::default() });
-                convolve(shape, slope, &weights, &bias, around, output);
-            }
-        }
+        let around = Around { mask, accumulate, ..Around::default() };
+        input_slices(shape, weights, slope, around, values_mut(&mut output));
     }
-    keep_spare(x, KEPT);
-    keep_spare(gradient, KEPT);
+    recycle(x);
+    recycle(gradient);
     output
+}
+
+fn input_slices(
+    shape: Conv3dShape,
+    weights: &[f32],
+    gradient: &[f32],
+    around: Around<'_>,
+    output: &mut [f32],
+) {
+    if shape.kernel_zyx == [1, 1, 1] {
+        let packed = pointwise::pack(weights, shape.inputs, shape.outputs);
+        pointwise::input_gradient(shape.inputs, gradient, &packed, around, output);
+        return;
+    }
+    let weights = winograd::Weights::Backward(weights);
+    let shape = Conv3dShape { inputs: shape.outputs, outputs: shape.inputs, ..shape };
+    convolve(shape, gradient, weights, &vec![0.0; shape.outputs], around, output);
 }
 
 fn sizes(shape: Conv3dShape) -> Sizes {
@@ -108,7 +139,7 @@ fn sizes(shape: Conv3dShape) -> Sizes {
 fn convolve(
     shape: Conv3dShape,
     x: &[f32],
-    weights: &[f32],
+    weights: winograd::Weights<'_>,
     bias: &[f32],
     around: Around<'_>,
     output: &mut [f32],
@@ -123,16 +154,4 @@ fn convolve(
     plan.repack(weights, &mut packed);
     winograd::convolve(&plan, x, &PackedWeights::new(&packed), bias, around, output);
     PACKED.set(packed);
-}
-
-/// The weights that take gradients of outputs to those of inputs: taps in reverse, channels exchanged.
-fn mirrored(weights: &[f32], shape: Conv3dShape) -> Vec<f32> {
-    let (inputs, outputs) = (shape.inputs, shape.outputs);
-    let mut mirrored = Vec::with_capacity(weights.len());
-    for tap in weights.chunks_exact(inputs * outputs).rev() {
-        for o in 0..outputs {
-            mirrored.extend((0..inputs).map(|i| tap[i * outputs + o]));
-        }
-    }
-    mirrored
 }

@@ -107,7 +107,8 @@ pub(in crate::conv3d) fn weight_gradient(
     let images = (0..batch).flat_map(|image| plan.tiling.z.iter().map(move |z| (image, *z)));
     let slabs: Vec<(usize, Placed)> = images.collect();
     let count = slabs.len().min(PARTS);
-    let mut parts = vec![0.0; count * plan.part()];
+    let mut parts = PARTIAL.take();
+    parts.fit(count * plan.part());
     parts.par_chunks_mut(plan.part()).enumerate().for_each(|(i, part)| {
         let slabs = &slabs[slabs.len() * i / count..slabs.len() * (i + 1) / count];
         let input = Side::new(&plan, input, Factor::Input { relu: relu_input });
@@ -117,6 +118,12 @@ pub(in crate::conv3d) fn weight_gradient(
         });
     });
     add_up(&plan, &parts, weights, bias);
+    PARTIAL.set(parts);
+}
+
+thread_local! {
+    /// Sums of parts. Taken while they are in use, so that a thread that waits may begin anew.
+    static PARTIAL: Cell<AlignedBuffer> = Cell::default();
 }
 
 /// Sums of all parts, in their order, without the padding of channels.
@@ -205,7 +212,7 @@ struct Part<'a> {
     slabs: &'a [(usize, Placed)],
     input: Side<'a>,
     gradient: Side<'a>,
-    /// `[3][3][3][line]`, then biases; zeros at first.
+    /// `[3][3][3][line]`, then biases.
     part: &'a mut [f32],
     scratch: &'a mut Scratch,
 }
@@ -216,11 +223,12 @@ impl WithLanes for Part<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { plan, slabs, input, gradient, part, scratch } = self;
+        part.fill(0.0);
         let (taps, bias) = part.split_at_mut(27 * plan.line());
         for (image, z) in slabs.iter().copied() {
-            input.fill(simd, image, z, scratch);
-            gradient.fill(simd, image, z, scratch);
-            gradient.add_up(simd, image, z, bias);
+            for side in [&input, &gradient] {
+                side.fill(simd, image, z, bias, scratch);
+            }
             for point in 0..z.tile.points() {
                 at_point(simd, plan, [&input, &gradient], point, scratch);
             }
@@ -265,5 +273,74 @@ fn at_point<S: Simd>(
         let from = &scratch.along_x[..tile.points() * 3 * line];
         let to = &mut scratch.along_y[point * 9 * line..][..9 * line];
         Matrix::of(tile).to_taps(simd, from, to, number > 0);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// As it is defined, in f64: weights, then biases.
+    fn naive(sizes: Sizes, x: &[f32], relu: bool, dy: &[f32]) -> Vec<f64> {
+        let Sizes { volume: [nz, ny, nx], inputs, outputs } = sizes;
+        let mut sums = vec![0.0; (27 * inputs + 1) * outputs];
+        for (voxel, slopes) in dy.chunks_exact(outputs).enumerate() {
+            let (image, z, y, x0) =
+                (voxel / (nz * ny * nx), voxel / (ny * nx) % nz, voxel / nx % ny, voxel % nx);
+            let mut add = |row: usize, value: f64| {
+                for (o, slope) in slopes.iter().enumerate() {
+                    sums[row * outputs + o] += value * f64::from(*slope);
+                }
+            };
+            add(27 * inputs, 1.0);
+            for tap in 0..27 {
+                let [z, y, x0] = [z + tap / 9, y + tap / 3 % 3, x0 + tap % 3];
+                if z == 0 || z > nz || y == 0 || y > ny || x0 == 0 || x0 > nx {
+                    continue;
+                }
+                let from = (((image * nz + z - 1) * ny + y - 1) * nx + x0 - 1) * inputs;
+                for i in 0..inputs {
+                    let value = x[from + i];
+                    add(tap * inputs + i, f64::from(if relu { value.max(0.0) } else { value }));
+                }
+            }
+        }
+        sums
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn every_instruction_set_gives_the_definition_on_any_number_of_threads(
+            volume in [1usize..13, 1usize..13, 1usize..30], inputs in 1usize..40,
+            outputs in 1usize..40, batch in 1usize..3, relu in any::<bool>(),
+        ) {
+            let sizes = Sizes { volume, inputs, outputs };
+            let voxels = batch * volume.iter().product::<usize>();
+            let number = |i: usize| ((i * 7919) % 23) as f32 / 11.0 - 1.0;
+            let x: Vec<f32> = (0..inputs * voxels).map(number).collect();
+            let dy: Vec<f32> = (0..outputs * voxels).map(|i| number(i + 5)).collect();
+            let expected = naive(sizes, &x, relu, &dy);
+            let on = |isa: Isa, threads: usize| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let mut found = vec![f32::NAN; expected.len()];
+                let (weights, bias) = found.split_at_mut(27 * inputs * outputs);
+                pool.install(|| weight_gradient(sizes, isa, &x, relu, &dy, weights, bias));
+                found
+            };
+            // Of the sum of all absolute products.
+            let tolerance = 1e-5 * voxels.max(10) as f64;
+            for isa in Isa::all() {
+                let found = on(isa, 1);
+                for (f, e) in found.iter().zip(&expected) {
+                    prop_assert!((f64::from(*f) - e).abs() < tolerance, "{}: {f} {e}", isa.name());
+                }
+                for threads in [2, 5] {
+                    prop_assert!(on(isa, threads) == found, "{} on {threads}", isa.name());
+                }
+            }
+        }
     }
 }

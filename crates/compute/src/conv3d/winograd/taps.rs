@@ -79,12 +79,16 @@ impl Matrix {
                     sums[k] = simd.load(&to[k][at]);
                 }
             }
-            for p in 0..P {
+            for p in 1..P - 1 {
                 let value = simd.load(&from[p][at]);
                 for k in 0..3 {
                     sums[k] = simd.mul_add(simd.splat(self.rows[p][k]), value, sums[k]);
                 }
             }
+            // Powers of the first point, 0, and of the last, infinity: one is not zero.
+            let [first, last] = [0, P - 1].map(|p| simd.load(&from[p][at]));
+            sums[0] = simd.mul_add(simd.splat(self.rows[0][0]), first, sums[0]);
+            sums[2] = simd.mul_add(simd.splat(self.rows[P - 1][2]), last, sums[2]);
             for k in 0..3 {
                 simd.store(sums[k], &mut to[k][at]);
             }

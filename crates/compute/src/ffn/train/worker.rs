@@ -15,6 +15,8 @@ use crate::precision::Precision;
 pub(super) struct Worker {
     device: ComputeDevice,
     fov_zyx: [usize; 3],
+    /// For the shapes.
+    template: Weights,
 }
 
 /// What a device gives for its part of a batch.
@@ -27,27 +29,29 @@ pub(super) struct Share {
 }
 
 impl Worker {
-    pub(super) fn new(device: &ComputeDevice, fov_zyx: [usize; 3]) -> Self {
-        Self { device: device.clone(), fov_zyx }
+    pub(super) fn new(device: &ComputeDevice, fov_zyx: [usize; 3], template: &Weights) -> Self {
+        Self { device: device.clone(), fov_zyx, template: template.clone() }
     }
 
     /// Loss and gradients of a part of a batch of `count` fields of view.
     pub(super) fn share(
         &self,
-        template: &Weights,
         parameters: &[f32],
         part: &TrainBatch<'_>,
         count: usize,
     ) -> Result<Share> {
         // burn reports some failures as errors and some as panics; both mean the same here.
-        guarded(|| self.compute(template, parameters, part, count))
+        guarded(|| self.compute(parameters, part, count))
             .and_then(|share| share)
-            .map_err(|reason| Error::DeviceFailed { device: self.device.name().to_owned(), reason })
+            .map_err(|reason| self.failed(reason))
+    }
+
+    pub(super) fn failed(&self, reason: String) -> Error {
+        Error::DeviceFailed { device: self.device.name().to_owned(), reason }
     }
 
     fn compute(
         &self,
-        template: &Weights,
         parameters: &[f32],
         part: &TrainBatch<'_>,
         count: usize,
@@ -57,11 +61,11 @@ impl Worker {
             let data = TensorData::new(values.to_vec(), [part.count, z, y, x, 1]);
             Tensor::<5>::from_data(data, self.device.burn()).autodiff()
         };
-        let leaves = Leaves::new(template, parameters, self.device.burn());
+        let leaves = Leaves::new(&self.template, parameters, self.device.burn());
         let mut tensors = leaves.0.iter().cloned();
         let kernel = Kernel::Own(Precision::Exact);
         let next = |_: &Layer| tensors.next().unwrap_or_else(|| unreachable!("a pair a layer"));
-        let network = ConvStack3d::with_parameters(template, self.fov_zyx, kernel, next);
+        let network = ConvStack3d::with_parameters(&self.template, self.fov_zyx, kernel, next);
         let new = network.forward(input(part.images), input(part.seeds));
         let logits = read(new.clone().inner())?;
         let total = count as f64 * (z * y * x) as f64;

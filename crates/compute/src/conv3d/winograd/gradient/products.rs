@@ -87,10 +87,11 @@ fn block<S: Simd, const W: usize, const P: usize>(
         let Some(gradients) = vectors(gradients)[place.output..].first_chunk::<W>() else { return };
         add::<S, W, P>(simd, inputs, gradients, &mut sums);
     }
-    let rows = out.chunks_exact_mut(wide_outputs).skip(place.inputs[0]);
-    for (sums, row) in sums.iter().zip(rows) {
-        for (sum, to) in sums.iter().zip(&mut vectors_mut(row)[place.output..]) {
-            simd.store(*sum, to);
+    // By number, so that all sums stay in registers.
+    for p in 0..P {
+        let row = vectors_mut(&mut out[(place.inputs[0] + p) * wide_outputs..][..wide_outputs]);
+        for n in 0..W {
+            simd.store(sums[p][n], &mut row[place.output + n]);
         }
     }
 }

@@ -48,28 +48,35 @@ impl<'a> Side<'a> {
         self.voxels * self.wide
     }
 
-    /// All rows of a slab at all points in z.
+    /// All rows of a slab at all points in z. Gradients are added to `sums` by channel, too.
     #[inline(always)]
-    pub(super) fn fill<S: Simd>(&self, simd: S, image: usize, z: Placed, scratch: &mut Scratch) {
+    pub(super) fn fill<S: Simd>(
+        &self,
+        simd: S,
+        image: usize,
+        z: Placed,
+        sums: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
         use Factor::{Gradient, Input};
         match (self.factor, z.tile) {
             (Input { relu: false }, Tile::F3) => {
-                self.fill_with::<Input3, S, 5, 5>(simd, image, z, scratch);
+                self.fill_with::<Input3, S, 5, 5>(simd, image, z, sums, scratch);
             }
             (Input { relu: false }, Tile::F5) => {
-                self.fill_with::<Input5, S, 7, 7>(simd, image, z, scratch);
+                self.fill_with::<Input5, S, 7, 7>(simd, image, z, sums, scratch);
             }
             (Input { relu: true }, Tile::F3) => {
-                self.fill_with::<AfterRelu<Input3>, S, 5, 5>(simd, image, z, scratch);
+                self.fill_with::<AfterRelu<Input3>, S, 5, 5>(simd, image, z, sums, scratch);
             }
             (Input { relu: true }, Tile::F5) => {
-                self.fill_with::<AfterRelu<Input5>, S, 7, 7>(simd, image, z, scratch);
+                self.fill_with::<AfterRelu<Input5>, S, 7, 7>(simd, image, z, sums, scratch);
             }
             (Gradient, Tile::F3) => {
-                self.fill_with::<Gradient3, S, 3, 5>(simd, image, z, scratch);
+                self.fill_with::<Gradient3, S, 3, 5>(simd, image, z, sums, scratch);
             }
             (Gradient, Tile::F5) => {
-                self.fill_with::<Gradient5, S, 5, 7>(simd, image, z, scratch);
+                self.fill_with::<Gradient5, S, 5, 7>(simd, image, z, sums, scratch);
             }
         }
     }
@@ -80,6 +87,7 @@ impl<'a> Side<'a> {
         simd: S,
         image: usize,
         z: Placed,
+        sums: &mut [f32],
         scratch: &mut Scratch,
     ) {
         let [_, ny, nx] = self.volume;
@@ -99,6 +107,9 @@ impl<'a> Side<'a> {
             let from = self.sources::<I>(image, z, y, &mut scratch.spare, &scratch.zeros);
             let to = rows_mut::<P>(&mut slots[inside.start..], plane, inside.len());
             transform::<T, S, I, P>(simd, from, to);
+            if self.factor == Factor::Gradient {
+                from.iter().for_each(|row| add_row(simd, row, sums));
+            }
         }
     }
 
@@ -145,22 +156,6 @@ impl<'a> Side<'a> {
         let length = nx * self.channels;
         let start = ((image * nz + z) * ny + y) * length;
         Some(&self.values[start..start + length])
-    }
-
-    /// Adds up the voxels of a slab that belong to its own planes, by channel.
-    #[inline(always)]
-    pub(super) fn add_up<S: Simd>(&self, simd: S, image: usize, z: Placed, sums: &mut [f32]) {
-        let planes = z.start..z.start + z.tile.outputs();
-        let rows = planes.flat_map(|plane| (0..self.volume[1]).map(move |y| (plane, y)));
-        for row in rows.filter_map(|(plane, y)| self.row(image, plane, y)) {
-            if self.channels == self.wide {
-                add_row(simd, row, sums);
-                continue;
-            }
-            for voxel in row.chunks_exact(self.channels) {
-                sums.iter_mut().zip(voxel).for_each(|(sum, value)| *sum += value);
-            }
-        }
     }
 
     /// One point in z and one tile in y, from the slab to the points in y and x. `place`: number of the
@@ -241,13 +236,14 @@ fn along_y<T: Transform<I, P>, S: Simd, const I: usize, const P: usize>(
     transform::<T, S, I, P>(simd, rows::<I>(from, length, length), rows_mut(to, length, length));
 }
 
+/// Adds up the voxels of a row by channel.
 #[inline(always)]
-fn add_row<S: Simd>(simd: S, row: &[f32], sums: &mut [f32]) {
+fn add_row<S: Simd>(simd: S, row: &[Lanes], sums: &mut [f32]) {
     let sums = vectors_mut(sums);
     let channels = sums.len();
     for (channel, sum) in sums.iter_mut().enumerate() {
         let mut total = simd.load(sum);
-        for value in vectors(row).iter().skip(channel).step_by(channels) {
+        for value in row.iter().skip(channel).step_by(channels) {
             total = simd.add(total, simd.load(value));
         }
         simd.store(total, sum);
