@@ -69,15 +69,15 @@ mod tests {
     #[test]
     fn what_would_fit_does_and_is_not_much_smaller() {
         let plan = Hypothetical::new(Work::Segment, [10_000; 3], DataType::U8);
-        plan.check_memory(7 << 30).unwrap();
-        let error = plan.check_memory(4 << 30).unwrap_err().to_string();
+        plan.check_memory(3 << 30).unwrap();
+        let error = plan.check_memory(2 << 30).unwrap_err().to_string();
         assert_eq!(
             error,
-            "infer: a subvolume takes 6.44 GB of memory, a node has 4.29 GB: a subvolume of \
-             440,440,440 would fit"
+            "infer: a subvolume takes 2.95 GB of memory, a node has 2.15 GB: a subvolume of \
+             456,456,456 would fit"
         );
-        let smaller = Hypothetical { subvolume_zyx: [440; 3], ..plan.clone() };
-        smaller.check_memory(4 << 30).unwrap();
+        let smaller = Hypothetical { subvolume_zyx: [456; 3], ..plan.clone() };
+        smaller.check_memory(2 << 30).unwrap();
         assert!(plan.check_memory(1 << 20).unwrap_err().to_string().contains("no subvolume"));
     }
 
