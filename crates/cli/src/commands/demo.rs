@@ -26,7 +26,7 @@ use crate::exit_status::ExitStatus;
 mod training;
 
 /// Voxels of the volume, z, y, x: large enough to look at, small enough for a minute.
-const SHAPE: [usize; 3] = [56, 96, 144];
+const SHAPE: [usize; 3] = [48, 80, 128];
 /// Seed of the volume; those of the volumes to train on are others.
 const SEED: u64 = 1;
 

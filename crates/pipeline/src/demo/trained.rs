@@ -19,7 +19,9 @@ pub fn trained_settings() -> SegmentSettings {
     settings.inference = InferenceOptions {
         image_mean: 130.0,
         image_stddev: 50.0,
-        move_threshold: 0.6,
+        move_threshold: 0.5,
+        segment_threshold: 0.5,
+        disco_seed_threshold: -1.0,
         min_segment_size: 300,
         ..InferenceOptions::default()
     };
