@@ -82,9 +82,9 @@ fn every_work_has_a_plan_and_measured_seconds_count() {
 fn what_cannot_be_is_refused_with_what_would_fit() {
     let refused =
         |more: &[&str]| run(&[&["plan", "--shape", "9000,9000,9000"], more].concat()).error();
-    let error = refused(&["--node-memory", "4GiB"]);
-    assert!(error.contains("a subvolume of 440,440,440 would fit"), "{error}");
-    assert_eq!(refused(&["--memory", "4GiB"]), error);
+    let error = refused(&["--node-memory", "2GiB"]);
+    assert!(error.contains("a subvolume of 456,456,456 would fit"), "{error}");
+    assert_eq!(refused(&["--memory", "2GiB"]), error);
     let error = refused(&["--overlap", "64,512,64"]);
     assert!(error.contains("axis y") && error.contains("512"), "{error}");
     assert!(refused(&["--nodes", "0"]).contains("nodes: expected at least 1"));
