@@ -93,7 +93,7 @@ fn segment(folder: &Folder, args: &str) -> Run {
 }
 
 /// The object of one seed, whatever it is: these networks are not trained.
-const RULES: &str = "--seed 6,7,7 --fov 5,7,5 --deltas 1,1,1 --image-mean 128 --image-stddev 60 \
+const RULES: &str = "--seed 6,7,7 --fov 5,7,5 --deltas 1,1,1 --image-stddev 60 \
     --init-activation 0.99 --move-threshold 0.1 --segment-threshold 0.2 --disco-seed-threshold -1 \
     --min-segment-size 1 --json";
 

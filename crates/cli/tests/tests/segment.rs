@@ -218,13 +218,13 @@ fn a_job_that_is_kept_is_gone_on_with_and_guards_its_settings() {
 #[test]
 fn an_image_too_large_for_the_memory_is_cut_by_itself() {
     let (folder, _) = folder();
-    let shape = [72, 112, 176];
+    let shape = [120, 200, 250];
     let made = synthetic(shape, 1).unwrap();
     folder.write("large.npy", shape, made.channels[0].as_slice::<u8>().unwrap().to_vec());
     let seeds = format!("{SETTINGS}[seeds]\npoints_zyx = {:?}\n", &made.seeds_zyx[..2]);
     std::fs::write(folder.join("seeds.toml"), seeds).unwrap();
     let args = ["large.npy", "labels.zarr", "--config", "seeds.toml"];
-    let limits = ["--memory", "28MiB", "--threads", "2"];
+    let limits = ["--memory", "120MiB", "--threads", "2"];
     let run = folder.run(&[&["--device", "cpu", "segment"], &args[..], &limits].concat()).done();
     assert!(run.stderr.contains("subvolumes of") && run.stderr.contains("links"), "{}", run.stderr);
     assert!(folder.join("labels.zarr").is_dir());
