@@ -55,9 +55,10 @@ impl GradientPlan {
         Self { isa, sizes, tiling, wide_inputs, wide_outputs }
     }
 
-    /// Gradients of one tap.
+    /// Gradients of one tap, `[input][output]`, and some room: lines that are a power of two apart would
+    /// share a few places of the first-level cache.
     fn line(&self) -> usize {
-        self.sizes.inputs * self.wide_outputs
+        self.sizes.inputs * self.wide_outputs + 2 * LANES
     }
 
     /// Gradients of taps, then of biases.
@@ -135,8 +136,9 @@ fn add_up(plan: &GradientPlan, parts: &[f32], weights: &mut [f32], bias: &mut [f
             to.iter_mut().zip(&part[start..]).for_each(|(to, value)| *to += value);
         }
     };
+    let inputs = plan.sizes.inputs;
     weights.par_chunks_mut(outputs).enumerate().with_min_len(64).for_each(|(row, to)| {
-        sum(to, row * wide);
+        sum(to, row / inputs * plan.line() + row % inputs * wide);
     });
     sum(bias, 27 * plan.line());
 }

@@ -36,9 +36,11 @@ impl Matrix {
     #[inline(always)]
     pub(super) fn at_point<S: Simd>(&self, simd: S, point: usize, taps: &[f32], to: &mut [f32]) {
         let length = to.len();
-        let [a, b, c] = self.rows[point].map(|factor| simd.splat(factor));
-        let line = |k: usize| vectors(&taps[k * length..][..length]);
-        let lines = line(0).iter().zip(line(1)).zip(line(2));
+        let [a, b, c] = self.rows[point];
+        let (a, b, c) = (simd.splat(a), simd.splat(b), simd.splat(c));
+        let (first, rest) = taps.split_at(length);
+        let (second, third) = rest.split_at(length);
+        let lines = vectors(first).iter().zip(vectors(second)).zip(vectors(third));
         for (to, ((x, y), z)) in vectors_mut(to).iter_mut().zip(lines) {
             let sum = simd.mul_add(b, simd.load(y), simd.mul_add(a, simd.load(x), simd.splat(0.0)));
             simd.store(simd.mul_add(c, simd.load(z), sum), to);
@@ -72,6 +74,13 @@ impl Matrix {
         for p in 0..P {
             from[p] = vectors(&points[p * length..][..length]);
         }
+        // In registers, as far as there are enough.
+        let mut factors = [[simd.splat(0.0); 3]; P];
+        for p in 0..P {
+            for k in 0..3 {
+                factors[p][k] = simd.splat(self.rows[p][k]);
+            }
+        }
         for at in 0..length / LANES {
             let mut sums = [simd.splat(0.0); 3];
             if ADD {
@@ -82,13 +91,13 @@ impl Matrix {
             for p in 1..P - 1 {
                 let value = simd.load(&from[p][at]);
                 for k in 0..3 {
-                    sums[k] = simd.mul_add(simd.splat(self.rows[p][k]), value, sums[k]);
+                    sums[k] = simd.mul_add(factors[p][k], value, sums[k]);
                 }
             }
             // Powers of the first point, 0, and of the last, infinity: one is not zero.
-            let [first, last] = [0, P - 1].map(|p| simd.load(&from[p][at]));
-            sums[0] = simd.mul_add(simd.splat(self.rows[0][0]), first, sums[0]);
-            sums[2] = simd.mul_add(simd.splat(self.rows[P - 1][2]), last, sums[2]);
+            let (first, last) = (simd.load(&from[0][at]), simd.load(&from[P - 1][at]));
+            sums[0] = simd.mul_add(factors[0][0], first, sums[0]);
+            sums[2] = simd.mul_add(factors[P - 1][2], last, sums[2]);
             for k in 0..3 {
                 simd.store(sums[k], &mut to[k][at]);
             }

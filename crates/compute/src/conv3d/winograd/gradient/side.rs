@@ -108,7 +108,9 @@ impl<'a> Side<'a> {
             let to = rows_mut::<P>(&mut slots[inside.start..], plane, inside.len());
             transform::<T, S, I, P>(simd, from, to);
             if self.factor == Factor::Gradient {
-                from.iter().for_each(|row| add_row(simd, row, sums));
+                for row in from {
+                    add_row(simd, row, sums);
+                }
             }
         }
     }
