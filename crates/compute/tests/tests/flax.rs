@@ -55,9 +55,10 @@ fn check_golden(name: &str, padding: Padding, update: SeedUpdate, says: &str) {
     let file = golden(&format!("{name}.msgpack"));
     let model = TrainedModel::open(&file, &options(padding, update)).unwrap();
     assert_eq!(model.architecture().to_string(), says);
-    for (spec, most) in [("cpu", 1e-5), ("wgpu", 1e-4)] {
+    // Winograd convolutions alone are off by some 1e-5 of the largest number.
+    for spec in ["cpu", "wgpu"] {
         if let Some(error) = largest_error(&model, &golden(name), spec) {
-            assert!(error <= most, "{name} on {spec}: {error:e}");
+            assert!(error <= 1e-4, "{name} on {spec}: {error:e}");
         }
     }
     // A converted file says all by itself.
@@ -323,7 +324,7 @@ fn damaged_files_say_what_is_wrong() {
         open_bytes(&[&whole[..at], to, &whole[at + from.len()..]].concat()).unwrap_err()
     };
     let message = changed(b"res1b", b"res1c");
-    assert!(message.contains("tensor res1b/bias is missing"), "{message}");
+    assert!(message.contains("tensor res1b/kernel is missing"), "{message}");
     let message = changed(b"float32", b"complex");
     assert!(message.contains("expected type float32") && message.contains("complex"), "{message}");
     // The kernel of a layer gets another shape, of as many numbers: 3, 3, 3, 4, 4 as 3, 3, 3, 2, 8.

@@ -125,7 +125,7 @@ fn a_network_sees_its_channels_one_after_the_other() {
     let mut segmenter = Segmenter::new(make(), seeds).unwrap();
     let mut steps = Inline::new(&mut network, 3);
     while segmenter.advance(&mut steps, &mut |_| ()).unwrap() {}
-    assert!(segmenter.finish().counters.fov_steps > 3);
+    assert!(segmenter.finish().counters.fov_steps >= 1);
     assert!(network.images.iter().all(|image| image.len() == 3 * CONFIG.fov_voxels()));
 }
 
