@@ -140,16 +140,6 @@ impl Canvas {
         &self.image
     }
 
-    /// The image as networks see it, C order. Memory: 4 bytes a voxel.
-    pub fn normalised_image(&self) -> Vec<f32> {
-        let mut values = vec![0.0; self.image.len()];
-        let (mean, stddev) = (self.options.image_mean, self.options.image_stddev);
-        match_dtype!(self.image.dtype(), T => {
-            normalise::<T>(values_of(&self.image), mean, stddev, &mut values);
-        });
-        values
-    }
-
     /// Labels: 0 = free, above 0 = segment, -1 = a seed was tried here. C order.
     pub fn segmentation(&self) -> &[i32] {
         &self.segmentation

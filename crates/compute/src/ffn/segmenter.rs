@@ -191,11 +191,8 @@ impl<'r> Segmenter<'r> {
     /// Makes a segment of the object of the seed whose turn it is; whether there is one. `None` if the
     /// object has still to grow.
     fn take_turn(&mut self, seed: Position) -> Option<bool> {
-        let holds_on = |attempt: &Attempt| attempt.flood.holds_on(&self.canvas);
-        if !self.attempts.get(&self.turn).is_some_and(holds_on) {
-            if let Some(attempt) = self.attempts.remove(&self.turn) {
-                self.waste(&attempt);
-            }
+        // One that grew in vain was dropped when the labels in its way were written.
+        if !self.attempts.contains_key(&self.turn) {
             self.start(self.turn);
         }
         let attempt = self.attempts.get_mut(&self.turn)?;

@@ -28,12 +28,6 @@ pub struct ArchitectureOptions {
 }
 
 impl ArchitectureOptions {
-    /// With a depth that the checkpoint must have.
-    pub fn with_depth(mut self, depth: Option<usize>) -> Self {
-        self.depth = depth;
-        self
-    }
-
     /// `Ok` if a network is what was said, else the first thing that differs, with the tensor.
     pub(in crate::ffn) fn check(&self, found: &Architecture) -> Result<(), String> {
         self.check_family(found)?;
