@@ -26,6 +26,9 @@ pub enum Error {
         /// What the driver or the runtime said.
         reason: String,
     },
+    /// The device has no way to do this; the CPU has.
+    #[error("{0}")]
+    NotOnDevice(String),
     /// A checkpoint is damaged, or is not of the network asked for.
     #[error("checkpoint {path}: {message}")]
     Checkpoint {

@@ -33,12 +33,12 @@ impl DeviceVolume {
     /// Copies a volume to a device; what the device makes of it is heard of at [`Self::download`].
     ///
     /// # Errors
-    /// [`Error::Usage`] if the device is the plain CPU, for other types than `uint8`, `uint16`, `uint32`
+    /// [`Error::NotOnDevice`] if the device is the plain CPU, for other types than `uint8`, `uint16`, `uint32`
     /// and `float32`, or if the device cannot hold that many voxels in one piece.
     pub fn upload(device: &ComputeDevice, voxels: &Voxels) -> Result<Self> {
         let Some(client) = device.client() else {
             let message = format!("device {}: keeps no volumes", device.name());
-            return Err(Error::Usage(message));
+            return Err(Error::NotOnDevice(message));
         };
         check_room(client, device.name(), voxels.len())?;
         let mut finite = true;
@@ -53,7 +53,8 @@ impl DeviceVolume {
             }
             other => {
                 let expected = "expected uint8, uint16, uint32 or float32";
-                return Err(Error::Usage(format!("device volumes: {expected}, found {other}")));
+                let message = format!("device volumes: {expected}, found {other}");
+                return Err(Error::NotOnDevice(message));
             }
         };
         // Devices have no buffers of nothing.
@@ -164,7 +165,7 @@ fn failed(device: &str, reason: &str) -> Error {
 fn check_room(client: &Client, device: &str, voxels: usize) -> Result<()> {
     let most = (client.properties().memory.max_page_size / 4).min(u64::from(u32::MAX) - 1);
     if voxels as u64 > most {
-        return Err(Error::Usage(format!(
+        return Err(Error::NotOnDevice(format!(
             "device {device}: a volume of {voxels} voxels is too large, it has room for {most}"
         )));
     }

@@ -16,10 +16,11 @@ use crate::error::Result;
 #[cfg(feature = "cube")]
 mod cube;
 
-/// Runs a filter: gaussian, median, sobel and normalize on any device, `clahe` and `distance` on the CPU only.
+/// Runs a filter: gaussian and median with the reflecting boundary, sobel, and normalize by mean or by
+/// extremes on any device; all else, and the median of uint32, on the CPU only.
 ///
 /// # Errors
-/// [`Error::Usage`](crate::Error::Usage) if the filter, its boundary, or the volume's type, size or values are not for
+/// [`Error::NotOnDevice`](crate::Error::NotOnDevice) if the filter, its boundary, or the volume's type, size or values are not for
 /// the device; [`Error::DeviceFailed`](crate::Error::DeviceFailed); as [`Filter::run`].
 pub fn filter(device: &ComputeDevice, filter: &Filter, voxels: &Voxels) -> Result<Voxels> {
     #[cfg(feature = "cube")]
@@ -33,7 +34,7 @@ pub fn filter(device: &ComputeDevice, filter: &Filter, voxels: &Voxels) -> Resul
 /// Components of foreground: [`label_mask`].
 ///
 /// # Errors
-/// As [`label_mask`]; [`Error::Usage`](crate::Error::Usage) for types and sizes that the device does not hold;
+/// As [`label_mask`]; [`Error::NotOnDevice`](crate::Error::NotOnDevice) for types and sizes that the device does not hold;
 /// [`Error::DeviceFailed`](crate::Error::DeviceFailed).
 pub fn components_of_mask(
     device: &ComputeDevice,
@@ -52,7 +53,7 @@ pub fn components_of_mask(
 /// Components of labels: [`label_equal`].
 ///
 /// # Errors
-/// As [`label_equal`]; [`Error::Usage`](crate::Error::Usage) for types and sizes that the device does not hold;
+/// As [`label_equal`]; [`Error::NotOnDevice`](crate::Error::NotOnDevice) for types and sizes that the device does not hold;
 /// [`Error::DeviceFailed`](crate::Error::DeviceFailed).
 pub fn components_of_labels(
     device: &ComputeDevice,
@@ -70,7 +71,7 @@ pub fn components_of_labels(
 /// Fills from seeds: [`flood_fill`](flood_fill_on_cpu).
 ///
 /// # Errors
-/// As [`flood_fill`](flood_fill_on_cpu); [`Error::Usage`](crate::Error::Usage) for types and sizes that the
+/// As [`flood_fill`](flood_fill_on_cpu); [`Error::NotOnDevice`](crate::Error::NotOnDevice) for types and sizes that the
 /// device does not hold; [`Error::DeviceFailed`](crate::Error::DeviceFailed).
 pub fn flood_fill(
     device: &ComputeDevice,

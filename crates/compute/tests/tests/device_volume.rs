@@ -383,7 +383,7 @@ fn what_devices_cannot_hold_is_refused() {
         let outside = [Seed::new([0, 2, 0])];
         assert!(matches!(small.flood(range(1.0, 2.0), &outside, six), Err(Error::Usage(_))));
         assert!(matches!(small.gaussian([-1.0, 0.0, 0.0]), Err(Error::Usage(_))));
-        assert!(matches!(small.median([9; 3]), Err(Error::Usage(_))));
+        assert!(matches!(small.median([9; 3]), Err(Error::NotOnDevice(_))));
     }
     let Some(cpu) = device("cpu") else { return };
     assert!(DeviceVolume::upload(&cpu, &volume::<u8>([1; 3], 9, 1)).is_err());

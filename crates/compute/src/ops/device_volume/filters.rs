@@ -20,7 +20,7 @@ impl DeviceVolume {
     /// Weights are computed in f64, sums in f32.
     ///
     /// # Errors
-    /// [`Error::Usage`] if a sigma is negative or not finite, or a voxel is not finite;
+    /// [`Error::Usage`] if a sigma is negative or not finite, [`Error::NotOnDevice`] if a voxel is not finite;
     /// [`Error::DeviceFailed`].
     pub fn gaussian(&self, sigma_zyx: [f64; 3]) -> Result<Self> {
         if !sigma_zyx.iter().all(|sigma| (0.0..=1e6).contains(sigma)) {
@@ -38,7 +38,7 @@ impl DeviceVolume {
     /// The Sobel operator, not normalised: along an axis, or the length of the gradient; `float32`.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the axis is not z, y or x, or a voxel is not finite;
+    /// [`Error::Usage`] if the axis is not z, y or x, [`Error::NotOnDevice`] if a voxel is not finite;
     /// [`Error::DeviceFailed`].
     pub fn sobel(&self, along: Option<Axis>) -> Result<Self> {
         let index = |axis: Axis| {
@@ -52,13 +52,13 @@ impl DeviceVolume {
     /// The median of the box of `2 * radius + 1` voxels around each voxel; `float32`.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the box has more than 343 voxels, or a voxel is not finite;
+    /// [`Error::NotOnDevice`] if the box has more than 343 voxels, or a voxel is not finite;
     /// [`Error::DeviceFailed`].
     pub fn median(&self, radius_zyx: [usize; 3]) -> Result<Self> {
         let sizes = radius_zyx.map(|radius| radius.saturating_mul(2).saturating_add(1));
         let voxels = sizes.into_iter().fold(1, usize::saturating_mul);
         if voxels > LARGEST_BOX {
-            return Err(Error::Usage(format!(
+            return Err(Error::NotOnDevice(format!(
                 "median: expected a box of at most {LARGEST_BOX} voxels, found {voxels}"
             )));
         }
@@ -85,7 +85,7 @@ impl DeviceVolume {
         if !self.finite {
             let message =
                 format!("{name} on a device: expected finite voxels, found NaN or infinity");
-            return Err(Error::Usage(message));
+            return Err(Error::NotOnDevice(message));
         }
         if self.voxels() == 0 {
             return Ok(Self { dtype: DataType::F32, ..self.clone() });

@@ -35,7 +35,7 @@ pub(super) fn filter(device: &ComputeDevice, filter: &Filter, voxels: &Voxels) -
         }
         other => {
             let message = format!("{} with these settings is done on the CPU only", other.name());
-            return Err(Error::Usage(message));
+            return Err(Error::NotOnDevice(message));
         }
     }?;
     result.download_as(filter.output_dtype(voxels.dtype()))
@@ -57,7 +57,7 @@ pub(super) fn components_of_mask(
                 "components on a device: expected unsigned integers or a range, found {}",
                 voxels.dtype()
             );
-            return Err(Error::Usage(message));
+            return Err(Error::NotOnDevice(message));
         }
     };
     let (labels, count) =
