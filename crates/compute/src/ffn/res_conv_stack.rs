@@ -107,7 +107,7 @@ impl ResConvStackWeights {
             let message = format!("tensor output/kernel: expected 1 output, found {found}");
             return Err(Error::checkpoint(file, message));
         }
-        let norms = if has("LayerNorm_0/scale") {
+        let norms = if names.iter().any(|name| name.starts_with("LayerNorm_")) {
             let channels = first.first().map_or(0, |layer| layer.biases.len());
             let channels = std::iter::once(channels).chain((0..=depth).map(|_| width));
             let norm = |(number, channels)| {

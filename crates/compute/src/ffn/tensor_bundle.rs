@@ -101,7 +101,7 @@ pub(super) fn is_tensor_bundle(path: &Path) -> bool {
     with_suffix(&strip_index(path), ".index").is_file()
 }
 
-fn strip_index(path: &Path) -> PathBuf {
+pub(super) fn strip_index(path: &Path) -> PathBuf {
     if path.extension().is_some_and(|e| e == "index") {
         path.with_extension("")
     } else {
@@ -109,7 +109,7 @@ fn strip_index(path: &Path) -> PathBuf {
     }
 }
 
-fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
     let mut name = prefix.as_os_str().to_owned();
     name.push(suffix);
     name.into()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::architecture::{Architecture, ArchitectureOptions};
 use super::flax::{FlaxFile, flax_path};
 use super::res_conv_stack::ResConvStackWeights;
-use super::tensor_bundle::{TensorBundle, is_tensor_bundle};
+use super::tensor_bundle::{TensorBundle, is_tensor_bundle, strip_index, with_suffix};
 use super::weights::{TensorSource, Weights, safetensors};
 use crate::error::{Error, Result};
 
@@ -86,13 +86,14 @@ impl TrainedModel {
     fn described_by(mut self, text: &str) -> Result<Self, String> {
         let mut architecture = self.architecture.clone();
         architecture.take_unseen(text)?;
-        if let Some(why) = architecture.differs_from(text) {
-            return Err(why);
-        }
         if let Layers::ResConvStack(weights) = &mut self.layers {
             (weights.padding, weights.update) = (architecture.padding, architecture.update);
+            self.architecture = weights.architecture();
         }
-        Ok(Self { architecture, ..self })
+        match self.architecture.differs_from(text) {
+            Some(why) => Err(why),
+            None => Ok(self),
+        }
     }
 
     /// With what tensors do not tell, from what the user says.
@@ -110,21 +111,19 @@ impl TrainedModel {
         if let Some(file) = flax_path(path) {
             return vec![file];
         }
-        if path.is_file() {
+        if path.is_file() && path.extension().is_none_or(|e| e != "index") {
             return vec![path.to_owned()];
         }
-        let with = |suffix: &str| {
-            let mut name = path.as_os_str().to_owned();
-            name.push(suffix);
-            PathBuf::from(name)
-        };
-        vec![with(".index"), with(".data-00000-of-00001")]
+        let prefix = strip_index(path);
+        [".index", ".data-00000-of-00001"].map(|suffix| with_suffix(&prefix, suffix)).to_vec()
     }
 
     /// Whether a path looks like a checkpoint, by its name or by what is there.
     pub fn is_checkpoint(path: &Path) -> bool {
         let named = |e: &std::ffi::OsStr| e == "safetensors" || e == "msgpack" || e == "flax";
-        (path.extension().is_some_and(named) && path.is_file()) || is_tensor_bundle(path)
+        let prefix_of_clu = || flax_path(path).is_some_and(|file| file != path);
+        let is_named = path.extension().is_some_and(named) && path.is_file();
+        is_named || is_tensor_bundle(path) || prefix_of_clu()
     }
 
     /// What the network computes.

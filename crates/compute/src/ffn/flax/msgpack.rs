@@ -11,6 +11,10 @@ const MAX_DEPTH: usize = 64;
 const MAX_ENTRIES: usize = 1 << 20;
 /// Axes of an array, as in NumPy.
 const MAX_RANK: usize = 64;
+/// Bytes of a name in a tree: names of parameters are short, and each leaf repeats those above it.
+const MAX_KEY: usize = 256;
+/// Pieces of an array; flax cuts at a gigabyte.
+const MAX_CHUNKS: usize = 4096;
 
 /// A value of the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -159,6 +163,9 @@ impl<'a> Parser<'a> {
             return Ok(number.to_string());
         }
         let length = self.scalar_length(marker)?;
+        if length > MAX_KEY {
+            return Err(format!("byte {at}: a key of {length} bytes, expected at most {MAX_KEY}"));
+        }
         let text = std::str::from_utf8(self.take(length)?);
         text.map(str::to_owned).map_err(|_| format!("byte {at}: a key that is no text"))
     }
@@ -239,6 +246,9 @@ fn chunked(entries: &[(String, Value)]) -> Option<Result<Array, String>> {
         else {
             return None;
         };
+        if shape.len() > MAX_RANK || chunks.len() > MAX_CHUNKS {
+            return None;
+        }
         let axis = |number: usize| match entry(shape, &number.to_string())? {
             Value::Integer(size) => usize::try_from(*size).ok(),
             _ => None,
@@ -253,7 +263,7 @@ fn chunked(entries: &[(String, Value)]) -> Option<Result<Array, String>> {
             dtype.clone_from(&chunk.dtype);
             parts.extend_from_slice(&chunk.parts);
         }
-        Some(Array { shape, dtype, parts }).filter(|array| array.shape.len() <= MAX_RANK)
+        Some(Array { shape, dtype, parts })
     };
     Some(whole().ok_or_else(|| "an array in pieces is damaged".to_owned()))
 }

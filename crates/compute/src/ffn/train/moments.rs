@@ -114,6 +114,10 @@ impl Moments {
                         format!("tensor {name}: expected {expected} values, found {found}");
                     return Err(wrong(message));
                 }
+                if values.iter().any(|v| !v.is_finite() || (*slot == "square" && *v < 0.0)) {
+                    let expected = "expected finite values, squares at least 0";
+                    return Err(wrong(format!("tensor {name}: {expected}")));
+                }
                 new[range.clone()].copy_from_slice(values);
             }
         }
