@@ -73,7 +73,8 @@ impl Front {
 
 /// A number that is ordered as the height is.
 fn ordered(height: f32) -> u32 {
-    let bits = height.to_bits();
+    // Both zeros are one height.
+    let bits = (height + 0.0).to_bits();
     if bits >> 31 == 0 { bits | 1 << 31 } else { !bits }
 }
 

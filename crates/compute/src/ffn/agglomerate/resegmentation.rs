@@ -36,7 +36,7 @@ pub struct ResegmentationOptions {
     /// many voxels are as a segment must have. Default: 0.6.
     pub segment_recovery_fraction: f64,
     /// Whether the second run is left out where the first one did not recover its own segment, or does not
-    /// cover as much of the other: such pairs are not merged anyway. Default: yes.
+    /// cover as much of the other, whatever the rule says: a rule with a smaller share needs both runs. Default: yes.
     pub terminate_early: bool,
 }
 

@@ -16,7 +16,8 @@ pub(super) fn by_intensity(scene: &Scene<'_>) -> Vec<[usize; 3]> {
     }
     debug_assert!(voxels.len() <= nz * ny * nx, "a voxel is a seed once");
     voxels.sort_unstable_by(|a, b| {
-        b.0.partial_cmp(&a.0).unwrap_or(std::cmp::Ordering::Equal).then(b.1.cmp(&a.1))
+        // An order of all floats, NaN too.
+        b.0.total_cmp(&a.0).then(b.1.cmp(&a.1))
     });
     voxels.into_iter().map(|(_, p)| p).collect()
 }

@@ -47,7 +47,9 @@ fn by_envelopes(mask: &[bool], shape: [usize; 3], voxel_size_zyx: [f64; 3]) -> V
     transform_z(&mut planes, voxel_size_zyx[0]);
     // Planes are given back one by one, as the result grows.
     let mut distances = Vec::with_capacity(mask.len());
-    planes.into_iter().for_each(|plane| distances.extend(plane.iter().map(|s| s.sqrt() as f32)));
+    planes
+        .into_iter()
+        .for_each(|plane| distances.par_extend(plane.par_iter().map(|s| s.sqrt() as f32)));
     distances
 }
 

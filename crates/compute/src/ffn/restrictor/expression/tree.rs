@@ -191,7 +191,14 @@ impl Binary {
             Self::Subtract => a - b,
             Self::Multiply => a * b,
             Self::Divide => a / b,
-            Self::FloorDivide => (a / b).floor(),
+            Self::FloorDivide if b == 0.0 => a / b,
+            // From the remainder, as NumPy does: 1 // 0.1 is 9.
+            Self::FloorDivide => {
+                let rest = a % b;
+                let whole = (a - rest) / b;
+                let below = rest != 0.0 && (rest < 0.0) != (b < 0.0);
+                (if below { whole - 1.0 } else { whole }).round()
+            }
             Self::Remainder => {
                 let rest = a % b;
                 if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
