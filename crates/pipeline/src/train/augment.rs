@@ -25,7 +25,7 @@ pub(super) struct Plan {
 }
 
 impl Augmentation {
-    /// Draws what is done with an example. The same numbers are drawn whatever comes up.
+    /// Draws what is done with an example.
     pub(super) fn draw(&self, geometry: &Geometry, random: &mut Random) -> Plan {
         let Self(table) = self;
         Plan {

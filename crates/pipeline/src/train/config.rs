@@ -223,6 +223,7 @@ mod tests {
         assert!(with("colour = 3\n").contains("c.toml line 10: unknown field `colour`"));
         for (extra, key) in [
             ("[moves]\nthreshold = 1.5\n", "moves.threshold: expected a probability"),
+            ("[moves]\ninit = 0.8\n", "moves.init: expected at least moves.threshold"),
             ("[sampling]\nthresholds = [0.5, 0.2]\n", "sampling.thresholds: expected"),
             (
                 "[inference]\nchannels = [0, 1]\n",

@@ -80,9 +80,8 @@ fn singled_out(number: u64, crop: Crop, mean: f32, stddev: f32) -> Example {
 /// Reads a box around a centre. What lies outside of the volume, which only the margins for
 /// augmentation can, repeats the voxels at the border.
 fn read(source: &Source, centre: Centre, shape: [usize; 3]) -> Result<Crop> {
-    let whole = source.image.shape();
     let first: [i64; 3] = std::array::from_fn(|a| centre.zyx[a] as i64 - (shape[a] / 2) as i64);
-    let clip = |a: usize, at: i64| (at.max(0) as u64).min(whole[a]);
+    let clip = |a: usize, at: i64| (at.max(0) as u64).clamp(source.roi.start[a], source.roi.end[a]);
     let region = BoundingBox::new(
         std::array::from_fn(|a| clip(a, first[a])),
         std::array::from_fn(|a| clip(a, first[a] + shape[a] as i64)),

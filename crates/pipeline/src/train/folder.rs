@@ -90,7 +90,7 @@ impl Folder {
     fn clear(&self) -> Result<()> {
         let all: Vec<u64> = self.names()?.iter().filter_map(|name| step_of(name)).collect();
         all.into_iter().try_for_each(|step| self.remove(step))?;
-        for name in [super::log::TABLE, super::validation::TABLE] {
+        for name in [super::log::TABLE, super::validation::TABLE, super::material::TABLE] {
             let path = self.join(name);
             if path.exists() {
                 fs::remove_file(&path).map_err(IoError::at(&path))?;

@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::progress::Observer;
 
 /// Name of the table of classes in the folder of a training.
-const TABLE: &str = "classes.json";
+pub(super) const TABLE: &str = "classes.json";
 
 /// All of it; makes [`Examples`], as many as are needed.
 #[derive(Debug)]

@@ -108,7 +108,10 @@ impl Balanced {
         let at = same.clone().nth(rank as usize);
         let within = self.survey.grids[volume].block(block);
         let Some(at) = at else {
-            let message = format!("block {within} has changed since its voxels were counted");
+            let message = format!(
+                "block {within} has changed since its voxels were counted; remove {}",
+                super::material::TABLE
+            );
             return Err(Error::settings(self.survey.sources[volume].labels.name(), message));
         };
         let (at, [_, y, x]) = (at as u64, within.shape());

@@ -75,6 +75,8 @@ impl<'a> Session<'a> {
             },
         };
         let step = saved.progress.step;
+        // Damaged ones after it would push out those that are written from now on.
+        folder.steps()?.into_iter().filter(|s| *s > step).try_for_each(|s| folder.remove(s))?;
         let policy = MovePolicy::new(&config.moves, geometry, seed);
         let batch = config.optimizer.batch;
         let validation = config.validation.as_ref();

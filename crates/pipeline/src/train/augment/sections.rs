@@ -103,10 +103,15 @@ impl Sections {
         black: f32,
     ) -> Crop {
         let moved = !self.shifts.is_empty() || self.slip.is_some() || !self.bent.is_empty();
-        let mut result = if margin == [0; 3] { crop.clone() } else { inner(&crop, margin, shape) };
-        if moved {
+        let mut result = if moved {
+            let mut result = inner(&crop, margin, shape);
             (0..shape[0]).for_each(|z| self.move_section(&crop, margin, &mut result, z));
-        }
+            result
+        } else if margin == [0; 3] {
+            crop
+        } else {
+            inner(&crop, margin, shape)
+        };
         for (section, corner) in &self.missing {
             blacken(&mut result, *section, *corner, black);
         }

@@ -158,6 +158,9 @@ impl MovesTable {
         let between = "a probability between 0 and 1";
         expect("moves.seed_pad", open(self.seed_pad), between, self.seed_pad)?;
         expect("moves.init", open(self.init), between, self.init)?;
+        let begins = self.policy == PolicyName::NoStep || self.init >= self.threshold;
+        let least = "at least moves.threshold, or no example begins";
+        expect("moves.init", begins, least, self.init)?;
         let good = (1..=16).contains(&self.fov_moves);
         expect("moves.fov_moves", good, "from 1 to 16", self.fov_moves)
     }
