@@ -94,6 +94,7 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
     let truth = args.truth.as_deref().map(Volume::open).transpose()?;
     let image = args.image.as_deref().map(Volume::open).transpose()?;
     let (options, mode) = (args.options(), args.mode());
+    args.check_files()?;
     // Files that are in the way are found before the work begins.
     let staged = |path: &Option<PathBuf>| -> anyhow::Result<Option<Staged>> {
         Ok(path.as_deref().map(|path| Staged::new(path, mode)).transpose()?)
@@ -126,6 +127,20 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
 }
 
 impl Args {
+    /// Each result has a file of its own.
+    fn check_files(&self) -> anyhow::Result<()> {
+        let files = [&self.report, &self.objects, &self.skeletons.skeleton_table];
+        let named: Vec<&PathBuf> = files.into_iter().flatten().collect();
+        for (n, path) in named.iter().enumerate() {
+            anyhow::ensure!(
+                !named[..n].contains(path),
+                "{}: expected another file for each result",
+                path.display()
+            );
+        }
+        Ok(())
+    }
+
     fn mode(&self) -> WriteMode {
         if self.overwrite { WriteMode::Overwrite } else { WriteMode::CreateNew }
     }

@@ -176,13 +176,25 @@ impl Search<'_> {
 
     /// Voxels beyond a block that segments up to the distance from its last voxel may reach.
     fn halo(&self) -> [u64; 3] {
-        self.voxel_size_zyx.map(|size| (self.max_distance / size).ceil() as u64 + 2)
+        let shape = self.labels.shape();
+        std::array::from_fn(|a| {
+            let reach = (self.max_distance / self.voxel_size_zyx[a]).ceil() as u64;
+            reach.saturating_add(2).min(shape[a])
+        })
     }
 
     fn run(&self, grid: &BlockGrid, observer: &dyn Observer) -> Result<Found> {
         let halo = self.halo();
         let voxels = |a: usize| grid.block_shape()[a].saturating_add(2 * halo[a]);
         let bytes = (0..3).map(voxels).fold(BYTES_PER_VOXEL, u64::saturating_mul);
+        if grid.len() > 1 && bytes > self.memory_bytes() {
+            let message = format!(
+                "max_distance {} needs a halo of {halo:?} voxels: {bytes} bytes for a block, {} are allowed",
+                self.max_distance,
+                self.memory_bytes()
+            );
+            return Err(Error::settings(self.labels.name(), message));
+        }
         let at_once = (self.memory_bytes() / bytes).clamp(1, 1 << 10);
         let total = grid.region().num_voxels();
         crate::labelling::stage(observer, "decision points", total, Unit::Voxels, || {

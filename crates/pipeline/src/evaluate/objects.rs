@@ -176,7 +176,7 @@ impl Worst {
             return;
         }
         self.objects.push(*object);
-        if self.objects.len() >= 2 * self.count + 64 {
+        if self.objects.len() >= self.count.saturating_mul(2).saturating_add(64) {
             self.cut();
         }
     }
