@@ -101,6 +101,30 @@ fn a_scale_that_is_there_is_refused_and_one_that_nobody_lists_is_replaced() {
 }
 
 #[test]
+fn a_scale_whose_run_was_killed_before_it_was_listed_is_listed_by_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    for (ome, document) in [(OmeVersion::V04, ".zattrs"), (OmeVersion::V05, "zarr.json")] {
+        for mode in [WriteMode::Shared, WriteMode::Resume] {
+            let name = pyramid(folder.path(), &format!("{mode:?}{document}.zarr"), |o| o.ome = ome);
+            let list = Path::new(&name).join(document);
+            let before = std::fs::read(&list).unwrap();
+            let options = WriteOptions::new(DataType::U16, [9, 6, 9]).with_mode(mode);
+            let add = || VolumeWriter::add_scale(&name, [1, 4, 4], &options).unwrap();
+            write(add(), [9, 6, 9], 1);
+            let after = std::fs::read(&list).unwrap();
+            std::fs::write(&list, before).unwrap();
+            // All was written: nothing is left to do but to finish.
+            add().finish().unwrap();
+            assert_eq!(std::fs::read(&list).unwrap(), after);
+            let coarse = Volume::open_with(&name, &OpenOptions::default().with_scale(2)).unwrap();
+            pattern::check_all(&coarse);
+            let again = VolumeWriter::add_scale(&name, [1, 4, 4], &options).unwrap_err();
+            assert!(matches!(again, Error::Exists { .. }), "{again}");
+        }
+    }
+}
+
+#[test]
 fn a_scale_of_another_type_or_channels_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["a.zarr", "a.n5", "a.precomputed"] {

@@ -62,12 +62,24 @@ pub(super) fn add_scale(
     let template = template(options, axes.clone(), &place)?;
     let name = ome.datasets.len().to_string();
     let (file, document) = template.array();
-    let mut output = Output::create(&directory.join(&name), options)?;
+    let mut output = scale_output(&directory.join(&name), &document, options)?;
     output.add_document(file, document.clone());
     let (file, listed) = with_scale(&group, &name, factor, &axes)?;
     output.add_document_of(directory, file, listed);
     let sink = sink(&template, &document, "", &place)?;
     Ok(Box::new(ChunkedWriter::new(output, sink)))
+}
+
+/// Where the array of a new scale goes. A run that goes on may have been killed between the array's end and
+/// its entry in the list: then it is there, whole, and has only to be listed.
+fn scale_output(array: &Directory, document: &Value, options: &WriteOptions) -> Result<Output> {
+    if options.mode.keeps_parts() {
+        let found = Node::read(array, &Limits::default())?;
+        if found.is_some_and(|node| node.document == *document) {
+            return Ok(Output::extend(array, options));
+        }
+    }
+    Output::create(array, options)
 }
 
 /// Version, chunks and shards as the scales that are there have them, where nothing else is asked for.
