@@ -17,7 +17,9 @@ const PLANS: [(&str, &[&str]); 4] = [
 
 #[test]
 fn every_example_runs_as_it_is() {
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    // Asked for when the test runs: a clone may use what another one has compiled.
+    let package = std::env::var("CARGO_MANIFEST_DIR").unwrap();
+    let examples = Path::new(&package).join("../../examples");
     let mut there: Vec<_> = fs::read_dir(&examples)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
