@@ -30,7 +30,7 @@ pub(crate) fn open(
     dataset: Option<&str>,
     options: &OpenOptions,
 ) -> Result<Box<dyn Reader>> {
-    let file = open_file(path, &options.limits)?;
+    let file = open_file(path, options)?;
     let name = match dataset {
         Some(name) => name.trim_matches('/').to_owned(),
         None => choose::only_dataset(&file, path)?,
@@ -71,11 +71,13 @@ pub(crate) fn create(
     Err(Error::unsupported(Place::path(path).with_key(dataset), message))
 }
 
-fn open_file(path: &Path, limits: &Limits) -> Result<Hdf5File> {
+fn open_file(path: &Path, options: &OpenOptions) -> Result<Hdf5File> {
     // A stat of our own: the error of the crate has no path.
     path.metadata().map_err(Error::at(path))?;
     let bytes = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+    let limits = &options.limits;
     let options = hdf5_reader::OpenOptions::default()
+        .with_chunk_cache_bytes(bytes(options.cache_bytes))
         .with_max_chunk_bytes(bytes(limits.max_chunk_bytes))
         .with_max_read_bytes(bytes(limits.max_region_bytes))
         .with_max_object_header_bytes(bytes(limits.max_metadata_bytes));
@@ -173,5 +175,33 @@ fn root_cause(error: &Hdf5Error) -> &Hdf5Error {
     match error {
         Hdf5Error::Context { source, .. } => root_cause(source),
         other => other,
+    }
+}
+
+#[cfg(all(test, feature = "hdf5-write"))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::dtype::DataType;
+
+    #[test]
+    fn the_crate_keeps_as_many_decoded_chunks_as_it_may() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("v.h5");
+        let mut write = WriteOptions::new(DataType::U8, [64; 3]);
+        write.chunk_shape = Some([16; 3]);
+        let voxels = Voxels::from_vec([64; 3], (0..64 * 64 * 64).map(|i| i as u8).collect());
+        let writer = create(&path, "v", &write).unwrap();
+        writer.write(0, [0; 3], &voxels.unwrap()).unwrap();
+        writer.finish().unwrap();
+        for bound in [0, 10_000, 1 << 20] {
+            let options = OpenOptions::default().with_cache_bytes(bound);
+            let file = open_file(&path, &options).unwrap();
+            let dataset = file.dataset("v").unwrap();
+            let whole = selection(3, 0, &BoundingBox::whole([64; 3]));
+            assert_eq!(read_slice::<u8>(&dataset, &whole).unwrap().len(), 64 * 64 * 64);
+            let kept = dataset.chunk_cache_stats().current_bytes as u64;
+            assert!(kept <= bound && (bound == 0 || kept > 0), "{kept} of {bound}");
+        }
     }
 }
