@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::progress::{Event, Observer};
+use crate::selection::{channels_of, region_of};
 use run::{Job, Make};
 
 mod blocks;
@@ -151,8 +152,8 @@ pub fn convert(
     observer: &dyn Observer,
 ) -> Result<ConvertReport> {
     let started = Instant::now();
-    let region = clip(options.region, source)?;
-    let channels = choose_channels(&options.channels, &source.metadata().channels, source.name())?;
+    let region = region_of(source.name(), source.shape(), options.region)?;
+    let channels = channels_of(source.name(), &source.metadata().channels, &options.channels)?;
     same_place::refuse(source.name(), target)?;
     let write = write_options(source.metadata(), &region, &channels, options);
     check_flat(target, options, &write, observer)?;
@@ -169,57 +170,6 @@ pub fn convert(
         blocks_resumed: moved.blocks_resumed,
         already_whole: moved.already_whole,
     })
-}
-
-/// The region with open ends closed at the volume's.
-pub(crate) fn clip(region: Option<BoundingBox>, source: &Volume) -> Result<BoundingBox> {
-    clip_to(region, source.shape(), source.name())
-}
-
-/// The region of a volume of a shape with open ends closed.
-pub(crate) fn clip_to(
-    region: Option<BoundingBox>,
-    shape: [u64; 3],
-    name: &str,
-) -> Result<BoundingBox> {
-    let mut region = region.unwrap_or(BoundingBox::whole(shape));
-    for (end, size) in region.end.iter_mut().zip(shape) {
-        if *end == u64::MAX {
-            *end = size;
-        }
-    }
-    region.check_inside(shape, name)?;
-    Ok(region)
-}
-
-/// Indices of the channels asked for, by name or else by number; all if none is asked for.
-pub(crate) fn choose_channels(
-    wanted: &[String],
-    names: &[String],
-    source: &str,
-) -> Result<Vec<usize>> {
-    if wanted.is_empty() {
-        return Ok((0..names.len()).collect());
-    }
-    let mut chosen = Vec::new();
-    for name in wanted {
-        let by_number = || name.parse().ok().filter(|c| *c < names.len());
-        let found = names.iter().position(|n| n == name).or_else(by_number);
-        let channel = found.ok_or_else(|| unknown_channel(name, names, source))?;
-        if chosen.contains(&channel) {
-            let message = format!("channel '{name}' is asked for twice");
-            return Err(Error::settings(source, message));
-        }
-        chosen.push(channel);
-    }
-    Ok(chosen)
-}
-
-fn unknown_channel(name: &str, names: &[String], source: &str) -> Error {
-    let listed = names.iter().take(16).map(String::as_str).collect::<Vec<_>>().join(", ");
-    let more = if names.len() > 16 { ", …" } else { "" };
-    let message = format!("no channel '{name}', there are {}: {listed}{more}", names.len());
-    Error::settings(source, message)
 }
 
 fn write_options(

@@ -175,14 +175,7 @@ fn count_all(
 
 /// The part of the labels that is asked for; an end left out means the end of the volume.
 pub(crate) fn region_of(labels: &Volume, roi: Option<BoundingBox>) -> Result<BoundingBox> {
-    let whole = BoundingBox::whole(labels.shape());
-    let mut region = roi.unwrap_or(whole);
-    region.end = std::array::from_fn(|a| match region.end[a] {
-        u64::MAX => whole.end[a],
-        end => end,
-    });
-    region.check_inside(labels.shape(), labels.name())?;
-    Ok(region)
+    crate::selection::region_of(labels.name(), labels.shape(), roi)
 }
 
 pub(crate) fn check_share(share: f64) -> Result<()> {

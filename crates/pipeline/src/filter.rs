@@ -12,11 +12,12 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::convert::cast::{Cast, cast};
-use crate::convert::{Precision, clip, same_place};
+use crate::convert::{Precision, same_place};
 use crate::error::{Error, Result};
 use crate::on_device::device_or_cpu;
 use crate::peak_memory::peak_memory_bytes;
 use crate::progress::{Event, Observer, Unit};
+use crate::selection::region_of;
 
 mod by_blocks;
 
@@ -138,7 +139,7 @@ pub fn filter(
 /// # Errors
 /// If the region does not lie in the volume.
 pub fn memory_bytes(source: &Volume, options: &FilterOptions) -> Result<u64> {
-    let region = clip(options.region, source)?;
+    let region = region_of(source.name(), source.shape(), options.region)?;
     let (input, result) = (source.metadata().dtype, result_dtype(source, options));
     let filtered = options.filter.output_dtype(input);
     let cast = if filtered == result { 0 } else { result.size() };
@@ -168,7 +169,7 @@ impl<'a> Job<'a> {
         options: &'a FilterOptions,
         observer: &'a dyn Observer,
     ) -> Result<Self> {
-        let region = clip(options.region, source)?;
+        let region = region_of(source.name(), source.shape(), options.region)?;
         same_place::refuse(source.name(), target)?;
         let memory_bytes = memory_bytes(source, options)?;
         if let Some(limit) = options.memory_bytes.filter(|limit| memory_bytes > *limit) {

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::job::SharedTarget;
 use crate::job::steps::PartSpec;
 use crate::progress::{Event, Observer, Unit};
+use crate::selection::{channel_of, region_of};
 
 /// Larger volumes are read in slabs, so that progress can be seen.
 const LARGE: u64 = 256 << 20;
@@ -170,38 +171,4 @@ pub(crate) fn stage<T>(
     let result = run()?;
     observer.notify(&Event::Finished { stage, seconds: started.elapsed().as_secs_f64() });
     Ok(result)
-}
-
-/// The region asked for, its open ends closed; without one, the whole volume.
-pub(crate) fn region_of(
-    source: &str,
-    shape: [u64; 3],
-    wanted: Option<BoundingBox>,
-) -> Result<BoundingBox> {
-    let mut region = wanted.unwrap_or(BoundingBox::whole(shape));
-    for (end, size) in region.end.iter_mut().zip(shape) {
-        if *end == u64::MAX {
-            *end = size;
-        }
-    }
-    region.check_inside(shape, source)?;
-    Ok(region)
-}
-
-/// The channel of a name or else a number; without one, the only channel.
-pub(crate) fn channel_of(source: &str, names: &[String], wanted: Option<&str>) -> Result<usize> {
-    let listed = || names.iter().take(16).map(String::as_str).collect::<Vec<_>>().join(", ");
-    let Some(wanted) = wanted else {
-        if names.len() == 1 {
-            return Ok(0);
-        }
-        let message =
-            format!("there are {} channels: {}; choose one (--channel)", names.len(), listed());
-        return Err(Error::settings(source, message));
-    };
-    let by_number = || wanted.parse().ok().filter(|channel| *channel < names.len());
-    names.iter().position(|name| name == wanted).or_else(by_number).ok_or_else(|| {
-        let message = format!("no channel '{wanted}', there are {}: {}", names.len(), listed());
-        Error::settings(source, message)
-    })
 }

@@ -26,6 +26,7 @@ pub mod reconcile;
 pub mod records;
 pub mod report;
 pub mod segment;
+mod selection;
 pub mod trace;
 #[cfg(feature = "train")]
 pub mod train;

@@ -280,14 +280,7 @@ fn read_subvolume(
 /// # Errors
 /// [`Error::Settings`] if it is smaller than the FOV; if it does not lie inside.
 pub fn region_of(name: &str, shape: [u64; 3], settings: &SegmentSettings) -> Result<BoundingBox> {
-    let whole = BoundingBox::whole(shape);
-    let mut region = settings.roi.unwrap_or(whole);
-    for a in 0..3 {
-        if region.end[a] == u64::MAX {
-            region.end[a] = whole.end[a];
-        }
-    }
-    region.check_inside(shape, name)?;
+    let region = crate::selection::region_of(name, shape, settings.roi)?;
     for (a, axis) in ["z", "y", "x"].into_iter().enumerate() {
         let (found, fov) = (region.shape()[a], settings.model.fov_zyx[a] as u64);
         if found < fov {

@@ -7,7 +7,7 @@ use exavox_io::Volume;
 
 use super::{FilterOptions, FilterReport, FilteredChannel, result_dtype};
 use crate::blocks::LocalEngine;
-use crate::convert::{clip, same_place};
+use crate::convert::same_place;
 use crate::error::{Error, Result};
 use crate::job::RunReport;
 use crate::job::beside::{Beside, Made};
@@ -15,6 +15,7 @@ use crate::job::steps::{CodecName, FilterSettings, FilterSpec, Layout, SourceSpe
 use crate::labelling::{goes_by_blocks, written};
 use crate::peak_memory::peak_memory_bytes;
 use crate::progress::Observer;
+use crate::selection::region_of;
 
 /// What a filter by blocks did.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ pub fn filter_by_blocks(
 ) -> Result<FilteredByBlocks> {
     let started = Instant::now();
     same_place::refuse(source.name(), target)?;
-    let region = clip(options.region, source)?;
+    let region = region_of(source.name(), source.shape(), options.region)?;
     let filter = FilterSettings::of(&options.filter).ok_or_else(|| {
         Error::settings(format!("filter {}", options.filter.name()), "does not go by blocks")
     })?;

@@ -1,19 +1,14 @@
 //! What a step reads: one channel of a region of a volume, block by block.
 
-use exavox_io::volume::FileAccess;
-use exavox_io::{
-    BoundingBox, DataType, Metadata, OpenOptions, Volume, VoxelSize, Voxels, WriteOptions,
-};
+use exavox_io::{BoundingBox, DataType, Volume, VoxelSize, Voxels, WriteOptions};
 use serde::{Deserialize, Serialize};
 
 use super::Layout;
+use super::source::Source;
 use crate::blocks::BlockGrid;
 use crate::error::{Error, Result};
 use crate::job::{Inputs, StageContext};
-use crate::labelling::{channel_of, region_of};
-
-/// Decoded chunks take at most this share of the memory.
-const CACHE_SHARE: u64 = 16;
+use crate::selection::channel_of;
 
 /// Which part of a volume a step reads.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -31,57 +26,50 @@ pub struct PartSpec {
     pub region: Option<String>,
 }
 
-/// A part of a volume that is there or will be.
+/// One channel of a part of a volume that is there or will be.
 #[derive(Debug)]
-pub(super) struct SourcePart {
-    name: String,
-    open: OpenOptions,
-    channel: usize,
-    region: BoundingBox,
-    metadata: Metadata,
-}
+pub(super) struct SourcePart(Source);
 
 impl PartSpec {
     /// The part of a volume.
     pub(super) fn of(&self, name: &str, inputs: &mut Inputs) -> Result<SourcePart> {
-        let open = OpenOptions::default().with_scale(self.scale).with_time(self.time);
-        let metadata = inputs.metadata_with(name, &open)?;
-        let channel = channel_of(name, &metadata.channels, self.channel.as_deref())?;
-        let wanted = self.region.as_deref().map(str::parse).transpose()?;
-        let region = region_of(name, metadata.shape, wanted)?;
-        Ok(SourcePart { name: name.to_owned(), open, channel, region, metadata })
+        let choose = |names: &[String]| {
+            channel_of(name, names, self.channel.as_deref()).map(|channel| vec![channel])
+        };
+        let place = [self.scale, self.time];
+        Source::of(name, inputs, place, choose, self.region.as_deref()).map(SourcePart)
     }
 }
 
 impl SourcePart {
     /// The volume's name.
     pub(super) fn name(&self) -> &str {
-        &self.name
+        &self.0.name
     }
 
     /// The part's place in the volume.
     pub(super) fn region(&self) -> BoundingBox {
-        self.region
+        self.0.region
     }
 
     /// Type of the voxels.
     pub(super) fn dtype(&self) -> DataType {
-        self.metadata.dtype
+        self.0.metadata.dtype
     }
 
     /// Chunks of the volume.
     pub(super) fn chunk_shape(&self) -> [u64; 3] {
-        self.metadata.chunk_shape
+        self.0.metadata.chunk_shape
     }
 
     /// Size of its voxels, if it is known.
     pub(super) fn voxel_size(&self) -> Option<VoxelSize> {
-        self.metadata.voxel_size
+        self.0.metadata.voxel_size
     }
 
     /// Blocks of what is made of the part; its first voxel is theirs.
     pub(super) fn grid(&self, layout: &Layout) -> Result<BlockGrid> {
-        let grid = layout.grid(self.region.shape())?;
+        let grid = layout.grid(self.0.region.shape())?;
         let block = grid.block_shape();
         if block.into_iter().try_fold(1_u32, |n, v| n.checked_mul(u32::try_from(v).ok()?)).is_none()
         {
@@ -93,30 +81,21 @@ impl SourcePart {
 
     /// A volume of one channel, as large as the part.
     pub(super) fn options(&self, dtype: DataType, layout: &Layout) -> WriteOptions {
-        layout
-            .options(dtype, self.region.shape())
-            .with_channels(vec![self.metadata.channels[self.channel].clone()])
-            .with_voxel_size(self.metadata.voxel_size)
+        self.0.like(layout.options(dtype, self.0.region.shape()))
     }
 
     /// Bytes of a block's voxels, and of the chunks that are decoded on the way.
     pub(super) fn bytes_per_block(&self, voxels: u64) -> u64 {
-        let cells = |v: [u64; 3]| v.iter().fold(1_u64, |n, v| n.saturating_mul(*v));
-        let chunk = cells(self.metadata.chunk_shape);
-        voxels.saturating_add(chunk.saturating_mul(2)).saturating_mul(self.dtype().size() as u64)
+        voxels.saturating_mul(self.0.voxel_bytes()).saturating_add(self.0.decoding_bytes())
     }
 
     /// Opens the volume.
     pub(super) fn open(&self, context: &StageContext<'_>) -> Result<Volume> {
-        let cache = self.open.cache_bytes.min(context.memory_bytes / CACHE_SHARE);
-        // Pages of a mapping would count as memory of the process.
-        let open = self.open.clone().with_cache_bytes(cache).with_file_access(FileAccess::Read);
-        Ok(Volume::open_with(&self.name, &open)?)
+        self.0.open(context)
     }
 
     /// Reads a box of the part, counted from the part's first voxel.
     pub(super) fn read(&self, volume: &Volume, area: &BoundingBox) -> Result<Voxels> {
-        let start = std::array::from_fn(|a| self.region.start[a] + area.start[a]);
-        Ok(volume.read(self.channel, &BoundingBox::from_start_shape(start, area.shape()))?)
+        self.0.read(volume, 0, area)
     }
 }

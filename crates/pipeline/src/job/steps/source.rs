@@ -4,9 +4,9 @@ use exavox_io::volume::FileAccess;
 use exavox_io::{BoundingBox, Metadata, OpenOptions, Volume, Voxels, WriteOptions};
 use serde::{Deserialize, Serialize};
 
-use crate::convert::{choose_channels, clip_to};
 use crate::error::Result;
 use crate::job::{Inputs, StageContext};
+use crate::selection::{channels_of, region_of};
 
 /// Decoded chunks take at most this share of the memory.
 const CACHE_SHARE: u64 = 16;
@@ -39,16 +39,27 @@ pub(super) struct Source {
 impl SourceSpec {
     /// The part of a volume.
     pub(super) fn of(&self, name: &str, inputs: &mut Inputs) -> Result<Source> {
-        let open = OpenOptions::default().with_scale(self.scale).with_time(self.time);
-        let metadata = inputs.metadata_with(name, &open)?;
-        let channels = choose_channels(&self.channels, &metadata.channels, name)?;
-        let wanted = self.region.as_deref().map(str::parse).transpose()?;
-        let region = clip_to(wanted, metadata.shape, name)?;
-        Ok(Source { name: name.to_owned(), open, channels, region, metadata })
+        let choose = |names: &[String]| channels_of(name, names, &self.channels);
+        Source::of(name, inputs, [self.scale, self.time], choose, self.region.as_deref())
     }
 }
 
 impl Source {
+    /// Channels and a region of a volume at a scale and a time point.
+    pub(super) fn of(
+        name: &str,
+        inputs: &mut Inputs,
+        [scale, time]: [usize; 2],
+        choose: impl Fn(&[String]) -> Result<Vec<usize>>,
+        region: Option<&str>,
+    ) -> Result<Self> {
+        let open = OpenOptions::default().with_scale(scale).with_time(time);
+        let metadata = inputs.metadata_with(name, &open)?;
+        let channels = choose(&metadata.channels)?;
+        let region = region_of(name, metadata.shape, region.map(str::parse).transpose()?)?;
+        Ok(Self { name: name.to_owned(), open, channels, region, metadata })
+    }
+
     /// A target with the same channels and voxels as large.
     pub(super) fn like(&self, options: WriteOptions) -> WriteOptions {
         let names = self.channels.iter().map(|c| self.metadata.channels[*c].clone()).collect();
