@@ -15,6 +15,8 @@ mod device_network;
 #[cfg(feature = "cube")]
 #[path = "tests/device_volume.rs"]
 mod device_volume;
+#[path = "tests/distance_passes.rs"]
+mod distance_passes;
 #[path = "tests/downsample.rs"]
 mod downsample;
 #[path = "tests/filters.rs"]

@@ -24,7 +24,8 @@ use crate::values;
 ///
 /// A channel is read whole, filtered and written: the memory that takes is told before it is read. If it is
 /// more than --memory, a .zarr, .n5 or .precomputed target is made block by block, with the same bits; killed
-/// and run again, it goes on. The distance, and other targets, are refused then: choose a part with --roi.
+/// and run again, it goes on. The distance takes 4 bytes of disk a voxel twice on the way. Other targets are
+/// refused then: choose a part with --roi.
 ///
 /// A channel that cannot be read is named and left out, the others are written, and the exit status is 1.
 /// The CPU computes unless --device names another: gaussian, median, sobel and normalize (mean-std, min-max)

@@ -18,10 +18,12 @@ use crate::simd::lanes::{Isa, Simd, WithLanes, with_lanes};
 mod along_columns;
 mod along_rows;
 mod double_precision;
+mod passes;
 
 use along_columns::{ColumnScratch, Pass, parabola};
 use along_rows::RowScratch;
 pub use double_precision::distance_to_zero;
+pub use passes::DistancePasses;
 
 /// What lies beyond the border of the volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -98,16 +100,7 @@ impl Default for DistanceOptions {
 /// [`Error::Usage`] if the mask is of floats or an edge length is not finite and above 0; [`Error::Io`] if
 /// memory cannot be had.
 pub fn distance_transform(mask: &Voxels, options: &DistanceOptions) -> Result<Voxels> {
-    if mask.dtype().kind() == 'f' {
-        let message =
-            format!("a distance transform wants a mask of integers, found {}", mask.dtype());
-        return Err(Error::Usage(message));
-    }
-    if !options.voxel_size_zyx.iter().all(|v| v.is_finite() && *v > 0.0) {
-        let message =
-            format!("voxel size {:?}: each must be finite and above 0", options.voxel_size_zyx);
-        return Err(Error::Usage(message));
-    }
+    check(mask.dtype(), options)?;
     let mut out = Voxels::zeros(DataType::F32, mask.shape())?;
     match_dtype!(mask.dtype(), T => {
         fill(mask.as_slice::<T>()?, mask.shape(), out.as_mut_slice::<f32>()?, options);
@@ -115,44 +108,83 @@ pub fn distance_transform(mask: &Voxels, options: &DistanceOptions) -> Result<Vo
     Ok(out)
 }
 
+/// Refuses what [`distance_transform`] does.
+fn check(mask: DataType, options: &DistanceOptions) -> Result<()> {
+    if mask.kind() == 'f' {
+        let message = format!("a distance transform wants a mask of integers, found {mask}");
+        return Err(Error::Usage(message));
+    }
+    if !options.voxel_size_zyx.iter().all(|v| v.is_finite() && *v > 0.0) {
+        let message =
+            format!("voxel size {:?}: each must be finite and above 0", options.voxel_size_zyx);
+        return Err(Error::Usage(message));
+    }
+    Ok(())
+}
+
 fn fill<T: Element>(mask: &[T], shape: [usize; 3], out: &mut [f32], options: &DistanceOptions) {
     if out.is_empty() {
         return;
     }
-    let ([nz, ny, nx], size) = longest_last(shape, options.voxel_size_zyx);
+    let turns = turns(shape);
+    let ([nz, ny, nx], size) = (turned(shape, turns), turned(options.voxel_size_zyx, turns));
     let (along_y, along_z) = (parabola(ny, size[1]), parabola(nz, size[0]));
     let border = options.border;
     // A stack of many planes is cut between planes, where they stay in the cache, few planes within.
     let at_least = if nz < 16 { 1 } else { usize::MAX };
     let planes = out.par_chunks_mut(ny * nx).zip(mask.par_chunks(ny * nx));
     planes.for_each(|(out, mask)| {
-        let rows = out.par_chunks_mut(32 * nx).zip(mask.par_chunks(32 * nx)).with_min_len(at_least);
-        rows.for_each_init(RowScratch::default, |scratch, (out, mask)| {
-            let weight = (size[2] * size[2]) as f32;
-            with_lanes(Isa::best(), Rows { scratch, mask, out, length: nx, weight, border });
-        });
-        let bundles = bundles(out, ny, nx).into_par_iter().with_min_len(at_least);
-        bundles.for_each_init(ColumnScratch::default, |scratch, mut bundle| {
-            let (pass, kind) = (Pass { parabola: &along_y, border }, DistanceKind::Squared);
-            with_lanes(Isa::best(), Columns { scratch, bundle: &mut bundle, pass, kind });
-        });
+        rows(mask, out, nx, size[2], border, at_least);
+        columns(
+            out,
+            [ny, nx],
+            Pass { parabola: &along_y, border },
+            DistanceKind::Squared,
+            at_least,
+        );
     });
-    let bundles = bundles(out, nz, ny * nx).into_par_iter();
+    columns(out, [nz, ny * nx], Pass { parabola: &along_z, border }, options.kind, 1);
+}
+
+/// The pass along rows of a mask; a task has at least so many times 32 rows.
+fn rows<T: Element>(
+    mask: &[T],
+    out: &mut [f32],
+    length: usize,
+    spacing: f64,
+    border: Border,
+    at_least: usize,
+) {
+    let weight = (spacing * spacing) as f32;
+    let tasks = out.par_chunks_mut(32 * length).zip(mask.par_chunks(32 * length));
+    tasks.with_min_len(at_least).for_each_init(RowScratch::default, |scratch, (out, mask)| {
+        with_lanes(Isa::best(), Rows { scratch, mask, out, length, weight, border });
+    });
+}
+
+/// The pass along the first axis of `[length, columns]`; a task has at least so many bundles of columns.
+fn columns(
+    values: &mut [f32],
+    [length, columns]: [usize; 2],
+    pass: Pass<'_>,
+    kind: DistanceKind,
+    at_least: usize,
+) {
+    let bundles = bundles(values, length, columns).into_par_iter().with_min_len(at_least);
     bundles.for_each_init(ColumnScratch::default, |scratch, mut bundle| {
-        let (pass, kind) = (Pass { parabola: &along_z, border }, options.kind);
         with_lanes(Isa::best(), Columns { scratch, bundle: &mut bundle, pass, kind });
     });
 }
 
-/// The same voxels with axes of one voxel first: vectors go along the last one.
-fn longest_last(mut shape: [usize; 3], mut size: [f64; 3]) -> ([usize; 3], [f64; 3]) {
-    for _ in 0..2 {
-        if shape[2] == 1 {
-            shape.rotate_right(1);
-            size.rotate_right(1);
-        }
-    }
-    (shape, size)
+/// How often axes are turned so that the last one, along which vectors go, is not of one voxel.
+fn turns(shape: [usize; 3]) -> usize {
+    (0..2).find(|turns| turned(shape, *turns)[2] != 1).unwrap_or(2)
+}
+
+/// The last axis first, so many times. Axes that come first are of one voxel: voxels stay where they are.
+fn turned<T: Copy>(mut axes: [T; 3], turns: usize) -> [T; 3] {
+    axes.rotate_right(turns);
+    axes
 }
 
 /// Rows of a mask.

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use exavox_compute::ComputeDevice;
+use exavox_compute::ops::distance_transform::{Border, DistanceKind, DistanceOptions};
 use exavox_compute::ops::filter::{
     Boundary, ClaheOptions, Dimensions, Filter, Gradient, Normalization,
 };
@@ -207,6 +208,30 @@ proptest! {
     }
 
     #[test]
+    fn distances_by_blocks_are_those_of_the_whole(
+        shape in [1..20usize, 1..30usize, 1..40usize], from in [0..4usize, 0..4usize, 0..4usize],
+        flat in 0..6usize, chunk in [1..6u64, 1..9u64, 1..9u64], times in [1..4u64, 1..4u64, 1..5u64],
+        dtype in prop::sample::select(vec![DataType::U8, DataType::I16, DataType::U64]),
+        result in prop::sample::select(vec![None, None, Some(DataType::U8)]), squared in any::<bool>(),
+        border in prop::sample::select(vec![Border::Open, Border::Background]),
+        size in prop::sample::select(vec![[1.0; 3], [40.0, 4.0, 4.0], [2.5, 0.3, 1.1]]),
+        stop_after in 1..9_u64, threads in prop::sample::select(vec![1, 2, 5]), seed in any::<u64>(),
+    ) {
+        let scene = Scene::new(dtype, shape, seed);
+        let (region, text) = part(shape, from, flat);
+        let mut distance = DistanceOptions::default();
+        (distance.voxel_size_zyx, distance.border) = (size, border);
+        distance.kind = if squared { DistanceKind::Squared } else { DistanceKind::Euclidean };
+        let mut options = FilterOptions::new(Filter::Distance(distance));
+        (options.region, options.dtype) = (Some(region), result);
+        filter(&scene.source(), &scene.path("whole.zarr"), &options, &Silent).unwrap();
+        let mut step = filter_step(&scene, &options.filter, &text, result);
+        step.layout = layout(chunk, times);
+        scene.run_in_parts(&StepSpec::Filter(step), threads, stop_after);
+        scene.assert_same("whole.zarr", "blocks.zarr");
+    }
+
+    #[test]
     fn a_projection_by_blocks_is_that_of_the_whole(
         kind in prop::sample::select(ProjectionKind::ALL.to_vec()), axis in 0..3usize,
         shape in [1..20usize, 1..30usize, 1..40usize], from in 0..9usize,
@@ -345,7 +370,8 @@ fn what_cannot_be_is_refused_when_it_is_planned() {
         )
     };
     for (rest, expected) in [
-        ("filter = { kind = 'distance' }", "exavox filter SRC DST distance"),
+        ("filter = { kind = 'distance', border = 'wrap' }", "open or background"),
+        ("filter = { kind = 'distance', voxel_size = [1, 0, 1] }", "finite and above 0"),
         ("filter = { kind = 'gaussian', sigma = [1, -1, 1] }", "sigma"),
         ("filter = { kind = 'gaussian', sigma = [1, 1, 1], bondary = 'x' }", "bondary"),
         (

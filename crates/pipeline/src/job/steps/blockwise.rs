@@ -12,7 +12,7 @@ pub(super) type Make<'a> = Box<dyn Fn(usize, &BoundingBox) -> Result<Voxels> + S
 
 /// Makes and writes boxes, all channels of the output for each.
 pub(super) struct Blockwise<'a> {
-    target: &'a SharedTarget,
+    target: SharedTarget,
     grid: BlockGrid,
     durability: Durability,
     make: Make<'a>,
@@ -21,7 +21,7 @@ pub(super) struct Blockwise<'a> {
 impl<'a> Blockwise<'a> {
     /// Blocks of `grid` of a target.
     pub(super) fn new(
-        target: &'a SharedTarget,
+        target: SharedTarget,
         grid: BlockGrid,
         durability: Durability,
         make: Make<'a>,

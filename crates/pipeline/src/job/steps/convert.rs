@@ -115,7 +115,7 @@ impl Step for Convert {
             cast_block(voxels, self.dtype, self.precision, from)
         };
         let durability = context.durability;
-        Ok(Box::new(Blockwise::new(&self.target, self.grid, durability, Box::new(make))))
+        Ok(Box::new(Blockwise::new(self.target.clone(), self.grid, durability, Box::new(make))))
     }
 
     fn targets(&self) -> Vec<&SharedTarget> {

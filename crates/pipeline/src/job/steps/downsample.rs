@@ -205,7 +205,7 @@ impl Level {
             slabs.downsample(&source, channel, &BoundingBox { start, end }, method)
         };
         let durability = context.durability;
-        Ok(Box::new(Blockwise::new(&self.target, self.grid, durability, Box::new(make))))
+        Ok(Box::new(Blockwise::new(self.target.clone(), self.grid, durability, Box::new(make))))
     }
 }
 

@@ -1,8 +1,10 @@
 //! A filter of every channel, block by block: the bits are those of the same filter of the whole.
 //!
 //! A filter that looks at neighbours reads a block with its halo. One that depends on the whole volume has
-//! stages before: its statistics are counted and merged, and CLAHE makes the mappings of its tiles.
+//! stages before: its statistics are counted and merged, CLAHE makes the mappings of its tiles, and distances
+//! are passed on from axis to axis.
 
+use exavox_compute::ops::distance_transform::DistancePasses;
 use exavox_compute::ops::filter::{ClaheTiles, Filter, normalize_by};
 use exavox_io::trace::{Activity, span};
 use exavox_io::{BoundingBox, DataType, Volume, Voxels};
@@ -19,10 +21,12 @@ use crate::convert::same_place;
 use crate::error::Result;
 use crate::filter::as_type;
 use crate::job::{Inputs, SharedTarget, StageContext};
+use distance::DistanceStep;
 use mappings::Mappings;
 use settings::{halo, sought};
 use statistics::Statistics;
 
+mod distance;
 mod mappings;
 mod settings;
 mod statistics;
@@ -84,7 +88,7 @@ impl FilterSpec {
     pub(super) fn plan(&self, inputs: &mut Inputs) -> Result<Box<dyn Step>> {
         let source = self.part.of(&self.source, inputs)?;
         same_place::refuse(&self.source, &self.target)?;
-        let filter = self.filter.filter()?;
+        let filter = self.filter.filter(source.metadata.voxel_size)?;
         let dtype = match &self.dtype {
             Some(name) => name.parse()?,
             None => filter.output_dtype(source.metadata.dtype),
@@ -96,6 +100,12 @@ impl FilterSpec {
         options.codec = self.codec.map_or(options.codec, |codec| codec.0);
         let target = SharedTarget::new(&self.target, options);
         inputs.plan(&self.target, source.planned(target.options()));
+        if let Filter::Distance(options) = &filter {
+            let whole = shape.map(|v| v as usize);
+            let passes = DistancePasses::new(source.metadata.dtype, whole, *options)?;
+            let step = DistanceStep::new(source, filter, passes, target, &self.layout)?;
+            return Ok(Box::new(step));
+        }
         let statistics =
             sought(&filter).map(|sought| Statistics::new(&source, sought)).transpose()?;
         let mappings = match &filter {
@@ -189,7 +199,7 @@ impl FilterStep {
             as_type(made, &self.filter, self.dtype)
         };
         let durability = context.durability;
-        Ok(Box::new(Blockwise::new(&self.target, self.grid, durability, Box::new(make))))
+        Ok(Box::new(Blockwise::new(self.target.clone(), self.grid, durability, Box::new(make))))
     }
 
     /// Filters a box with its halo. Where the halo ends at the volume's border the filter sees what it would

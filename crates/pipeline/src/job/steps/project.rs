@@ -158,7 +158,7 @@ impl Step for Project {
         let volume = self.source.open(context)?;
         let make = move |channel: usize, area: &BoundingBox| self.make(&volume, channel, area);
         let durability = context.durability;
-        Ok(Box::new(Blockwise::new(&self.target, self.grid, durability, Box::new(make))))
+        Ok(Box::new(Blockwise::new(self.target.clone(), self.grid, durability, Box::new(make))))
     }
 
     fn targets(&self) -> Vec<&SharedTarget> {

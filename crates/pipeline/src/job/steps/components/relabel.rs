@@ -18,7 +18,7 @@ pub(super) fn open<'a>(step: &'a Components, context: &StageContext<'_>) -> Resu
     let relabel =
         Relabel { step, volume: step.part.open(context)?, data: context.data.clone(), numbers };
     let make = move |_: usize, area: &BoundingBox| relabel.block(area);
-    Ok(Blockwise::new(&step.target, step.grid, context.durability, Box::new(make)))
+    Ok(Blockwise::new(step.target.clone(), step.grid, context.durability, Box::new(make)))
 }
 
 struct Relabel<'a> {

@@ -1,7 +1,8 @@
 //! Filters as a plan writes them.
 
-use exavox_compute::ops::distance_transform::DistanceOptions;
+use exavox_compute::ops::distance_transform::{DistanceKind, DistanceOptions};
 use exavox_compute::ops::filter::{ClaheOptions, Dimensions, Filter, Normalization, Sought};
+use exavox_io::VoxelSize;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -60,8 +61,18 @@ pub enum FilterSettings {
         /// The two, 0 to 100.
         percentiles: [f64; 2],
     },
-    /// The distance to background: for `exavox filter`, in memory.
-    Distance {},
+    /// The distance to background.
+    Distance {
+        /// Edge lengths of a voxel: distances are in their unit. Default: the volume's, in nanometres, or 1
+        /// where it has none.
+        voxel_size: Option<[f64; 3]>,
+        /// The squared distance.
+        #[serde(default)]
+        squared: bool,
+        /// Beyond the border: `open` (nothing) or `background`.
+        #[serde(default = "open")]
+        border: String,
+    },
 }
 
 fn reflect() -> String {
@@ -70,6 +81,10 @@ fn reflect() -> String {
 
 fn magnitude() -> String {
     "magnitude".to_owned()
+}
+
+fn open() -> String {
+    "open".to_owned()
 }
 
 fn two() -> u8 {
@@ -105,15 +120,22 @@ impl FilterSettings {
             Filter::Normalize(Normalization::Percentiles { low, high }) => {
                 Self::NormalizePercentiles { percentiles: [*low, *high] }
             }
+            Filter::Distance(DistanceOptions { voxel_size_zyx, kind, border, .. }) => {
+                Self::Distance {
+                    voxel_size: Some(*voxel_size_zyx),
+                    squared: *kind == DistanceKind::Squared,
+                    border: border.to_string(),
+                }
+            }
             _ => return None,
         })
     }
 
-    /// The filter.
+    /// The filter, for a volume whose voxels have this size.
     ///
     /// # Errors
-    /// If it cannot be, or not by blocks.
-    pub(super) fn filter(&self) -> Result<Filter> {
+    /// If it cannot be.
+    pub(super) fn filter(&self, voxel_size: Option<VoxelSize>) -> Result<Filter> {
         let filter = match self {
             Self::Gaussian { sigma, boundary } => {
                 check_sigma(*sigma)?;
@@ -138,14 +160,17 @@ impl FilterSettings {
             Self::NormalizePercentiles { percentiles: [low, high] } => {
                 Filter::Normalize(Normalization::Percentiles { low: *low, high: *high })
             }
-            Self::Distance {} => Filter::Distance(DistanceOptions::default()),
+            Self::Distance { voxel_size: own, squared, border } => {
+                let size = own.or(voxel_size.map(|size| size.nm_zyx));
+                let mut options = DistanceOptions::default();
+                options.voxel_size_zyx = size.unwrap_or(options.voxel_size_zyx);
+                options.kind =
+                    if *squared { DistanceKind::Squared } else { DistanceKind::Euclidean };
+                options.border = border.parse()?;
+                Filter::Distance(options)
+            }
         };
         match filter {
-            Filter::Distance(_) => Err(Error::settings(
-                "filter distance",
-                "depends on the whole volume, not on blocks of it; 'exavox filter SRC DST distance' \
-                 computes it in memory, of a part (--roi) or of a coarser scale (--scale)",
-            )),
             Filter::Normalize(method) => method.check().map(|()| filter).map_err(Error::from),
             _ => Ok(filter),
         }

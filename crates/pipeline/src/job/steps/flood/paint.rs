@@ -18,7 +18,7 @@ pub(super) fn open<'a>(step: &'a Flood, context: &StageContext<'_>) -> Result<Bl
     let marks = context.data.join(FloodTotals::read(&context.data)?.marks);
     let paint = Paint { step, volume: step.part.open(context)?, marks };
     let make = move |_: usize, area: &BoundingBox| paint.block(area);
-    Ok(Blockwise::new(&step.target, step.grid, context.durability, Box::new(make)))
+    Ok(Blockwise::new(step.target.clone(), step.grid, context.durability, Box::new(make)))
 }
 
 struct Paint<'a> {

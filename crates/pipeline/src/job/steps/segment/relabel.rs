@@ -28,7 +28,7 @@ pub(super) fn open<'a>(
     let labels = step.slots.target(&context.data).open()?;
     let relabel = Relabel { step, labels, map: LabelMap::open(&places.map())?, places };
     let make = move |_channel: usize, area: &BoundingBox| relabel.block(area);
-    Ok(Box::new(Blockwise::new(&step.target, step.grid, context.durability, Box::new(make))))
+    Ok(Box::new(Blockwise::new(step.target.clone(), step.grid, context.durability, Box::new(make))))
 }
 
 impl Relabel<'_> {
