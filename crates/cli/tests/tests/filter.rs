@@ -119,6 +119,11 @@ fn what_does_not_fit_into_memory_is_filtered_by_blocks() {
     folder.run(&[&sobel[..], &["--overwrite"]].concat()).done();
     folder.run(&["filter", "v.zarr", "sobel.npy", "sobel"]).done();
     assert!(values(&folder, "o.zarr") == values(&folder, "sobel.npy"));
+    let distance = ["distance", "--voxel-size", "4,1,1", "--border", "background"];
+    let by_blocks = [&little[..], &["filter", "v.zarr", "d.zarr"], &distance].concat();
+    assert!(folder.run(&by_blocks).done().stderr.contains("done by blocks"));
+    folder.run(&[&["filter", "v.zarr", "d.npy"], &distance[..]].concat()).done();
+    assert!(values(&folder, "d.zarr") == values(&folder, "d.npy"));
 }
 
 /// The largest chunk; documents begin with a point.
