@@ -58,6 +58,7 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
             (_, true) => StartMode::Overwrite,
             _ => StartMode::CreateNew,
         },
+        memory_bytes: context.memory_bytes(),
         select: args.select,
         stop: stop_on_signals()?,
     };

@@ -5,7 +5,7 @@ use std::time::Instant;
 use exavox_compute::Error as ComputeError;
 use exavox_compute::ffn::train::StepOutcome;
 
-use super::checkpoint::{Checkpoint, Progress};
+use super::checkpoint::{Checkpoint, Fit, Progress};
 use super::config::TrainConfig;
 use super::curves;
 use super::ending::Ending;
@@ -14,8 +14,9 @@ use super::folder::Folder;
 use super::generator::Generators;
 use super::geometry::Geometry;
 use super::learner::{Learner, MakeLearner, Place};
-use super::log::{self, Lines};
+use super::log::{self, Point, Table};
 use super::material::Material;
+use super::memory::Needs;
 use super::moves::MovePolicy;
 use super::run::{CURVES, TrainReport, TrainRun, write_settings};
 use super::start;
@@ -33,6 +34,8 @@ pub(super) struct Session<'a> {
     observer: &'a dyn Observer,
     identity: toml::Table,
     material: Material,
+    geometry: Geometry,
+    needs: Needs,
     ending: Ending,
     place: Place,
     learner: Box<dyn Learner>,
@@ -43,7 +46,7 @@ pub(super) struct Session<'a> {
     seconds_before: f64,
     started: Instant,
     tally: Tally,
-    table: Lines,
+    table: Table<Point>,
     validation: Option<Validation>,
     /// The last one that was written, to go back to where a device is lost.
     saved: Checkpoint,
@@ -62,8 +65,14 @@ impl<'a> Session<'a> {
         let identity = config.identity()?;
         let geometry = Geometry::new(&config.model.config(), &config.moves);
         let seed = config.sampling.seed;
-        let latest = start::latest(folder, &identity, observer)?;
-        let material = Material::open(config, geometry, folder.path(), observer)?;
+        let (batch, memory) = (config.optimizer.batch, run.memory_bytes);
+        let needs = Needs::new(config, &geometry, &run.devices);
+        needs.check(memory)?;
+        let fit = Fit { geometry, batch, parameters: config.model.parameters() };
+        let latest = start::latest(folder, &identity, &fit, observer)?;
+        let material = Material::open(config, geometry, folder.path(), memory, observer)?;
+        let needs = needs.with_labels(material.label_bytes());
+        needs.check(memory)?;
         let saved = match latest {
             Some(checkpoint) => checkpoint,
             None => Checkpoint {
@@ -78,13 +87,10 @@ impl<'a> Session<'a> {
         // Damaged ones after it would push out those that are written from now on.
         folder.steps()?.into_iter().filter(|s| *s > step).try_for_each(|s| folder.remove(s))?;
         let policy = MovePolicy::new(&config.moves, geometry, seed);
-        let batch = config.optimizer.batch;
-        let validation = config.validation.as_ref();
-        let validation = validation
-            .map(|table| Validation::open(table, config, &folder.join(validation::TABLE), step))
-            .transpose()?;
+        let validation =
+            open_validation(config, folder, step, memory.saturating_sub(needs.total()))?;
         let mut generators = Generators::new(geometry, policy, batch);
-        let feeder = restore(&material, &saved, &mut generators, batch)?;
+        let feeder = restore(&material, &saved, &mut generators, needs.ahead(memory))?;
         let session = Self {
             maker,
             config,
@@ -92,6 +98,8 @@ impl<'a> Session<'a> {
             folder,
             observer,
             identity,
+            geometry,
+            needs,
             ending: Ending::new(&config.run, batch, material.labelled_voxels()),
             place: Place::Devices,
             learner: make(maker, &saved, Place::Devices)?,
@@ -101,7 +109,7 @@ impl<'a> Session<'a> {
             seconds_before: saved.progress.seconds,
             started: Instant::now(),
             tally: Tally::default(),
-            table: Lines::training(&folder.join(log::TABLE), step)?,
+            table: Table::training(&folder.join(log::TABLE), step)?,
             validation,
             saved,
             saved_at: Instant::now(),
@@ -118,13 +126,21 @@ impl<'a> Session<'a> {
         if self.is_validation_due() {
             self.validate()?;
         }
+        let ended = self.steps(&mut shown);
+        // Steps since the last line; those before an error tell of it.
+        self.log()?;
+        ended?;
+        if self.saved.progress.step != self.progress.step || self.progress.step == 0 {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    fn steps(&mut self, shown: &mut u64) -> Result<()> {
         while !self.ending.is_reached(&self.progress) && !self.run.stop.is_set() {
             self.step()?;
             self.after_step()?;
-            self.show(&mut shown);
-        }
-        if self.saved.progress.step != self.progress.step || self.progress.step == 0 {
-            self.save()?;
+            self.show(shown);
         }
         Ok(())
     }
@@ -139,7 +155,7 @@ impl<'a> Session<'a> {
 
     /// What there is to tell.
     pub(super) fn report(&self) -> TrainReport {
-        let last = self.table.lines().last().and_then(|line| log::point(line));
+        let last = self.table.rows().last();
         TrainReport {
             complete: self.ending.is_reached(&self.progress),
             steps: self.progress.step,
@@ -160,7 +176,7 @@ impl<'a> Session<'a> {
         let count = batch.count as u64;
         match self.learner.step(&batch) {
             Ok(outcome) => self.applied(&outcome, count),
-            Err(error) => self.fall_back(error),
+            Err(error) => self.fall_back(error.into()),
         }
     }
 
@@ -190,11 +206,19 @@ impl<'a> Session<'a> {
     }
 
     /// A device that is lost is replaced by the CPU, from the last checkpoint on.
-    fn fall_back(&mut self, error: ComputeError) -> Result<()> {
-        let lost = matches!(error, ComputeError::DeviceFailed { .. });
+    fn fall_back(&mut self, error: Error) -> Result<()> {
+        let lost = matches!(error, Error::Compute(ComputeError::DeviceFailed { .. }));
         if !lost || self.place == Place::Cpu || !self.maker.can_fall_back() {
-            return Err(error.into());
+            return Err(error);
         }
+        let (memory, needs) = (self.run.memory_bytes, self.needs);
+        let needs = needs.on_the_cpu(self.config, &self.geometry);
+        if let Err(why) = needs.check(memory) {
+            let text = format!("the CPU cannot take over: {why}");
+            self.observer.notify(&Event::Warning(&text));
+            return Err(error);
+        }
+        self.needs = needs;
         let step = self.saved.progress.step;
         let text = format!("{error}; training goes on on the CPU, from step {step}");
         self.observer.notify(&Event::Warning(&text));
@@ -204,13 +228,11 @@ impl<'a> Session<'a> {
         self.seconds_before = self.saved.progress.seconds;
         self.started = Instant::now();
         self.tally = Tally::default();
-        self.table = Lines::training(&self.folder.join(log::TABLE), step)?;
-        if let Some(table) = &self.config.validation {
-            let path = self.folder.join(validation::TABLE);
-            self.validation = Some(Validation::open(table, self.config, &path, step)?);
-        }
-        let batch = self.config.optimizer.batch;
-        self.feeder = restore(&self.material, &self.saved, &mut self.generators, batch)?;
+        self.table = Table::training(&self.folder.join(log::TABLE), step)?;
+        let left = memory.saturating_sub(needs.total());
+        self.validation = open_validation(self.config, self.folder, step, left)?;
+        let ahead = needs.ahead(memory);
+        self.feeder = restore(&self.material, &self.saved, &mut self.generators, ahead)?;
         Ok(())
     }
 
@@ -242,7 +264,7 @@ impl<'a> Session<'a> {
 
     fn log(&mut self) -> Result<()> {
         if self.tally.steps > 0 {
-            self.table.add(log::line(&self.progress, &self.tally))?;
+            self.table.add(&log::line(&self.progress, &self.tally))?;
         }
         self.tally = Tally::default();
         Ok(())
@@ -274,23 +296,26 @@ impl<'a> Session<'a> {
     }
 
     fn validate(&mut self) -> Result<()> {
-        let Some(validation) = &mut self.validation else { return Ok(()) };
-        let device = match (self.place, self.run.devices.first()) {
-            (Place::Devices, Some(device)) => device.clone(),
-            _ => exavox_compute::ComputeDevice::cpu()?,
-        };
-        let weights = &self.saved.weights;
-        validation.run(self.progress.step, weights, &device, self.observer)?;
+        if let Err(error) = self.validate_once() {
+            // The weights are those of the last checkpoint: nothing is gone back over.
+            self.fall_back(error)?;
+            self.validate_once()?;
+        }
         self.prune()?;
         self.draw()
     }
 
+    fn validate_once(&mut self) -> Result<()> {
+        let Some(validation) = &mut self.validation else { return Ok(()) };
+        let (step, weights) = (self.progress.step, &self.saved.weights);
+        validation.run(step, weights, (self.maker, self.place), self.observer)?;
+        Ok(())
+    }
+
     fn draw(&self) -> Result<()> {
-        let lines = self.table.lines().iter();
-        let points: Vec<_> = lines.filter_map(|line| log::point(line)).collect();
         let validated = self.validation.as_ref().map(Validation::all).unwrap_or_default();
         let title = format!("Training: {}", self.folder.path().display());
-        let page = curves::page(&title, &self.note(), &points, validated);
+        let page = curves::page(&title, &self.note(), self.table.rows(), validated);
         let path = self.folder.join(CURVES);
         Ok(exavox_io::staging::write_whole(&path, page.as_bytes())?)
     }
@@ -303,7 +328,7 @@ impl<'a> Session<'a> {
         if let Some(voxels) = self.material.labelled_voxels() {
             note.push_str(&format!(", {voxels} labelled voxels"));
         }
-        let last = self.table.lines().last().and_then(|line| log::point(line));
+        let last = self.table.rows().last();
         if let Some(point) = last {
             note.push_str(&format!(", loss {:.4}", point.loss));
             if point.f1.is_finite() {
@@ -333,14 +358,25 @@ fn restore(
     material: &Material,
     saved: &Checkpoint,
     generators: &mut Generators,
-    batch: usize,
+    ahead: usize,
 ) -> Result<Feeder> {
     let states = saved.generators.clone();
     let mut examples = material.examples()?;
     let under_way = states.iter().map(|state| examples.example(state.example));
     let under_way = under_way.collect::<Result<Vec<_>>>()?;
     generators.restore(states, under_way);
-    Feeder::start(examples, saved.progress.next_example, 2 * batch)
+    Feeder::start(examples, saved.progress.next_example, ahead)
+}
+
+fn open_validation(
+    config: &TrainConfig,
+    folder: &Folder,
+    step: u64,
+    memory: u64,
+) -> Result<Option<Validation>> {
+    let Some(table) = &config.validation else { return Ok(None) };
+    let path = folder.join(validation::TABLE);
+    Ok(Some(Validation::open(table, config, &path, step, memory)?))
 }
 
 fn make(maker: &dyn MakeLearner, saved: &Checkpoint, place: Place) -> Result<Box<dyn Learner>> {
@@ -357,8 +393,8 @@ mod tests {
     use std::sync::Mutex;
 
     use exavox_compute::ComputeDevice;
-    use exavox_compute::ffn::Weights;
     use exavox_compute::ffn::train::{OptimizerState, TrainBatch};
+    use exavox_compute::ffn::{Network, TrainedModel, Weights};
     use exavox_io::{DataType, VolumeWriter, Voxels, WriteOptions};
 
     use super::super::folder::StartMode;
@@ -366,11 +402,28 @@ mod tests {
     use super::super::run::{Select, train_with};
     use super::*;
     use crate::blocks::StopFlag;
+    use crate::segment::SegmentSettings;
 
-    /// Trainers on the CPU, of which the first is lost after some steps.
+    /// Trainers on the CPU, of which the first is lost after some steps, or in its validation.
     struct Losing {
         trainers: Trainers,
         steps_left: Rc<Cell<u32>>,
+        lost_in_validation: bool,
+    }
+
+    fn lost() -> ComputeError {
+        let (device, reason) = ("gpu".to_owned(), "it fell off the bus".to_owned());
+        ComputeError::DeviceFailed { device, reason }
+    }
+
+    impl Network for Losing {
+        fn step(&mut self, _: &[f32], _: &[f32], _: &mut [f32]) -> Result<(), ComputeError> {
+            Err(lost())
+        }
+
+        fn device_name(&self) -> String {
+            "gpu".to_owned()
+        }
     }
 
     struct Lost(Box<dyn Learner>, Option<Rc<Cell<u32>>>);
@@ -379,8 +432,7 @@ mod tests {
         fn step(&mut self, batch: &TrainBatch<'_>) -> Result<StepOutcome, ComputeError> {
             if let Some(left) = &self.1 {
                 if left.get() == 0 {
-                    let (device, reason) = ("gpu".to_owned(), "it fell off the bus".to_owned());
-                    return Err(ComputeError::DeviceFailed { device, reason });
+                    return Err(lost());
                 }
                 left.set(left.get() - 1);
             }
@@ -412,6 +464,21 @@ mod tests {
             Ok(Box::new(Lost(trainer, left)))
         }
 
+        fn network<'a>(
+            &self,
+            model: &'a TrainedModel,
+            settings: &SegmentSettings,
+            place: Place,
+            observer: &'a dyn Observer,
+        ) -> Result<(Box<dyn Network + 'a>, usize)> {
+            if self.lost_in_validation && place == Place::Devices {
+                let trainers = Trainers { devices: Vec::new(), ..self.trainers };
+                let steps_left = Rc::clone(&self.steps_left);
+                return Ok((Box::new(Self { trainers, steps_left, lost_in_validation: true }), 1));
+            }
+            self.trainers.network(model, settings, Place::Cpu, observer)
+        }
+
         fn can_fall_back(&self) -> bool {
             true
         }
@@ -441,46 +508,64 @@ mod tests {
         writer.finish().unwrap();
     }
 
+    /// Trains twelve steps on a device that is lost; the device at the end, the weights, the table of the
+    /// validation, warnings.
+    fn trained(
+        directory: &std::path::Path,
+        output: &str,
+        steps_left: u32,
+        lost_in_validation: bool,
+    ) -> (String, Vec<u8>, String, Vec<String>) {
+        let path = |name: &str| directory.join(name).display().to_string();
+        let text = format!(
+            "[[volumes]]\nimage = '{0}'\nlabels = '{1}'\nmean = 90\nstddev = 40\n[model]\n\
+             depth = 1\nfeatures = 2\nfov_zyx = [5, 5, 5]\ndeltas_zyx = [1, 1, 1]\n[sampling]\n\
+             min_size = 9\n[optimizer]\nkind = 'momentum'\n[run]\noutput = '{2}'\nsteps = 12\n\
+             checkpoint_steps = 5\n[validation]\nimage = '{0}'\nlabels = '{1}'\nsteps = 6\n",
+            path("image.npy"),
+            path("labels.npy"),
+            path(output)
+        );
+        let config = TrainConfig::parse(&text, "c.toml").unwrap();
+        let (options, model) = (config.optimizer.options(), config.model.config());
+        let trainers = Trainers { model, options, devices: Vec::new() };
+        let steps_left = Rc::new(Cell::new(steps_left));
+        let maker = Losing { trainers, steps_left, lost_in_validation };
+        let run = TrainRun {
+            devices: vec![ComputeDevice::cpu().unwrap()],
+            start: StartMode::CreateNew,
+            memory_bytes: 1 << 30,
+            select: Select::Last,
+            stop: StopFlag::default(),
+        };
+        let warnings = Warnings::default();
+        let report = train_with(&maker, &config, &run, &warnings).unwrap();
+        let weights = std::fs::read(&report.checkpoint).unwrap();
+        let table = std::fs::read_to_string(path(output) + "/validation.csv").unwrap();
+        // But for the time it took.
+        let table = table.lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned() + "\n");
+        (report.device, weights, table.collect(), warnings.0.into_inner().unwrap())
+    }
+
     #[test]
     fn a_lost_device_is_replaced_and_the_result_is_the_same() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         write(&path("labels.npy"), |n| 1 + u8::from(n % 12 > 5));
         write(&path("image.npy"), |n| 40 + 100 * u8::from(n % 12 > 5) + (n % 7) as u8);
-        let train = |output: &str, steps_left: u32| {
-            let text = format!(
-                "[[volumes]]\nimage = '{}'\nlabels = '{}'\nmean = 90\nstddev = 40\n[model]\n\
-                 depth = 1\nfeatures = 2\nfov_zyx = [5, 5, 5]\ndeltas_zyx = [1, 1, 1]\n[sampling]\n\
-                 min_size = 9\n[optimizer]\nkind = 'momentum'\n[run]\noutput = '{}'\nsteps = 12\n\
-                 checkpoint_steps = 5\n",
-                path("image.npy").display(),
-                path("labels.npy").display(),
-                path(output).display()
-            );
-            let config = TrainConfig::parse(&text, "c.toml").unwrap();
-            let (options, model) = (config.optimizer.options(), config.model.config());
-            let trainers = Trainers { model, options, devices: Vec::new() };
-            let maker = Losing { trainers, steps_left: Rc::new(Cell::new(steps_left)) };
-            let run = TrainRun {
-                devices: vec![ComputeDevice::cpu().unwrap()],
-                start: StartMode::CreateNew,
-                select: Select::Last,
-                stop: StopFlag::default(),
-            };
-            let warnings = Warnings::default();
-            let report = train_with(&maker, &config, &run, &warnings).unwrap();
-            let weights = std::fs::read(&report.checkpoint).unwrap();
-            (report.device, weights, warnings.0.into_inner().unwrap())
-        };
-        let (device, whole, warnings) = train("whole", 100);
+        let train = |output: &str, left, lost| trained(directory.path(), output, left, lost);
+        let (device, whole, table, warnings) = train("whole", 100, false);
         assert_eq!((device.as_str(), warnings.len()), ("Devices", 0));
-        for (left, step) in [(8, 5), (2, 0)] {
-            let (device, weights, warnings) = train(&format!("lost-{left}"), left);
+        assert_eq!(table.lines().count(), 3, "{table}");
+        for (left, in_validation, step) in [(8, false, 6), (2, false, 0), (100, true, 6)] {
+            let output = format!("lost-{left}");
+            let (device, weights, validated, warnings) = train(&output, left, in_validation);
             assert_eq!((device.as_str(), warnings.len()), ("Cpu", 1));
             let expected =
                 format!("it fell off the bus; training goes on on the CPU, from step {step}");
             assert!(warnings[0].ends_with(&expected), "{warnings:?}");
             assert!(weights == whole, "lost after {left} steps");
+            assert_eq!(validated, table);
         }
     }
 }
