@@ -8,21 +8,24 @@
 //! | `checkpoint-STEP.toml` | description, with the digests of the others: written last, so that without it nothing counts |
 
 use std::fs;
-use std::path::Path;
 
 use exavox_compute::ffn::Weights;
 use exavox_compute::ffn::train::OptimizerState;
 use exavox_io::Error as IoError;
-use exavox_io::staging::{Staged, WriteMode, write_whole};
+use exavox_io::staging::write_whole;
 use serde::{Deserialize, Serialize};
 
 use super::folder::{Folder, checkpoint_name};
 use super::generator::GeneratorState;
 use crate::error::{Error, Result};
 
+mod changes;
+mod files;
 mod fit;
 mod tensors;
 
+use changes::changes;
+use files::{digest, open_weights, read, read_checked, save_weights};
 pub(super) use fit::Fit;
 
 /// Version of the description.
@@ -188,89 +191,6 @@ fn architecture(weights: &Weights) -> Architecture {
         depth: weights.depth(),
         features: weights.update.shape[3],
         parameters: weights.num_parameters(),
-    }
-}
-
-fn save_weights(weights: &Weights, path: &Path) -> Result<String> {
-    let staged = Staged::new(path, WriteMode::Overwrite)?;
-    weights.save(staged.path())?;
-    let digest = digest(&fs::read(staged.path()).map_err(IoError::at(path))?);
-    staged.commit_synced()?;
-    Ok(digest)
-}
-
-fn open_weights(path: &Path, digest: &str, fit: &Fit) -> Result<Weights> {
-    let (place, bytes) =
-        (path.display().to_string(), read_checked(path, digest, fit.weights_bytes())?);
-    let weights = Weights::from_safetensors(bytes, &place)?;
-    let found = weights.num_parameters() as u64;
-    if found != fit.parameters {
-        let message = format!("expected {} weights and biases, found {found}", fit.parameters);
-        return Err(Error::settings(place, message));
-    }
-    Ok(weights)
-}
-
-fn read_checked(path: &Path, expected: &str, most: u64) -> Result<Vec<u8>> {
-    let bytes = read(path, most)?;
-    if digest(&bytes) != expected {
-        let message = "is not the file that the checkpoint was written with";
-        return Err(Error::settings(path.display().to_string(), message));
-    }
-    Ok(bytes)
-}
-
-fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let length = path.metadata().map_err(IoError::at(path))?.len();
-    if length > most {
-        let message = format!("expected at most {most} bytes, found {length}");
-        return Err(Error::settings(path.display().to_string(), message));
-    }
-    Ok(fs::read(path).map_err(IoError::at(path))?)
-}
-
-fn digest(bytes: &[u8]) -> String {
-    blake3::hash(bytes).to_hex().to_string()
-}
-
-/// What differs between two configurations, by key; nothing if they are the same.
-fn changes(before: &toml::Table, now: &toml::Table) -> Option<String> {
-    let mut found = Vec::new();
-    let value = |table: &toml::Table| toml::Value::Table(table.clone());
-    compare("", Some(&value(before)), Some(&value(now)), &mut found);
-    (!found.is_empty()).then(|| found.join(", "))
-}
-
-fn compare(
-    key: &str,
-    before: Option<&toml::Value>,
-    now: Option<&toml::Value>,
-    found: &mut Vec<String>,
-) {
-    use toml::Value::{Array, Table};
-    let below = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
-    match (before, now) {
-        (Some(Table(before)), Some(Table(now))) => {
-            let keys: std::collections::BTreeSet<&String> =
-                before.keys().chain(now.keys()).collect();
-            for name in keys {
-                compare(&below(name), before.get(name), now.get(name), found);
-            }
-        }
-        (Some(Array(before)), Some(Array(now)))
-            if before.len() == now.len() && before.iter().any(toml::Value::is_table) =>
-        {
-            for (number, (before, now)) in before.iter().zip(now).enumerate() {
-                compare(&below(&number.to_string()), Some(before), Some(now), found);
-            }
-        }
-        (before, now) if before != now => {
-            let text = |value: Option<&toml::Value>| {
-                value.map_or("not there".to_owned(), |value| value.to_string().replace('\n', " "))
-            };
-            found.push(format!("{key} was {} and is {}", text(before), text(now)));
-        }
-        _ => {}
     }
 }
 
