@@ -56,13 +56,19 @@ impl Context {
     /// Opens the devices of `--device`, of which the first is meant where one is; for `auto` the choice, and why it was not a better one, is
     /// told.
     pub(crate) fn open_device(&self) -> anyhow::Result<ComputeDevice> {
-        let (device, reasons) = ComputeDevice::open(self.device)?;
-        if !reasons.is_empty() {
-            self.printer.note(&format!("using {} ({})", device.name(), reasons.join("; ")));
-        }
+        let device = self.open_named(self.device)?;
         let other = |spec: &DeviceSpec| Ok(ComputeDevice::open(*spec)?.0);
         let others = self.other_devices.iter().map(other).collect::<anyhow::Result<_>>()?;
         Ok(device.with_others(others))
+    }
+
+    /// Opens a device; for `auto` the choice, and why it was not a better one, is told.
+    pub(crate) fn open_named(&self, spec: DeviceSpec) -> anyhow::Result<ComputeDevice> {
+        let (device, reasons) = ComputeDevice::open(spec)?;
+        if !reasons.is_empty() {
+            self.printer.note(&format!("using {} ({})", device.name(), reasons.join("; ")));
+        }
+        Ok(device)
     }
 
     /// Opens the device of `--device`, if it is another one than the CPU: for commands that the CPU serves best

@@ -30,6 +30,7 @@ mod geometry;
 mod learner;
 mod log;
 mod material;
+mod memory;
 mod moves;
 mod partition;
 mod positions;

@@ -58,6 +58,7 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
             (_, true) => StartMode::Overwrite,
             _ => StartMode::CreateNew,
         },
+        memory_bytes: context.memory_bytes(),
         select: args.select,
         stop: stop_on_signals()?,
     };
@@ -79,7 +80,7 @@ fn devices(config: &TrainConfig, context: &Context) -> anyhow::Result<Vec<Comput
         return Ok(vec![context.open_device()?]);
     }
     let open = |name: &String| -> anyhow::Result<ComputeDevice> {
-        Ok(ComputeDevice::open(name.parse().with_context(|| format!("run.devices: {name}"))?)?.0)
+        context.open_named(name.parse().with_context(|| format!("run.devices: {name}"))?)
     };
     config.run.devices.iter().map(open).collect()
 }

@@ -148,3 +148,34 @@ fn a_wrong_configuration_is_one_line() {
     std::fs::write(folder.join("gone.toml"), text.replace("image.npy", "gone.npy")).unwrap();
     assert!(train(&folder, &["gone.toml"]).error().contains("gone.npy"));
 }
+
+/// What is said of the device that was chosen.
+fn using(folder: &Folder, device: &str, output: &str, devices: &str) -> Vec<String> {
+    configure(folder, output, 1);
+    let path = folder.join(&format!("{output}.toml"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(path, format!("{text}devices = {devices}\n")).unwrap();
+    let run = folder.run(&["--device", device, "train", &format!("{output}.toml")]);
+    run.stderr.lines().filter(|line| line.starts_with("using ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn why_a_device_of_the_configuration_was_not_chosen_is_told() {
+    let folder = folder();
+    let asked = using(&folder, "auto", "asked", "[]");
+    // Nothing is passed over where there is a GPU.
+    assert_eq!(using(&folder, "cpu", "named", "['auto']"), asked);
+    assert_eq!(using(&folder, "cpu", "cpu", "['cpu']"), [""; 0]);
+}
+
+#[test]
+fn memory_bounds_a_training() {
+    let folder = folder();
+    configure(&folder, "out", 1);
+    let args = ["--device", "cpu", "--memory", "100kB", "train", "out.toml"];
+    let error = folder.run(&args).error();
+    assert!(
+        error.contains("training: needs about") && error.contains("0 MiB may be used"),
+        "{error}"
+    );
+}

@@ -218,7 +218,7 @@ impl Trainer {
         let rate = self.options.rate(self.steps);
         self.decay(rate);
         self.moments.update(&self.options, rate, self.steps, &gradient, &mut self.parameters);
-        self.steps += 1;
+        self.steps = self.steps.saturating_add(1);
         self.moments.update_average(&self.parameters);
     }
 
@@ -227,7 +227,8 @@ impl Trainer {
         if self.options.weight_decay == 0.0 {
             return;
         }
-        let factor = 1.0 - rate * self.options.weight_decay;
+        // A staircase that rises can pass the bound of the options.
+        let factor = (1.0 - rate * self.options.weight_decay).max(0.0);
         for kernel in self.layout.kernels() {
             self.parameters[kernel].iter_mut().for_each(|w| *w *= factor);
         }

@@ -63,12 +63,7 @@ impl TrainedModel {
     fn read(path: &Path, name: &str, options: &ArchitectureOptions) -> Result<Self> {
         let wrong = |why: String| Error::checkpoint(name, why);
         if path.extension().is_some_and(|e| e == "safetensors") {
-            let file = safetensors::File::open(path)?;
-            let model = Self::from_source(&file, name)?;
-            return match &file.architecture {
-                Some(text) => model.described_by(text).map_err(wrong),
-                None => Ok(model.with_unseen(options)),
-            };
+            return Self::of_file(&safetensors::File::open(path)?, name, options);
         }
         if let Some(file) = flax_path(path) {
             let file = FlaxFile::open(&file, options.parameters.as_deref())?;
@@ -80,6 +75,34 @@ impl TrainedModel {
             return Self::from_source(&TensorBundle::open(path)?, name);
         }
         Err(wrong(not_a_checkpoint(path)))
+    }
+
+    /// As [`TrainedModel::open`], of a safetensors file that is in memory already.
+    #[cfg(feature = "train")]
+    pub(super) fn from_safetensors(
+        bytes: Vec<u8>,
+        name: &str,
+        options: &ArchitectureOptions,
+    ) -> Result<Self> {
+        let model =
+            Self::of_file(&safetensors::File::from_bytes(bytes, name.to_owned())?, name, options)?;
+        let wrong = |why: String| Error::checkpoint(name, why);
+        options.check(&model.architecture).map_err(wrong)?;
+        Ok(model)
+    }
+
+    fn of_file(
+        file: &safetensors::File,
+        name: &str,
+        options: &ArchitectureOptions,
+    ) -> Result<Self> {
+        let model = Self::from_source(file, name)?;
+        match &file.architecture {
+            Some(text) => {
+                model.described_by(text).map_err(|why: String| Error::checkpoint(name, why))
+            }
+            None => Ok(model.with_unseen(options)),
+        }
     }
 
     /// With what tensors do not tell, from the text of an architecture.

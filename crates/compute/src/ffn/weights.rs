@@ -62,16 +62,24 @@ impl Weights {
     /// [`Error::Checkpoint`] names the file and the tensor that is missing, damaged or of another
     /// shape or architecture than expected.
     pub fn open(path: &Path, depth: Option<usize>) -> Result<Self> {
-        let options = ArchitectureOptions {
-            family: Some(Family::ConvStack),
-            depth,
-            image_channels: Some(1),
-            ..ArchitectureOptions::default()
-        };
-        match TrainedModel::open(path, &options)?.into_layers() {
+        let model = TrainedModel::open(path, &trainable(depth))?;
+        Self::of_model(model, &path.display().to_string())
+    }
+
+    /// As [`Weights::open`], from the bytes of a safetensors file that are in memory already; `name`
+    /// stands for the file in errors.
+    ///
+    /// # Errors
+    /// As [`Weights::open`].
+    #[cfg(feature = "train")]
+    pub fn from_safetensors(bytes: Vec<u8>, name: &str) -> Result<Self> {
+        Self::of_model(TrainedModel::from_safetensors(bytes, name, &trainable(None))?, name)
+    }
+
+    fn of_model(model: TrainedModel, name: &str) -> Result<Self> {
+        match model.into_layers() {
             Layers::ConvStack(weights) => Ok(weights),
             Layers::ResConvStack(_) => {
-                let name = path.display().to_string();
                 Err(Error::checkpoint(name, "expected a ConvStack, found a ResConvStack"))
             }
         }
@@ -166,6 +174,16 @@ impl Weights {
         let update = layer("conv_lom", 1, features)?;
         check_outputs(file, "conv_lom", update.biases.len(), 1)?;
         Ok(Self { first, modules, update })
+    }
+}
+
+/// What can be trained.
+fn trainable(depth: Option<usize>) -> ArchitectureOptions {
+    ArchitectureOptions {
+        family: Some(Family::ConvStack),
+        depth,
+        image_channels: Some(1),
+        ..ArchitectureOptions::default()
     }
 }
 

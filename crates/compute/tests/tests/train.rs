@@ -329,3 +329,16 @@ fn the_bits_do_not_depend_on_the_number_of_threads() {
     let one = on(1);
     assert!(on(2) == one && on(5) == one);
 }
+
+#[test]
+fn a_count_of_updates_at_its_end_stays_there() {
+    let batch = Batch::new([5; 3], 1);
+    let schedule = Schedule::Cosine { warmup_steps: u64::MAX - 1, total_steps: u64::MAX };
+    for options in [adam(), TrainOptions { schedule, ..adam() }] {
+        let mut trainer = Trainer::new(&network(1, 2), &batch.config(), options, &[cpu()]).unwrap();
+        let state = OptimizerState { steps: u64::MAX, ..trainer.state() };
+        trainer.restore(&state).unwrap();
+        assert!(trainer.step(&batch.as_train_batch()).unwrap().applied);
+        assert_eq!(trainer.steps(), u64::MAX);
+    }
+}

@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::memory::{mib, voxels};
 use super::partition::{Classes, EXCLUDED};
 use super::source::Source;
 use crate::blocks::BlockGrid;
@@ -20,6 +21,8 @@ use crate::progress::{Event, Observer, Unit};
 
 /// Voxels along the edge of a block.
 const BLOCK: u64 = 64;
+/// Bytes of a voxel of a block and around it, see [`Survey::block_bytes`].
+const BLOCK_VOXEL: u64 = 26;
 /// Bytes of a table that are read at most: that of a volume of 10^13 voxels.
 const MAX_BYTES: u64 = 4 << 30;
 
@@ -70,21 +73,57 @@ impl Survey {
         Ok(Self { sources, grids, classes, min_size })
     }
 
-    /// The table: as it was written beside the checkpoints, or counted now and written there.
+    /// The table: as it was written beside the checkpoints, or counted now and written there, in so many
+    /// bytes of memory.
     ///
     /// # Errors
-    /// [`Error::Settings`] if there is no object; what the volumes and the disk say.
-    pub(super) fn census(&self, path: &Path, observer: &dyn Observer) -> Result<Census> {
+    /// [`Error::Settings`] if there is no object, or no memory for a block; what the volumes and the disk say.
+    pub(super) fn census(
+        &self,
+        path: &Path,
+        memory: u64,
+        observer: &dyn Observer,
+    ) -> Result<Census> {
         let digest = self.digest()?;
         if let Some(census) = read(path, &digest) {
             return Ok(census);
         }
-        let volumes: Vec<VolumeCensus> =
-            (0..self.sources.len()).map(|v| self.count(v, observer)).collect::<Result<_>>()?;
+        let all = 0..self.sources.len();
+        let count = || all.map(|v| self.count(v, observer)).collect::<Result<Vec<_>>>();
+        let volumes = self.threads(memory)?.install(count)?;
         let census = Census { digest, volumes };
         let text = serde_json::to_vec(&census).map_err(|e| wrong(path, &e))?;
         write_whole(path, &text)?;
         Ok(census)
+    }
+
+    /// Bytes that the largest block takes while it is told apart: its labels and those around it as they
+    /// are stored and as 64 bits, running sums, classes.
+    pub(super) fn block_bytes(&self) -> u64 {
+        let around = |grid: &BlockGrid| {
+            let shape = grid.region().shape();
+            voxels([0, 1, 2].map(|a| shape[a].min(BLOCK) as usize + 2 * self.classes.radius[a]))
+        };
+        let largest = self.grids.iter().map(around).max().unwrap_or_default();
+        largest.saturating_mul(BLOCK_VOXEL)
+    }
+
+    /// As many threads as have room for a block each.
+    fn threads(&self, memory: u64) -> Result<rayon::ThreadPool> {
+        let bytes = self.block_bytes();
+        if bytes > memory {
+            let message = format!(
+                "{:?}: a block of labels needs {} MiB of memory, {} MiB may be used",
+                self.classes.radius,
+                mib(bytes),
+                memory >> 20
+            );
+            return Err(Error::settings("sampling.lom_radius_zyx", message));
+        }
+        let fit = usize::try_from(memory / bytes.max(1)).unwrap_or(usize::MAX);
+        let threads = fit.clamp(1, rayon::current_num_threads());
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.map_err(|e| Error::settings("threads for labels", e.to_string()))
     }
 
     /// Classes of the voxels of a block of a volume, C order.

@@ -8,19 +8,25 @@
 //! | `checkpoint-STEP.toml` | description, with the digests of the others: written last, so that without it nothing counts |
 
 use std::fs;
-use std::path::Path;
 
 use exavox_compute::ffn::Weights;
 use exavox_compute::ffn::train::OptimizerState;
 use exavox_io::Error as IoError;
-use exavox_io::staging::{Staged, WriteMode, write_whole};
+use exavox_io::staging::write_whole;
 use serde::{Deserialize, Serialize};
 
 use super::folder::{Folder, checkpoint_name};
 use super::generator::GeneratorState;
 use crate::error::{Error, Result};
 
+mod changes;
+mod files;
+mod fit;
 mod tensors;
+
+use changes::changes;
+use files::{digest, open_weights, read, read_checked, save_weights};
+pub(super) use fit::Fit;
 
 /// Version of the description.
 const VERSION: u32 = 1;
@@ -133,12 +139,17 @@ impl Checkpoint {
         Ok(write_whole(&description, text.as_bytes())?)
     }
 
-    /// Reads a checkpoint; nothing is taken that is not as it was written.
+    /// Reads a checkpoint; nothing is taken that is not as it was written, or does not fit.
     ///
     /// # Errors
     /// [`Error::Settings`] with the file that is damaged; [`Error::PlanChanged`] if it is of another
     /// configuration.
-    pub(super) fn open(folder: &Folder, step: u64, config: &toml::Table) -> Result<Self> {
+    pub(super) fn open(
+        folder: &Folder,
+        step: u64,
+        config: &toml::Table,
+        fit: &Fit,
+    ) -> Result<Self> {
         let path = |suffix: &str| folder.join(&format!("{}.{suffix}", checkpoint_name(step)));
         let description = path("toml");
         let place = description.display().to_string();
@@ -155,12 +166,15 @@ impl Checkpoint {
         if let Some(changes) = changes(&record.config, config) {
             return Err(Error::PlanChanged { place, changes });
         }
-        let weights = open_weights(&path("safetensors"), &record.digests.weights)?;
-        let raw = record.digests.raw.as_ref();
-        let raw = raw.map(|digest| open_weights(&path("raw.safetensors"), digest)).transpose()?;
-        let state = read_checked(&path("state.safetensors"), &record.digests.state)?;
         let mut generators = record.generators;
-        let slots = tensors::from_bytes(&state, &mut generators, &path("state.safetensors"))?;
+        fit.check(&record.progress, &generators).map_err(|e| Error::settings(&*place, e))?;
+        let weights = open_weights(&path("safetensors"), &record.digests.weights, fit)?;
+        let raw = record.digests.raw.as_ref();
+        let raw = raw.map(|digest| open_weights(&path("raw.safetensors"), digest, fit));
+        let raw = raw.transpose()?;
+        let path = path("state.safetensors");
+        let state = read_checked(&path, &record.digests.state, fit.state_bytes())?;
+        let slots = tensors::from_bytes(&state, &mut generators, fit, &path)?;
         let optimizer = OptimizerState { steps: record.updates, slots };
         Ok(Self { weights, raw, optimizer, generators, progress: record.progress })
     }
@@ -180,89 +194,24 @@ fn architecture(weights: &Weights) -> Architecture {
     }
 }
 
-fn save_weights(weights: &Weights, path: &Path) -> Result<String> {
-    let staged = Staged::new(path, WriteMode::Overwrite)?;
-    weights.save(staged.path())?;
-    let digest = digest(&fs::read(staged.path()).map_err(IoError::at(path))?);
-    staged.commit_synced()?;
-    Ok(digest)
-}
-
-fn open_weights(path: &Path, digest: &str) -> Result<Weights> {
-    read_checked(path, digest)?;
-    Ok(Weights::open(path, None)?)
-}
-
-fn read_checked(path: &Path, expected: &str) -> Result<Vec<u8>> {
-    let bytes = read(path, u64::MAX)?;
-    if digest(&bytes) != expected {
-        let message = "is not the file that the checkpoint was written with";
-        return Err(Error::settings(path.display().to_string(), message));
-    }
-    Ok(bytes)
-}
-
-fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let length = path.metadata().map_err(IoError::at(path))?.len();
-    if length > most {
-        let message = format!("expected at most {most} bytes, found {length}");
-        return Err(Error::settings(path.display().to_string(), message));
-    }
-    Ok(fs::read(path).map_err(IoError::at(path))?)
-}
-
-fn digest(bytes: &[u8]) -> String {
-    blake3::hash(bytes).to_hex().to_string()
-}
-
-/// What differs between two configurations, by key; nothing if they are the same.
-fn changes(before: &toml::Table, now: &toml::Table) -> Option<String> {
-    let mut found = Vec::new();
-    let value = |table: &toml::Table| toml::Value::Table(table.clone());
-    compare("", Some(&value(before)), Some(&value(now)), &mut found);
-    (!found.is_empty()).then(|| found.join(", "))
-}
-
-fn compare(
-    key: &str,
-    before: Option<&toml::Value>,
-    now: Option<&toml::Value>,
-    found: &mut Vec<String>,
-) {
-    use toml::Value::{Array, Table};
-    let below = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
-    match (before, now) {
-        (Some(Table(before)), Some(Table(now))) => {
-            let keys: std::collections::BTreeSet<&String> =
-                before.keys().chain(now.keys()).collect();
-            for name in keys {
-                compare(&below(name), before.get(name), now.get(name), found);
-            }
-        }
-        (Some(Array(before)), Some(Array(now)))
-            if before.len() == now.len() && before.iter().any(toml::Value::is_table) =>
-        {
-            for (number, (before, now)) in before.iter().zip(now).enumerate() {
-                compare(&below(&number.to_string()), Some(before), Some(now), found);
-            }
-        }
-        (before, now) if before != now => {
-            let text = |value: Option<&toml::Value>| {
-                value.map_or("not there".to_owned(), |value| value.to_string().replace('\n', " "))
-            };
-            found.push(format!("{key} was {} and is {}", text(before), text(now)));
-        }
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use exavox_compute::ffn::ModelConfig;
     use exavox_compute::ffn::train::initial_weights;
 
+    use super::super::config::{MovesTable, PolicyName};
     use super::super::folder::StartMode;
+    use super::super::geometry::Geometry;
     use super::*;
+
+    /// Three generators on examples of three voxels.
+    fn fit() -> Fit {
+        let model = ModelConfig { fov_zyx: [1, 1, 3], deltas_zyx: [0; 3] };
+        let moves = MovesTable { policy: PolicyName::NoStep, ..MovesTable::default() };
+        let parameters = initial_weights(2, 3, 1).num_parameters() as u64;
+        Fit { geometry: Geometry::new(&model, &moves), batch: 3, parameters }
+    }
 
     fn checkpoint(step: u64) -> Checkpoint {
         let generators = [(0, 7), (2, 9)].map(|(slot, example)| GeneratorState {
@@ -277,7 +226,13 @@ mod tests {
             raw: Some(initial_weights(2, 3, 2)),
             optimizer: OptimizerState { steps: step - 1, slots },
             generators: generators.to_vec(),
-            progress: Progress { step, fovs: 4 * step, seconds: 0.25, ..Progress::default() },
+            progress: Progress {
+                step,
+                fovs: 4 * step,
+                next_example: 10,
+                seconds: 0.25,
+                ..Progress::default()
+            },
         }
     }
 
@@ -296,7 +251,7 @@ mod tests {
         let (_directory, folder) = folder();
         let saved = checkpoint(12);
         saved.save(&folder, &config(2)).unwrap();
-        assert_eq!(Checkpoint::open(&folder, 12, &config(2)).unwrap(), saved);
+        assert_eq!(Checkpoint::open(&folder, 12, &config(2), &fit()).unwrap(), saved);
         assert_eq!(folder.steps().unwrap(), [12]);
         folder.remove(12).unwrap();
         assert_eq!(folder.steps().unwrap(), [0; 0]);
@@ -305,7 +260,7 @@ mod tests {
     #[test]
     fn damage_and_another_configuration_are_named() {
         let (_directory, folder) = folder();
-        let error = |config| Checkpoint::open(&folder, 3, &config).unwrap_err().to_string();
+        let error = |config| Checkpoint::open(&folder, 3, &config, &fit()).unwrap_err().to_string();
         checkpoint(3).save(&folder, &config(2)).unwrap();
         assert!(error(config(4)).contains("model.depth was 2 and is 4"));
         for name in ["safetensors", "raw.safetensors", "state.safetensors", "toml"] {
@@ -317,6 +272,56 @@ mod tests {
             assert!(found.contains(&format!("checkpoint-00000003.{name}")), "{found}");
             fs::remove_file(&path).unwrap();
             assert!(error(config(2)).contains(&format!("checkpoint-00000003.{name}")));
+        }
+    }
+
+    /// Each is whole and vouched for, but of another training.
+    #[test]
+    fn what_does_not_fit_the_training_is_named() {
+        let (_directory, folder) = folder();
+        let error = |change: &dyn Fn(&mut Checkpoint)| {
+            let mut checkpoint = checkpoint(3);
+            change(&mut checkpoint);
+            checkpoint.save(&folder, &config(2)).unwrap();
+            let error = Checkpoint::open(&folder, 3, &config(2), &fit()).unwrap_err().to_string();
+            assert!(error.contains("checkpoint-00000003."), "{error}");
+            error
+        };
+        let short = error(&|c| c.generators[1].canvas.truncate(2));
+        assert!(short.ends_with("tensor canvas/2: expected 3 values, found 2"), "{short}");
+        let infinite = error(&|c| c.generators[0].canvas[1] = f32::INFINITY);
+        assert!(infinite.ends_with("tensor canvas/0: value 1 is inf: not finite"), "{infinite}");
+        for slot in [0, 3, usize::MAX >> 1] {
+            let slots = error(&|c| c.generators[1].slot = slot);
+            assert!(slots.contains("expected rising numbers below 3"), "{slots}");
+        }
+        let later = error(&|c| c.generators[0].example = 10);
+        assert!(later.contains("slot 0: expected an example before 10, found 10"), "{later}");
+        let timeless = error(&|c| c.progress.seconds = f64::NAN);
+        assert!(timeless.contains("progress.seconds: expected a time, found NaN"), "{timeless}");
+        let wide = error(&|c| c.raw = Some(initial_weights(2, 4, 1)));
+        assert!(wide.contains("raw.safetensors: expected 907 weights and biases"), "{wide}");
+        let slots = vec![("a".to_owned(), vec![0.0; 17 << 20])];
+        let large = error(&|c| c.optimizer.slots = slots.clone());
+        assert!(large.contains("state.safetensors: expected at most "), "{large}");
+    }
+
+    #[test]
+    fn offsets_beyond_the_example_are_refused() {
+        let (_directory, folder) = folder();
+        checkpoint(3).save(&folder, &config(2)).unwrap();
+        let path = folder.join("checkpoint-00000003.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        for field in ["queue", "done"] {
+            let far = text.replacen(
+                &format!("{field} = []"),
+                &format!("{field} = [[0, 0, {}]]", i64::MIN),
+                1,
+            );
+            assert_ne!(far, text);
+            fs::write(&path, far).unwrap();
+            let error = Checkpoint::open(&folder, 3, &config(2), &fit()).unwrap_err().to_string();
+            assert!(error.contains("slot 0: expected offsets inside [1, 1, 3]"), "{error}");
         }
     }
 }

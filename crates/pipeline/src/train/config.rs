@@ -81,6 +81,13 @@ impl ModelTable {
     pub fn config(&self) -> ModelConfig {
         ModelConfig { fov_zyx: self.fov_zyx, deltas_zyx: self.deltas_zyx }
     }
+
+    /// Weights and biases of the network.
+    pub(super) fn parameters(&self) -> u64 {
+        let (pairs, f) = (self.depth as u64, self.features as u64);
+        let kernels = 27 * (2 * f + (2 * pairs).saturating_sub(1) * f * f) + f;
+        kernels + 2 * pairs * f + 1
+    }
 }
 
 impl TrainConfig {
@@ -142,14 +149,32 @@ impl TrainConfig {
         self.optimizer.check()?;
         self.run.check()?;
         self.validation.iter().try_for_each(ValidationTable::check)?;
-        if self.run.passes.is_some() && self.sampling.coordinates.is_some() {
-            return Err(
-                "run.passes: coordinates from a file do not say how many voxels are labelled; \
-                        expected run.steps or run.minutes"
-                    .to_owned(),
-            );
+        self.check_coordinates()
+    }
+
+    /// What coordinates from a file need: names that say which volume, and an end that they tell.
+    fn check_coordinates(&self) -> std::result::Result<(), String> {
+        if self.sampling.coordinates.is_none() {
+            return Ok(());
         }
-        Ok(())
+        let names: Vec<&String> = self.volumes.iter().filter_map(|v| v.name.as_ref()).collect();
+        for (n, name) in names.iter().enumerate() {
+            let expected = "a name of its own for each volume of sampling.coordinates";
+            expect(
+                "volumes.name",
+                !names[..n].contains(name),
+                expected,
+                format!("'{name}' twice"),
+            )?;
+        }
+        match self.run.passes {
+            None => Ok(()),
+            Some(_) => {
+                Err("run.passes: coordinates from a file do not say how many voxels are labelled; \
+                        expected run.steps or run.minutes"
+                    .to_owned())
+            }
+        }
     }
 
     fn check_model(&self) -> std::result::Result<(), String> {
@@ -241,6 +266,14 @@ mod tests {
             assert!(found.contains(key) && !found.contains('\n'), "{extra}: {found}");
         }
         assert!(error(&LEAST.replace("steps = 10", "")).contains("run: expected"));
+        let volume = "[[volumes]]\nimage = 'a'\nlabels = 'b'\nname = 'v'\nmean = 1\nstddev = 1\n";
+        let twice =
+            format!("{volume}{volume}{}[sampling]\n", &LEAST[LEAST.find("[model]").unwrap()..]);
+        TrainConfig::parse(&twice, "c.toml").unwrap();
+        assert!(
+            error(&format!("{twice}coordinates = 'c'\n"))
+                .contains("volumes.name: expected a name of its own for each volume of sampling.coordinates, found 'v' twice")
+        );
         let flat =
             LEAST.replace("[model]", "[model]\nfov_zyx = [9, 33, 33]\ndeltas_zyx = [2, 8, 8]");
         assert!(

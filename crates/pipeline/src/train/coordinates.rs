@@ -1,30 +1,34 @@
 //! Centres from a file of google/ffn's `build_coordinates.py`: a TFRecord file, usually gzip, of
 //! `tf.train.Example` with `center` (x, y, z) and `label_volume_name`.
 
-use std::fs::File;
-use std::io::{BufReader, Read};
 use std::path::Path;
 
 use exavox_io::BoundingBox;
-use flate2::bufread::MultiGzDecoder;
 
-use super::positions::{CENTRES, Centre, random};
 use crate::error::{Error, Result};
 
+mod masked;
 mod proto;
+mod records;
+mod rounds;
 
-/// Bytes of a record at most; those of google/ffn have about 70.
-const MAX_RECORD: u64 = 1 << 16;
-/// Records at most: 16 bytes of memory each.
-const MAX_RECORDS: usize = 1 << 27;
+use records::Records;
+pub(super) use rounds::Rounds;
 
-/// Centres in the order of a file; drawn anew, each once, in every round.
-#[derive(Debug, Clone, PartialEq)]
+/// Records at most.
+const MAX_RECORDS: u64 = 1 << 27;
+/// Bytes of memory of a record, while their list grows.
+const RECORD_BYTES: u64 = 40;
+
+/// Centres in the order of a file, and how many of it are not among them.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Coordinates {
+    /// Volume and voxel `[z, y, x]`.
     centres: Vec<(u32, [u32; 3])>,
-    seed: u64,
-    round: u64,
-    order: Vec<u32>,
+    /// Those where no example fits.
+    too_near: u64,
+    /// Those in masked voxels.
+    masked: u64,
 }
 
 /// A volume that coordinates may name, and where centres may lie in it.
@@ -37,68 +41,51 @@ pub(super) struct Named {
 }
 
 impl Coordinates {
-    /// Reads a file.
+    /// Reads a file, in so many bytes of memory.
     ///
     /// # Errors
     /// [`Error::Settings`] with the record: damaged, cut off, too large, of a volume that is not named,
-    /// without a centre; if no record is left.
-    pub(super) fn open(path: &Path, volumes: &[Named], seed: u64) -> Result<Self> {
+    /// without a centre; if there are too many of them.
+    pub(super) fn open(path: &Path, volumes: &[Named], memory: u64) -> Result<Self> {
         let place = path.display().to_string();
-        let file = File::open(path).map_err(exavox_io::Error::at(path))?;
-        let mut reader = BufReader::new(file);
-        let zipped = std::io::BufRead::fill_buf(&mut reader)
-            .map_err(exavox_io::Error::at(path))?
-            .starts_with(&[0x1f, 0x8b]);
-        let mut stream: Box<dyn Read> = if zipped {
-            Box::new(BufReader::new(MultiGzDecoder::new(reader)))
-        } else {
-            Box::new(reader)
+        let mut records = Records::open(path)?;
+        let most = MAX_RECORDS.min(memory / RECORD_BYTES);
+        let (mut found, mut number) = (Self::default(), 0_u64);
+        let wrong = |number: u64, message: String| {
+            Error::settings(format!("{place} record {number}"), message)
         };
-        let mut centres = Vec::new();
-        let mut number = 0;
-        while let Some(record) = next_record(&mut stream)
-            .map_err(|message| Error::settings(format!("{place} record {number}"), message))?
-        {
-            let wrong =
-                |message: String| Error::settings(format!("{place} record {number}"), message);
-            let example = proto::Example::parse(&record).map_err(wrong)?;
-            if let Some(centre) = place_of(&example, volumes).map_err(wrong)? {
-                centres.push(centre);
+        while let Some(record) = records.next().map_err(|message| wrong(number, message))? {
+            let example = proto::Example::parse(&record).map_err(|e| wrong(number, e))?;
+            match place_of(&example, volumes).map_err(|e| wrong(number, e))? {
+                Some(centre) => found.centres.push(centre),
+                None => found.too_near += 1,
             }
-            if centres.len() > MAX_RECORDS {
-                return Err(wrong(format!("more than {MAX_RECORDS} coordinates")));
+            if found.centres.len() as u64 > most {
+                let message = format!(
+                    "expected at most {most} coordinates: {} MiB of memory may be used",
+                    memory >> 20
+                );
+                return Err(wrong(number, message));
             }
             number += 1;
         }
-        if centres.is_empty() {
-            let message = format!("none of {number} coordinates lies where an example fits");
-            return Err(Error::settings(place, message));
-        }
-        let order = shuffled(centres.len(), seed, 0);
-        Ok(Self { centres, seed, round: 0, order })
+        Ok(found)
     }
 
-    /// The centre of an example.
-    pub(super) fn centre(&mut self, example: u64) -> Centre {
-        let count = self.centres.len() as u64;
-        let round = example / count;
-        if round != self.round {
-            self.order = shuffled(self.centres.len(), self.seed, round);
-            self.round = round;
+    /// How many of the file are left out and why; nothing if none is.
+    ///
+    /// # Errors
+    /// What is to be said if none is left.
+    pub(super) fn left_out(&self) -> std::result::Result<Option<String>, String> {
+        let (left_out, there) = (self.too_near + self.masked, self.centres.len() as u64);
+        let all = left_out + there;
+        let why = format!("{} too near to the border, {} masked", self.too_near, self.masked);
+        match (there, left_out) {
+            (0, _) => Err(format!("none of {all} coordinates lies where an example fits: {why}")),
+            (_, 0) => Ok(None),
+            _ => Ok(Some(format!("{left_out} of {all} coordinates are left out: {why}"))),
         }
-        let (volume, zyx) = self.centres[self.order[(example % count) as usize] as usize];
-        Centre { volume: volume as usize, zyx: zyx.map(u64::from) }
     }
-}
-
-/// Numbers up to `count` in the random order of a round (Fisher and Yates).
-fn shuffled(count: usize, seed: u64, round: u64) -> Vec<u32> {
-    let mut random = random(seed, CENTRES, round);
-    let mut order: Vec<u32> = (0..count as u32).collect();
-    for last in (1..count).rev() {
-        order.swap(last, random.below(last as u64 + 1) as usize);
-    }
-    order
 }
 
 /// Volume and voxel of a record; nothing if no example fits there.
@@ -122,52 +109,13 @@ fn place_of(
     Ok(volumes[volume].centres.contains(&inside).then_some((volume as u32, zyx)))
 }
 
-/// A record: its length, the length's checksum, its bytes, their checksum. Nothing at the end.
-fn next_record(stream: &mut dyn Read) -> std::result::Result<Option<Vec<u8>>, String> {
-    let mut head = Vec::with_capacity(12);
-    (&mut *stream).take(12).read_to_end(&mut head).map_err(|e| e.to_string())?;
-    if head.is_empty() {
-        return Ok(None);
-    }
-    let Ok([length, check]) = split(&head) else {
-        return Err(format!("cut off: expected 12 bytes, found {}", head.len()));
-    };
-    check_crc(&length, &check, "length")?;
-    let length = u64::from_le_bytes(length.try_into().unwrap_or_default());
-    if length > MAX_RECORD {
-        return Err(format!("expected at most {MAX_RECORD} bytes, found {length}"));
-    }
-    let mut body = Vec::with_capacity(length as usize + 4);
-    (&mut *stream).take(length + 4).read_to_end(&mut body).map_err(|e| e.to_string())?;
-    if body.len() as u64 != length + 4 {
-        return Err(format!("cut off: expected {} bytes, found {}", length + 4, body.len()));
-    }
-    let check = body.split_off(length as usize);
-    check_crc(&body, &check, "record")?;
-    Ok(Some(body))
-}
-
-fn split(head: &[u8]) -> std::result::Result<[Vec<u8>; 2], ()> {
-    if head.len() == 12 { Ok([head[..8].to_vec(), head[8..].to_vec()]) } else { Err(()) }
-}
-
-/// Checksums of TFRecord: crc32c, rotated, plus a constant.
-fn check_crc(bytes: &[u8], check: &[u8], what: &str) -> std::result::Result<(), String> {
-    if masked_crc(bytes).to_le_bytes() == check {
-        return Ok(());
-    }
-    Err(format!("checksum of the {what} is wrong: not a TFRecord file, or damaged"))
-}
-
-fn masked_crc(bytes: &[u8]) -> u32 {
-    crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::io::Write;
+    use std::sync::Arc;
 
+    use super::records::masked_crc;
     use super::*;
 
     fn record(body: &[u8]) -> Vec<u8> {
@@ -197,7 +145,7 @@ mod tests {
     }
 
     fn open(bytes: &[u8], zipped: bool, volumes: &[Named]) -> Result<Coordinates> {
-        Coordinates::open(file(bytes, zipped).path(), volumes, 7)
+        Coordinates::open(file(bytes, zipped).path(), volumes, 1 << 20)
     }
 
     #[test]
@@ -207,16 +155,22 @@ mod tests {
             bytes.extend(record(&proto::tests::example([x, 30, 40], "a")));
         }
         for zipped in [true, false] {
-            let mut coordinates = open(&bytes, zipped, &named(Some("a"))).unwrap();
+            let coordinates = Arc::new(open(&bytes, zipped, &named(Some("a"))).unwrap());
+            assert_eq!(
+                coordinates.left_out().unwrap().unwrap(),
+                "2 of 20 coordinates are left out: 2 too near to the border, 0 masked"
+            );
+            let mut rounds = Rounds::new(Arc::clone(&coordinates), 7);
             // 0 and 1 are too near to the border.
             for round in 0..3 {
                 let mut xs: Vec<u64> =
-                    (0..18).map(|n| coordinates.centre(round * 18 + n).zyx[2]).collect();
+                    (0..18).map(|n| rounds.centre(round * 18 + n).zyx[2]).collect();
                 xs.sort_unstable();
                 assert_eq!(xs, (2..20).collect::<Vec<_>>());
             }
-            assert_eq!(coordinates.centre(5), coordinates.clone().centre(5));
-            assert_eq!(coordinates.centre(5).zyx[..2], [40, 30]);
+            let centre = rounds.centre(5);
+            assert_eq!(centre, Rounds::new(Arc::clone(&coordinates), 7).centre(5));
+            assert_eq!(centre.zyx[..2], [40, 30]);
         }
     }
 
@@ -242,7 +196,18 @@ mod tests {
         assert!(error(&negative, true).contains("found -5"));
         assert!(error(&record(b"\x0a\xff\xff\xff\xff\x0f"), true).contains("record 0: "));
         let outside = record(&proto::tests::example([500, 6, 7], "a"));
-        assert!(error(&outside, true).contains("none of 1 coordinates"));
+        let none = open(&outside, true, &volumes).unwrap().left_out().unwrap_err();
+        assert!(none.contains("none of 1 coordinates lies where an example fits: 1 too near"));
+    }
+
+    #[test]
+    fn more_than_memory_holds_are_refused() {
+        let bytes = record(&proto::tests::example([5, 6, 7], "a")).repeat(5);
+        let file = file(&bytes, true);
+        let open = |memory| Coordinates::open(file.path(), &named(None), memory);
+        assert_eq!(open(5 * RECORD_BYTES).unwrap().centres.len(), 5);
+        let error = open(4 * RECORD_BYTES).unwrap_err().to_string();
+        assert!(error.contains("record 4: expected at most 4 coordinates"), "{error}");
     }
 
     #[test]

@@ -2,8 +2,13 @@
 //! replaced by another.
 
 use exavox_compute::ffn::train::{OptimizerState, StepOutcome, TrainBatch, TrainOptions, Trainer};
-use exavox_compute::ffn::{ModelConfig, Weights};
+use exavox_compute::ffn::{ModelConfig, Network, TrainedModel, Weights};
 use exavox_compute::{ComputeDevice, Error as ComputeError};
+
+use crate::error::Result as PipelineResult;
+use crate::progress::Observer;
+use crate::segment::SegmentSettings;
+use crate::segment::inference::network_on_device;
 
 /// Something that takes optimisation steps.
 pub(super) trait Learner {
@@ -54,6 +59,15 @@ pub(super) trait MakeLearner {
         place: Place,
     ) -> Result<Box<dyn Learner>, ComputeError>;
 
+    /// A network for the validation, and how many fields of view it gets at once.
+    fn network<'a>(
+        &self,
+        model: &'a TrainedModel,
+        settings: &SegmentSettings,
+        place: Place,
+        observer: &'a dyn Observer,
+    ) -> PipelineResult<(Box<dyn Network + 'a>, usize)>;
+
     /// Whether the CPU can take over.
     fn can_fall_back(&self) -> bool;
 
@@ -89,6 +103,23 @@ impl MakeLearner for Trainers {
             trainer.restore(state)?;
         }
         Ok(Box::new(trainer))
+    }
+
+    /// On the first device, with the CPU to take over what it fails at: too little memory for this may be
+    /// enough for training.
+    fn network<'a>(
+        &self,
+        model: &'a TrainedModel,
+        settings: &SegmentSettings,
+        place: Place,
+        observer: &'a dyn Observer,
+    ) -> PipelineResult<(Box<dyn Network + 'a>, usize)> {
+        let device = match (place, self.devices.first()) {
+            (Place::Devices, Some(device)) => device.clone(),
+            _ => ComputeDevice::cpu()?,
+        };
+        let network = network_on_device(model, settings, &device, observer)?;
+        Ok((network, device.batch().unwrap_or(1)))
     }
 
     fn can_fall_back(&self) -> bool {

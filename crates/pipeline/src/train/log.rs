@@ -50,7 +50,7 @@ pub(super) fn line(progress: &Progress, tally: &Tally) -> String {
 }
 
 /// The curves' part of a line.
-pub(super) fn point(line: &str) -> Option<Point> {
+fn point(line: &str) -> Option<Point> {
     let cells: Vec<&str> = line.split(',').collect();
     let number = |at: usize| cells.get(at).and_then(|cell| cell.parse::<f64>().ok());
     Some(Point {
@@ -62,25 +62,33 @@ pub(super) fn point(line: &str) -> Option<Point> {
     })
 }
 
-/// Lines of a table whose first cell is a step, kept in memory and appended to a file.
+/// A table whose first cell is a step: its rows in memory, and a file that they are appended to.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(super) struct Table<T> {
     path: std::path::PathBuf,
-    lines: Vec<String>,
+    parse: fn(&str) -> Option<T>,
+    rows: Vec<T>,
 }
 
-impl Lines {
+impl Table<Point> {
     /// The training's own table.
     pub(super) fn training(path: &Path, up_to: u64) -> Result<Self> {
-        Self::open(path, HEADER, up_to)
+        Self::open(path, HEADER, point, up_to)
     }
+}
 
+impl<T> Table<T> {
     /// Opens a table, or begins it. Lines after a step, of a run that was killed, are taken off, as is a
-    /// last line without an end.
+    /// last line without an end. Rows are those that `parse` understands.
     ///
     /// # Errors
     /// What the disk says.
-    pub(super) fn open(path: &Path, header: &str, up_to: u64) -> Result<Self> {
+    pub(super) fn open(
+        path: &Path,
+        header: &str,
+        parse: fn(&str) -> Option<T>,
+        up_to: u64,
+    ) -> Result<Self> {
         let mut text = String::new();
         if path.metadata().is_ok_and(|m| m.len() <= MAX_BYTES) {
             text =
@@ -89,31 +97,30 @@ impl Lines {
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         let step = |line: &str| line.split(',').next().and_then(|s| s.parse::<u64>().ok());
         let lines = whole.lines().filter(|line| step(line).is_some_and(|step| step <= up_to));
-        let lines: Vec<String> = lines.map(str::to_owned).collect();
         let mut kept = format!("{header}\n");
-        lines.iter().for_each(|line| kept.extend([line.as_str(), "\n"]));
+        lines.clone().for_each(|line| kept.extend([line, "\n"]));
         write_whole(path, kept.as_bytes())?;
-        Ok(Self { path: path.to_owned(), lines })
+        Ok(Self { path: path.to_owned(), parse, rows: lines.filter_map(parse).collect() })
     }
 
     /// Adds a line.
     ///
     /// # Errors
     /// What the disk says.
-    pub(super) fn add(&mut self, line: String) -> Result<()> {
+    pub(super) fn add(&mut self, line: &str) -> Result<()> {
         let mut file = fs::OpenOptions::new()
             .append(true)
             .open(&self.path)
             .map_err(IoError::at(&self.path))?;
         std::io::Write::write_all(&mut file, format!("{line}\n").as_bytes())
             .map_err(IoError::at(&self.path))?;
-        self.lines.push(line);
+        self.rows.extend((self.parse)(line));
         Ok(())
     }
 
-    /// All lines but the header.
-    pub(super) fn lines(&self) -> &[String] {
-        &self.lines
+    /// All rows.
+    pub(super) fn rows(&self) -> &[T] {
+        &self.rows
     }
 }
 
@@ -126,20 +133,21 @@ mod tests {
     fn a_line_is_read_back_and_a_torn_one_is_not() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("t.csv");
-        let mut lines = Lines::training(&path, 0).unwrap();
+        let mut table = Table::training(&path, 0).unwrap();
         for step in [100, 200, 300] {
             let mut tally = Tally::default();
             tally.step(0.5);
             let progress = Progress { step, ..Progress::default() };
-            lines.add(line(&progress, &tally)).unwrap();
+            table.add(&line(&progress, &tally)).unwrap();
         }
         let columns = |line: &str| line.split(',').count();
-        assert_eq!(columns(HEADER), columns(&lines.lines()[0]));
-        let read = point(&lines.lines()[1]).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(columns(HEADER), columns(text.lines().nth(1).unwrap()));
+        let read = table.rows()[1];
         assert!(read.step == 200 && read.loss == 0.5 && read.f1.is_nan());
         let torn = format!("{}250,12,0.", fs::read_to_string(&path).unwrap());
         fs::write(&path, torn).unwrap();
-        assert_eq!(Lines::training(&path, 250).unwrap().lines().len(), 2);
+        assert_eq!(Table::training(&path, 250).unwrap().rows().len(), 2);
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 3);
     }
 }

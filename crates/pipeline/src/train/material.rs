@@ -6,14 +6,14 @@ use std::sync::Arc;
 use super::augment::Augmentation;
 use super::census::{Census, Survey};
 use super::config::TrainConfig;
-use super::coordinates::{Coordinates, Named};
+use super::coordinates::{Coordinates, Named, Rounds};
 use super::example::Examples;
 use super::geometry::Geometry;
 use super::partition::Classes;
-use super::positions::{Balanced, Positions};
+use super::positions::{Balanced, KEPT_BYTES, Positions};
 use super::source::Source;
-use crate::error::Result;
-use crate::progress::Observer;
+use crate::error::{Error, Result};
+use crate::progress::{Event, Observer};
 
 /// Name of the table of classes in the folder of a training.
 pub(super) const TABLE: &str = "classes.json";
@@ -27,16 +27,18 @@ pub(super) struct Material {
     augmentation: Augmentation,
     seed: u64,
     background: bool,
+    /// Bytes of blocks that are kept while examples are made.
+    kept_bytes: u64,
 }
 
 #[derive(Debug)]
 enum Centres {
     Balanced(Arc<Census>),
-    Listed(Coordinates),
+    Listed(Arc<Coordinates>),
 }
 
 impl Material {
-    /// Opens the volumes, and counts or reads what is needed.
+    /// Opens the volumes, and counts or reads what is needed, in so many bytes of memory.
     ///
     /// # Errors
     /// What is wrong with volumes, labels and coordinates.
@@ -44,10 +46,14 @@ impl Material {
         config: &TrainConfig,
         geometry: Geometry,
         folder: &Path,
+        memory: u64,
         observer: &dyn Observer,
     ) -> Result<Self> {
         let sampling = &config.sampling;
-        let sources = config.volumes.iter().map(Source::open).collect::<Result<Vec<_>>>()?;
+        // Chunks of image, labels and mask of all volumes take a fifth at most.
+        let cache_bytes = memory / (16 * config.volumes.len().max(1) as u64);
+        let open = |table| Source::open(table, cache_bytes);
+        let sources = config.volumes.iter().map(open).collect::<Result<Vec<_>>>()?;
         let model = &config.model;
         let advised = std::array::from_fn(|a| model.fov_zyx[a] / 2 + model.deltas_zyx[a]);
         let radius = sampling.lom_radius_zyx.unwrap_or(advised);
@@ -56,15 +62,11 @@ impl Material {
         let classes = Classes { radius, thresholds: sampling.thresholds.clone() };
         let survey = Survey::new(sources, classes, sampling.min_size, geometry.radius())?;
         let centres = match &sampling.coordinates {
-            Some(path) => {
-                let named = survey.sources.iter().zip(&survey.grids).map(|(source, grid)| Named {
-                    name: source.table.name.clone(),
-                    centres: grid.region(),
-                });
-                let named: Vec<Named> = named.collect();
-                Centres::Listed(Coordinates::open(Path::new(path), &named, sampling.seed)?)
+            Some(path) => Centres::Listed(Arc::new(listed(path, &survey, memory, observer)?)),
+            None => {
+                let census = survey.census(&folder.join(TABLE), memory, observer)?;
+                Centres::Balanced(Arc::new(census))
             }
-            None => Centres::Balanced(Arc::new(survey.census(&folder.join(TABLE), observer)?)),
         };
         let material = Self {
             survey: Arc::new(survey),
@@ -73,6 +75,7 @@ impl Material {
             augmentation: Augmentation(config.augment.clone()),
             seed: sampling.seed,
             background: sampling.background,
+            kept_bytes: KEPT_BYTES.min(memory / 8),
         };
         // Refuses volumes that have nothing to draw before anything else begins.
         material.examples()?;
@@ -85,10 +88,13 @@ impl Material {
     /// If a volume has nothing to draw.
     pub(super) fn examples(&self) -> Result<Examples> {
         let positions = match &self.centres {
-            Centres::Listed(coordinates) => Positions::Listed(coordinates.clone()),
+            Centres::Listed(coordinates) => {
+                Positions::Listed(Rounds::new(Arc::clone(coordinates), self.seed))
+            }
             Centres::Balanced(census) => {
                 let (survey, census) = (Arc::clone(&self.survey), Arc::clone(census));
-                let balanced = Balanced::new(survey, census, self.seed, self.background)?;
+                let balanced =
+                    Balanced::new(survey, census, self.seed, self.background, self.kept_bytes)?;
                 Positions::Balanced(balanced)
             }
         };
@@ -101,6 +107,14 @@ impl Material {
         })
     }
 
+    /// Bytes of labels that are held while examples are made.
+    pub(super) fn label_bytes(&self) -> u64 {
+        match &self.centres {
+            Centres::Listed(_) => 0,
+            Centres::Balanced(_) => self.survey.block_bytes().saturating_add(self.kept_bytes),
+        }
+    }
+
     /// Labelled voxels of all volumes, where they were counted.
     pub(super) fn labelled_voxels(&self) -> Option<u64> {
         match &self.centres {
@@ -110,4 +124,26 @@ impl Material {
             Centres::Listed(_) => None,
         }
     }
+}
+
+/// The coordinates of a file that can be centres; what is left out is told.
+fn listed(
+    path: &str,
+    survey: &Survey,
+    memory: u64,
+    observer: &dyn Observer,
+) -> Result<Coordinates> {
+    let named = survey
+        .sources
+        .iter()
+        .zip(&survey.grids)
+        .map(|(source, grid)| Named { name: source.table.name.clone(), centres: grid.region() });
+    let named: Vec<Named> = named.collect();
+    let mut coordinates = Coordinates::open(Path::new(path), &named, memory)?;
+    coordinates.leave_out_masked(survey)?;
+    let told = coordinates.left_out().map_err(|message| Error::settings(path, message))?;
+    if let Some(text) = told {
+        observer.notify(&Event::Warning(&format!("{path}: {text}")));
+    }
+    Ok(coordinates)
 }

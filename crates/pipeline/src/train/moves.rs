@@ -55,6 +55,21 @@ pub(super) struct MoveCounts {
     pub(super) spurious: u64,
 }
 
+impl Moves {
+    /// `Ok` if all offsets can be of an example of this size.
+    ///
+    /// # Errors
+    /// The one that cannot.
+    pub(super) fn check(&self, geometry: &Geometry) -> Result<(), String> {
+        let canvas = geometry.canvas;
+        let far = |o: &&Offset| (0..3).any(|a| o[a].unsigned_abs() > canvas[a] as u64);
+        match self.queue.iter().chain(&self.done).find(far) {
+            None => Ok(()),
+            Some(offset) => Err(format!("expected offsets inside {canvas:?}, found {offset:?}")),
+        }
+    }
+}
+
 impl MovePolicy {
     /// `seed` gives the order of the fixed policy.
     pub(super) fn new(table: &MovesTable, geometry: Geometry, seed: u64) -> Self {

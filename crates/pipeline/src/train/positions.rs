@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::census::{Census, Survey, VolumeCensus};
-use super::coordinates::Coordinates;
+use super::coordinates::Rounds;
 use crate::error::{Error, Result};
 use crate::estimate::random::Random;
 
-/// Bytes of blocks' classes that are kept for the next examples.
-const KEPT_BYTES: usize = 128 << 20;
+/// Bytes of blocks' classes that are kept for the next examples, at most.
+pub(super) const KEPT_BYTES: u64 = 128 << 20;
 /// Which random numbers of a seed choose centres; those of the other purposes are further on.
 pub(super) const CENTRES: u64 = 0;
 pub(super) const AUGMENTATION: u64 = 1;
@@ -36,7 +36,7 @@ pub(super) enum Positions {
     /// All classes of voxels equally often.
     Balanced(Balanced),
     /// A file.
-    Listed(Coordinates),
+    Listed(Rounds),
 }
 
 impl Positions {
@@ -47,7 +47,7 @@ impl Positions {
     pub(super) fn centre(&mut self, example: u64) -> Result<Centre> {
         match self {
             Self::Balanced(balanced) => balanced.centre(example),
-            Self::Listed(coordinates) => Ok(coordinates.centre(example)),
+            Self::Listed(rounds) => Ok(rounds.centre(example)),
         }
     }
 }
@@ -71,6 +71,8 @@ struct Draw {
 }
 
 impl Balanced {
+    /// `kept_bytes`: of blocks that are kept for the next examples.
+    ///
     /// # Errors
     /// [`Error::Settings`] if a volume has no voxel to draw.
     pub(super) fn new(
@@ -78,6 +80,7 @@ impl Balanced {
         census: Arc<Census>,
         seed: u64,
         with_background: bool,
+        kept_bytes: u64,
     ) -> Result<Self> {
         let mut volumes = Vec::new();
         for (source, volume) in survey.sources.iter().zip(&census.volumes) {
@@ -91,7 +94,8 @@ impl Balanced {
             }
             volumes.push(Draw { weight: source.table.weight, classes });
         }
-        Ok(Self { survey, census, seed, volumes, kept: Kept::default() })
+        let kept = Kept { most: kept_bytes, ..Kept::default() };
+        Ok(Self { survey, census, seed, volumes, kept })
     }
 
     fn centre(&mut self, example: u64) -> Result<Centre> {
@@ -159,7 +163,8 @@ fn classes(volume: &VolumeCensus, count: usize, with_background: bool) -> Vec<(u
 #[derive(Debug, Default)]
 struct Kept {
     blocks: VecDeque<(BlockKey, Arc<Vec<u8>>)>,
-    bytes: usize,
+    bytes: u64,
+    most: u64,
 }
 
 /// Number of the volume and of its block.
@@ -175,11 +180,11 @@ impl Kept {
     }
 
     fn put(&mut self, key: BlockKey, classes: Arc<Vec<u8>>) {
-        self.bytes += classes.len();
+        self.bytes += classes.len() as u64;
         self.blocks.push_back((key, classes));
-        while self.bytes > KEPT_BYTES {
+        while self.bytes > self.most {
             let Some((_, gone)) = self.blocks.pop_front() else { break };
-            self.bytes -= gone.len();
+            self.bytes -= gone.len() as u64;
         }
     }
 }
@@ -227,7 +232,7 @@ mod tests {
                 tables.extend(TrainConfig::parse(&text, "c").unwrap().volumes);
             }
         }
-        let sources = tables.iter().map(|table| Source::open(table).unwrap()).collect();
+        let sources = tables.iter().map(|table| Source::open(table, 1 << 20).unwrap()).collect();
         let classes = Classes { radius: [2, 2, 2], thresholds: vec![0.1, 0.5, 0.95] };
         Survey::new(sources, classes, 50, [3, 3, 3]).unwrap()
     }
@@ -235,12 +240,15 @@ mod tests {
     fn balanced(directory: &std::path::Path, weights: [f64; 2], background: bool) -> Balanced {
         let survey = survey(directory, weights);
         let path = directory.join("classes.json");
-        let census = survey.census(&path, &Silent).unwrap();
+        let census = survey.census(&path, 1 << 30, &Silent).unwrap();
         // The second time it is read from the file.
         let changed = std::fs::metadata(&path).unwrap().modified().unwrap();
-        assert_eq!(survey.census(&path, &Silent).unwrap(), census);
+        assert_eq!(survey.census(&path, 0, &Silent).unwrap(), census);
+        let other = directory.join("other.json");
+        let error = survey.census(&other, 1 << 20, &Silent).unwrap_err().to_string();
+        assert!(error.contains("a block of labels needs 3 MiB of memory, 1 MiB may"), "{error}");
         assert_eq!(std::fs::metadata(&path).unwrap().modified().unwrap(), changed);
-        Balanced::new(Arc::new(survey), Arc::new(census), 5, background).unwrap()
+        Balanced::new(Arc::new(survey), Arc::new(census), 5, background, 1 << 20).unwrap()
     }
 
     #[test]

@@ -38,6 +38,9 @@ pub struct TrainRun {
     pub devices: Vec<ComputeDevice>,
     /// What to do with a training that is there already.
     pub start: StartMode,
+    /// Bytes of memory to stay below: examples are made ahead as it allows, and what cannot fit is
+    /// refused. Memory of GPUs is not counted.
+    pub memory_bytes: u64,
     /// Which checkpoint is used afterwards.
     pub select: Select,
     /// Set by someone who wants it to end: it writes a checkpoint first.

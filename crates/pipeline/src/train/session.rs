@@ -2,27 +2,29 @@
 
 use std::time::Instant;
 
-use exavox_compute::Error as ComputeError;
 use exavox_compute::ffn::train::StepOutcome;
 
 use super::checkpoint::{Checkpoint, Progress};
 use super::config::TrainConfig;
-use super::curves;
 use super::ending::Ending;
 use super::feeder::Feeder;
 use super::folder::Folder;
 use super::generator::Generators;
 use super::geometry::Geometry;
 use super::learner::{Learner, MakeLearner, Place};
-use super::log::{self, Lines};
+use super::log::{Point, Table};
 use super::material::Material;
-use super::moves::MovePolicy;
-use super::run::{CURVES, TrainReport, TrainRun, write_settings};
-use super::start;
+use super::memory::Needs;
+use super::run::TrainRun;
 use super::tally::Tally;
-use super::validation::{self, Validation};
+use super::validation::Validation;
 use crate::error::{Error, Result};
-use crate::progress::{Event, Observer};
+use crate::progress::Observer;
+
+mod lost;
+mod opening;
+mod saving;
+mod saying;
 
 /// A training under way.
 pub(super) struct Session<'a> {
@@ -33,6 +35,8 @@ pub(super) struct Session<'a> {
     observer: &'a dyn Observer,
     identity: toml::Table,
     material: Material,
+    geometry: Geometry,
+    needs: Needs,
     ending: Ending,
     place: Place,
     learner: Box<dyn Learner>,
@@ -43,73 +47,14 @@ pub(super) struct Session<'a> {
     seconds_before: f64,
     started: Instant,
     tally: Tally,
-    table: Lines,
+    table: Table<Point>,
     validation: Option<Validation>,
     /// The last one that was written, to go back to where a device is lost.
     saved: Checkpoint,
     saved_at: Instant,
 }
 
-impl<'a> Session<'a> {
-    /// Begins, or goes on with the latest checkpoint of the folder.
-    pub(super) fn open(
-        maker: &'a dyn MakeLearner,
-        config: &'a TrainConfig,
-        run: &'a TrainRun,
-        folder: &'a Folder,
-        observer: &'a dyn Observer,
-    ) -> Result<Self> {
-        let identity = config.identity()?;
-        let geometry = Geometry::new(&config.model.config(), &config.moves);
-        let seed = config.sampling.seed;
-        let latest = start::latest(folder, &identity, observer)?;
-        let material = Material::open(config, geometry, folder.path(), observer)?;
-        let saved = match latest {
-            Some(checkpoint) => checkpoint,
-            None => Checkpoint {
-                weights: start::weights(&config.model, seed)?,
-                raw: None,
-                optimizer: Default::default(),
-                generators: Vec::new(),
-                progress: Progress::default(),
-            },
-        };
-        let step = saved.progress.step;
-        // Damaged ones after it would push out those that are written from now on.
-        folder.steps()?.into_iter().filter(|s| *s > step).try_for_each(|s| folder.remove(s))?;
-        let policy = MovePolicy::new(&config.moves, geometry, seed);
-        let batch = config.optimizer.batch;
-        let validation = config.validation.as_ref();
-        let validation = validation
-            .map(|table| Validation::open(table, config, &folder.join(validation::TABLE), step))
-            .transpose()?;
-        let mut generators = Generators::new(geometry, policy, batch);
-        let feeder = restore(&material, &saved, &mut generators, batch)?;
-        let session = Self {
-            maker,
-            config,
-            run,
-            folder,
-            observer,
-            identity,
-            ending: Ending::new(&config.run, batch, material.labelled_voxels()),
-            place: Place::Devices,
-            learner: make(maker, &saved, Place::Devices)?,
-            generators,
-            feeder,
-            progress: saved.progress,
-            seconds_before: saved.progress.seconds,
-            started: Instant::now(),
-            tally: Tally::default(),
-            table: Lines::training(&folder.join(log::TABLE), step)?,
-            validation,
-            saved,
-            saved_at: Instant::now(),
-            material,
-        };
-        Ok(session)
-    }
-
+impl Session<'_> {
     /// Steps until the end, or until somebody wants it to stop.
     pub(super) fn run(&mut self) -> Result<()> {
         let mut shown = 0;
@@ -118,13 +63,21 @@ impl<'a> Session<'a> {
         if self.is_validation_due() {
             self.validate()?;
         }
+        let ended = self.steps(&mut shown);
+        // Steps since the last line; those before an error tell of it.
+        self.log()?;
+        ended?;
+        if self.saved.progress.step != self.progress.step || self.progress.step == 0 {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    fn steps(&mut self, shown: &mut u64) -> Result<()> {
         while !self.ending.is_reached(&self.progress) && !self.run.stop.is_set() {
             self.step()?;
             self.after_step()?;
-            self.show(&mut shown);
-        }
-        if self.saved.progress.step != self.progress.step || self.progress.step == 0 {
-            self.save()?;
+            self.show(shown);
         }
         Ok(())
     }
@@ -137,30 +90,12 @@ impl<'a> Session<'a> {
         &self.progress
     }
 
-    /// What there is to tell.
-    pub(super) fn report(&self) -> TrainReport {
-        let last = self.table.lines().last().and_then(|line| log::point(line));
-        TrainReport {
-            complete: self.ending.is_reached(&self.progress),
-            steps: self.progress.step,
-            fovs: self.progress.fovs,
-            labelled_voxels: self.material.labelled_voxels(),
-            bad_steps: self.progress.bad_steps,
-            loss: last.map(|point| point.loss),
-            f1: last.map(|point| point.f1).filter(|f1| f1.is_finite()),
-            seconds: self.progress.seconds,
-            device: self.maker.device_name(self.place),
-            best: self.validation.as_ref().and_then(Validation::best),
-            ..TrainReport::empty(self.folder)
-        }
-    }
-
     fn step(&mut self) -> Result<()> {
         let batch = self.generators.batch(&mut self.feeder, &mut self.tally)?;
         let count = batch.count as u64;
         match self.learner.step(&batch) {
             Ok(outcome) => self.applied(&outcome, count),
-            Err(error) => self.fall_back(error),
+            Err(error) => self.fall_back(error.into()),
         }
     }
 
@@ -189,31 +124,6 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// A device that is lost is replaced by the CPU, from the last checkpoint on.
-    fn fall_back(&mut self, error: ComputeError) -> Result<()> {
-        let lost = matches!(error, ComputeError::DeviceFailed { .. });
-        if !lost || self.place == Place::Cpu || !self.maker.can_fall_back() {
-            return Err(error.into());
-        }
-        let step = self.saved.progress.step;
-        let text = format!("{error}; training goes on on the CPU, from step {step}");
-        self.observer.notify(&Event::Warning(&text));
-        self.place = Place::Cpu;
-        self.learner = make(self.maker, &self.saved, Place::Cpu)?;
-        self.progress = self.saved.progress;
-        self.seconds_before = self.saved.progress.seconds;
-        self.started = Instant::now();
-        self.tally = Tally::default();
-        self.table = Lines::training(&self.folder.join(log::TABLE), step)?;
-        if let Some(table) = &self.config.validation {
-            let path = self.folder.join(validation::TABLE);
-            self.validation = Some(Validation::open(table, self.config, &path, step)?);
-        }
-        let batch = self.config.optimizer.batch;
-        self.feeder = restore(&self.material, &self.saved, &mut self.generators, batch)?;
-        Ok(())
-    }
-
     /// Writes what is due after a step.
     fn after_step(&mut self) -> Result<()> {
         let (step, run) = (self.progress.step, &self.config.run);
@@ -238,249 +148,5 @@ impl<'a> Session<'a> {
         let due = table.as_ref().is_some_and(|table| step > 0 && step.is_multiple_of(table.steps));
         let done = |v: &Validation| v.all().last().is_some_and(|last| last.step == step);
         due && !self.validation.as_ref().is_some_and(done)
-    }
-
-    fn log(&mut self) -> Result<()> {
-        if self.tally.steps > 0 {
-            self.table.add(log::line(&self.progress, &self.tally))?;
-        }
-        self.tally = Tally::default();
-        Ok(())
-    }
-
-    fn save(&mut self) -> Result<()> {
-        let (weights, raw) = (self.learner.used_weights(), self.learner.weights());
-        self.saved = Checkpoint {
-            raw: (raw != weights).then_some(raw),
-            weights,
-            optimizer: self.learner.state(),
-            generators: self.generators.states(),
-            progress: self.progress,
-        };
-        self.saved.save(self.folder, &self.identity)?;
-        self.saved_at = Instant::now();
-        write_settings(self.config, self.folder, self.progress.step)?;
-        self.prune()?;
-        self.draw()
-    }
-
-    /// Removes checkpoints that are too many; the best of the validation stays.
-    fn prune(&self) -> Result<()> {
-        let best = self.validation.as_ref().and_then(Validation::best).map(|best| best.step);
-        let steps = self.folder.steps()?;
-        let others: Vec<u64> = steps.into_iter().filter(|step| Some(*step) != best).collect();
-        let too_many = others.len().saturating_sub(self.config.run.keep);
-        others[..too_many].iter().try_for_each(|step| self.folder.remove(*step))
-    }
-
-    fn validate(&mut self) -> Result<()> {
-        let Some(validation) = &mut self.validation else { return Ok(()) };
-        let device = match (self.place, self.run.devices.first()) {
-            (Place::Devices, Some(device)) => device.clone(),
-            _ => exavox_compute::ComputeDevice::cpu()?,
-        };
-        let weights = &self.saved.weights;
-        validation.run(self.progress.step, weights, &device, self.observer)?;
-        self.prune()?;
-        self.draw()
-    }
-
-    fn draw(&self) -> Result<()> {
-        let lines = self.table.lines().iter();
-        let points: Vec<_> = lines.filter_map(|line| log::point(line)).collect();
-        let validated = self.validation.as_ref().map(Validation::all).unwrap_or_default();
-        let title = format!("Training: {}", self.folder.path().display());
-        let page = curves::page(&title, &self.note(), &points, validated);
-        let path = self.folder.join(CURVES);
-        Ok(exavox_io::staging::write_whole(&path, page.as_bytes())?)
-    }
-
-    /// `step 300, 1200 FOVs, loss 0.41, 12.1 FOVs/s`.
-    fn note(&self) -> String {
-        let Progress { step, fovs, bad_steps, .. } = self.progress;
-        let rate = (fovs as f64) / self.progress.seconds.max(1e-9);
-        let mut note = format!("step {step}, {fovs} FOVs, {rate:.1} FOVs/s");
-        if let Some(voxels) = self.material.labelled_voxels() {
-            note.push_str(&format!(", {voxels} labelled voxels"));
-        }
-        let last = self.table.lines().last().and_then(|line| log::point(line));
-        if let Some(point) = last {
-            note.push_str(&format!(", loss {:.4}", point.loss));
-            if point.f1.is_finite() {
-                note.push_str(&format!(", F1 {:.3}", point.f1));
-            }
-        }
-        if let Some(best) = self.validation.as_ref().and_then(Validation::best) {
-            note.push_str(&format!(", best VOI {:.3} at step {}", best.voi, best.step));
-        }
-        if bad_steps > 0 {
-            note.push_str(&format!(", {bad_steps} bad steps"));
-        }
-        note
-    }
-
-    fn show(&self, shown: &mut u64) {
-        let done = self.ending.done(&self.progress);
-        let by = done.saturating_sub(*shown);
-        *shown = done.max(*shown);
-        self.observer.notify(&Event::Advanced { by, note: &self.note() });
-    }
-}
-
-/// Puts generators where a checkpoint says they were, and makes the examples that come next. The examples
-/// under way are made again.
-fn restore(
-    material: &Material,
-    saved: &Checkpoint,
-    generators: &mut Generators,
-    batch: usize,
-) -> Result<Feeder> {
-    let states = saved.generators.clone();
-    let mut examples = material.examples()?;
-    let under_way = states.iter().map(|state| examples.example(state.example));
-    let under_way = under_way.collect::<Result<Vec<_>>>()?;
-    generators.restore(states, under_way);
-    Feeder::start(examples, saved.progress.next_example, 2 * batch)
-}
-
-fn make(maker: &dyn MakeLearner, saved: &Checkpoint, place: Place) -> Result<Box<dyn Learner>> {
-    let begun = saved.progress.step > 0;
-    let state = begun.then_some(&saved.optimizer);
-    Ok(maker.make(saved.training_weights(), state, place)?)
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use std::cell::Cell;
-    use std::rc::Rc;
-    use std::sync::Mutex;
-
-    use exavox_compute::ComputeDevice;
-    use exavox_compute::ffn::Weights;
-    use exavox_compute::ffn::train::{OptimizerState, TrainBatch};
-    use exavox_io::{DataType, VolumeWriter, Voxels, WriteOptions};
-
-    use super::super::folder::StartMode;
-    use super::super::learner::Trainers;
-    use super::super::run::{Select, train_with};
-    use super::*;
-    use crate::blocks::StopFlag;
-
-    /// Trainers on the CPU, of which the first is lost after some steps.
-    struct Losing {
-        trainers: Trainers,
-        steps_left: Rc<Cell<u32>>,
-    }
-
-    struct Lost(Box<dyn Learner>, Option<Rc<Cell<u32>>>);
-
-    impl Learner for Lost {
-        fn step(&mut self, batch: &TrainBatch<'_>) -> Result<StepOutcome, ComputeError> {
-            if let Some(left) = &self.1 {
-                if left.get() == 0 {
-                    let (device, reason) = ("gpu".to_owned(), "it fell off the bus".to_owned());
-                    return Err(ComputeError::DeviceFailed { device, reason });
-                }
-                left.set(left.get() - 1);
-            }
-            self.0.step(batch)
-        }
-
-        fn weights(&self) -> Weights {
-            self.0.weights()
-        }
-
-        fn used_weights(&self) -> Weights {
-            self.0.used_weights()
-        }
-
-        fn state(&self) -> OptimizerState {
-            self.0.state()
-        }
-    }
-
-    impl MakeLearner for Losing {
-        fn make(
-            &self,
-            weights: &Weights,
-            state: Option<&OptimizerState>,
-            place: Place,
-        ) -> Result<Box<dyn Learner>, ComputeError> {
-            let trainer = self.trainers.make(weights, state, Place::Cpu)?;
-            let left = (place == Place::Devices).then(|| Rc::clone(&self.steps_left));
-            Ok(Box::new(Lost(trainer, left)))
-        }
-
-        fn can_fall_back(&self) -> bool {
-            true
-        }
-
-        fn device_name(&self, place: Place) -> String {
-            format!("{place:?}")
-        }
-    }
-
-    #[derive(Default)]
-    struct Warnings(Mutex<Vec<String>>);
-
-    impl Observer for Warnings {
-        fn notify(&self, event: &Event<'_>) {
-            if let Event::Warning(text) = event {
-                self.0.lock().unwrap().push((*text).to_owned());
-            }
-        }
-    }
-
-    fn write(path: &std::path::Path, label: impl Fn(usize) -> u8) {
-        let shape = [9, 9, 12];
-        let options = WriteOptions::new(DataType::U8, shape.map(|s| s as u64));
-        let writer = VolumeWriter::create(&path.display().to_string(), &options).unwrap();
-        let values: Vec<u8> = (0..9 * 9 * 12).map(label).collect();
-        writer.write(0, [0; 3], &Voxels::from_vec(shape, values).unwrap()).unwrap();
-        writer.finish().unwrap();
-    }
-
-    #[test]
-    fn a_lost_device_is_replaced_and_the_result_is_the_same() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = |name: &str| directory.path().join(name);
-        write(&path("labels.npy"), |n| 1 + u8::from(n % 12 > 5));
-        write(&path("image.npy"), |n| 40 + 100 * u8::from(n % 12 > 5) + (n % 7) as u8);
-        let train = |output: &str, steps_left: u32| {
-            let text = format!(
-                "[[volumes]]\nimage = '{}'\nlabels = '{}'\nmean = 90\nstddev = 40\n[model]\n\
-                 depth = 1\nfeatures = 2\nfov_zyx = [5, 5, 5]\ndeltas_zyx = [1, 1, 1]\n[sampling]\n\
-                 min_size = 9\n[optimizer]\nkind = 'momentum'\n[run]\noutput = '{}'\nsteps = 12\n\
-                 checkpoint_steps = 5\n",
-                path("image.npy").display(),
-                path("labels.npy").display(),
-                path(output).display()
-            );
-            let config = TrainConfig::parse(&text, "c.toml").unwrap();
-            let (options, model) = (config.optimizer.options(), config.model.config());
-            let trainers = Trainers { model, options, devices: Vec::new() };
-            let maker = Losing { trainers, steps_left: Rc::new(Cell::new(steps_left)) };
-            let run = TrainRun {
-                devices: vec![ComputeDevice::cpu().unwrap()],
-                start: StartMode::CreateNew,
-                select: Select::Last,
-                stop: StopFlag::default(),
-            };
-            let warnings = Warnings::default();
-            let report = train_with(&maker, &config, &run, &warnings).unwrap();
-            let weights = std::fs::read(&report.checkpoint).unwrap();
-            (report.device, weights, warnings.0.into_inner().unwrap())
-        };
-        let (device, whole, warnings) = train("whole", 100);
-        assert_eq!((device.as_str(), warnings.len()), ("Devices", 0));
-        for (left, step) in [(8, 5), (2, 0)] {
-            let (device, weights, warnings) = train(&format!("lost-{left}"), left);
-            assert_eq!((device.as_str(), warnings.len()), ("Cpu", 1));
-            let expected =
-                format!("it fell off the bus; training goes on on the CPU, from step {step}");
-            assert!(warnings[0].ends_with(&expected), "{warnings:?}");
-            assert!(weights == whole, "lost after {left} steps");
-        }
     }
 }

@@ -21,13 +21,16 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Opens a volume with its labels.
+    /// Opens a volume with its labels, which keep decoded chunks of so many bytes each at most.
     ///
     /// # Errors
     /// [`Error::Settings`] if shapes or voxel sizes differ (with the axis), labels are not integers, or
     /// the channel or the region does not exist.
-    pub(super) fn open(table: &VolumeTable) -> Result<Self> {
-        let open = |name: &str| Volume::open_with(name, &OpenOptions::default());
+    pub(super) fn open(table: &VolumeTable, cache_bytes: u64) -> Result<Self> {
+        let options = OpenOptions::default();
+        let most = options.cache_bytes;
+        let options = options.with_cache_bytes(cache_bytes.min(most));
+        let open = |name: &str| Volume::open_with(name, &options);
         let (image, labels) = (open(&table.image)?, open(&table.labels)?);
         check_pair(&image, &labels)?;
         let dtype = labels.metadata().dtype;

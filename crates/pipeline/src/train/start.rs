@@ -5,7 +5,7 @@ use std::path::Path;
 use exavox_compute::ffn::train::initial_weights;
 use exavox_compute::ffn::{Layer, Weights};
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, Fit};
 use super::config::ModelTable;
 use super::folder::Folder;
 use crate::error::{Error, Result};
@@ -31,11 +31,12 @@ pub(super) fn weights(model: &ModelTable, seed: u64) -> Result<Weights> {
 pub(super) fn latest(
     folder: &Folder,
     config: &toml::Table,
+    fit: &Fit,
     observer: &dyn Observer,
 ) -> Result<Option<Checkpoint>> {
     let mut error = None;
     for step in folder.steps()?.into_iter().rev() {
-        match Checkpoint::open(folder, step, config) {
+        match Checkpoint::open(folder, step, config, fit) {
             Ok(checkpoint) => return Ok(Some(checkpoint)),
             Err(changed @ Error::PlanChanged { .. }) => return Err(changed),
             Err(damaged) => {

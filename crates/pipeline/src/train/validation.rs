@@ -4,21 +4,24 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use exavox_compute::ComputeDevice;
 use exavox_compute::ffn::{Inline, Restrictor, TrainedModel, Weights};
 use exavox_compute::metrics::{Contingency, ScoreOptions};
 use exavox_io::{BoundingBox, OpenOptions, Volume, VoxelSize, Voxels};
 
 use super::config::{TrainConfig, ValidationTable};
-use super::log::Lines;
+use super::learner::{MakeLearner, Place};
+use super::log::Table;
+use super::memory::mib;
 use super::source::{check_pair, region};
 use crate::error::{Error, Result};
 use crate::progress::{Event, Observer};
-use crate::segment::inference::{Subvolume, infer, network_on_device};
-use crate::segment::{SegmentSettings, fits_one_subvolume};
+use crate::segment::SegmentSettings;
+use crate::segment::inference::{Subvolume, infer};
 
 /// Name of the table.
 pub(super) const TABLE: &str = "validation.csv";
+/// Bytes of a voxel beside those of a segmentation: its true label, and the one found.
+const LABELS: u64 = 16;
 const HEADER: &str = "step,voi,voi_split,voi_merge,adapted_rand_error,segments,fov_steps,seconds";
 
 /// How good a checkpoint is. The names are those of `--json`.
@@ -45,21 +48,22 @@ pub(super) struct Validation {
     region: BoundingBox,
     voxel_size: Option<VoxelSize>,
     settings: SegmentSettings,
-    table: Lines,
-    /// What the table says, in order of the steps.
-    validated: Vec<Validated>,
+    /// In order of the steps.
+    table: Table<Validated>,
 }
 
 impl Validation {
-    /// Reads the region. Lines of the table after `up_to` steps are taken off.
+    /// Reads the region, to be segmented in so many bytes of memory. Lines of the table after `up_to`
+    /// steps are taken off.
     ///
     /// # Errors
-    /// [`Error::Settings`] if image and labels do not go together, or do not fit into memory.
+    /// [`Error::Settings`] if image and labels do not go together, or do not fit.
     pub(super) fn open(
         table: &ValidationTable,
         config: &TrainConfig,
         path: &std::path::Path,
         up_to: u64,
+        memory: u64,
     ) -> Result<Self> {
         let open = |name: &str| Volume::open_with(name, &OpenOptions::default());
         let (image, labels) = (open(&table.image)?, open(&table.labels)?);
@@ -69,23 +73,19 @@ impl Validation {
         let mut roi = settings.clone();
         roi.roi = Some(region);
         crate::segment::region_of(image.name(), image.shape(), &roi)?;
-        if !fits_one_subvolume(&region, &settings, exavox_io::Limits::default().max_region_bytes) {
-            let message = format!("region {region} does not fit into memory");
-            return Err(Error::settings("validation.roi", message));
-        }
+        check_memory(&region, &settings, memory)?;
         let truth = labels.read(0, &region)?.to_labels();
         let truth = truth.map_err(|e| Error::settings(labels.name(), e.to_string()))?;
         if truth.iter().all(|label| *label == 0) {
             return Err(Error::settings(labels.name(), format!("no voxel above 0 in {region}")));
         }
-        let table = Lines::open(path, HEADER, up_to)?;
+        let table = Table::open(path, HEADER, parse, up_to)?;
         Ok(Self {
             image: Arc::new(image.read(settings.channel, &region)?),
             truth,
             region,
             voxel_size: image.metadata().voxel_size,
             settings,
-            validated: table.lines().iter().filter_map(|line| parse(line)).collect(),
             table,
         })
     }
@@ -98,14 +98,14 @@ impl Validation {
         &mut self,
         step: u64,
         weights: &Weights,
-        device: &ComputeDevice,
+        (maker, place): (&dyn MakeLearner, Place),
         observer: &dyn Observer,
     ) -> Result<Validated> {
         let started = Instant::now();
         let quiet = WarningsOnly(observer);
         let model = TrainedModel::from(weights.clone());
-        let mut network = network_on_device(&model, &self.settings, device, &quiet)?;
-        let mut steps = Inline::new(network.as_mut(), device.batch().unwrap_or(1));
+        let (mut network, batch) = maker.network(&model, &self.settings, place, &quiet)?;
+        let mut steps = Inline::new(network.as_mut(), batch);
         let found = infer(&self.subvolume(), &self.settings, &mut steps, &quiet)?.segmentation;
         let labels: Vec<u64> = found.labels.iter().map(|l| u64::from(*l)).collect();
         let mut table = Contingency::new();
@@ -121,10 +121,9 @@ impl Validation {
         };
         let Validated { voi, voi_split, voi_merge, adapted_rand_error, segments, .. } = validated;
         let (steps, seconds) = (found.counters.fov_steps, started.elapsed().as_secs_f64());
-        self.table.add(format!(
+        self.table.add(&format!(
             "{step},{voi:.6},{voi_split:.6},{voi_merge:.6},{adapted_rand_error:.6},{segments},{steps},{seconds:.1}"
         ))?;
-        self.validated.push(validated);
         Ok(validated)
     }
 
@@ -141,13 +140,29 @@ impl Validation {
 
     /// All there is, in order of the steps.
     pub(super) fn all(&self) -> &[Validated] {
-        &self.validated
+        self.table.rows()
     }
 
     /// The best so far, by VOI; the earlier of two alike.
     pub(super) fn best(&self) -> Option<Validated> {
-        self.validated.iter().copied().min_by(|a, b| a.voi.total_cmp(&b.voi))
+        self.all().iter().copied().min_by(|a, b| a.voi.total_cmp(&b.voi))
     }
+}
+
+/// Refuses a region that does not fit beside the training.
+fn check_memory(region: &BoundingBox, settings: &SegmentSettings, memory: u64) -> Result<()> {
+    let each = settings.bytes_per_voxel().saturating_add(LABELS);
+    let needed = region.num_voxels().saturating_mul(each);
+    // Labels inside a subvolume are 32 bits with a sign.
+    if needed <= memory && region.num_voxels() <= i32::MAX as u64 {
+        return Ok(());
+    }
+    let message = format!(
+        "region {region} needs {} MiB of memory, {} MiB may be used beside the training; choose a smaller one",
+        mib(needed),
+        memory >> 20
+    );
+    Err(Error::settings("validation.roi", message))
 }
 
 fn parse(line: &str) -> Option<Validated> {

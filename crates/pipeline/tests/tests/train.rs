@@ -96,6 +96,7 @@ fn a_run(start: StartMode) -> TrainRun {
     TrainRun {
         devices: vec![ComputeDevice::cpu().unwrap()],
         start,
+        memory_bytes: 1 << 30,
         select: Select::Last,
         stop: StopFlag::default(),
     }
@@ -371,17 +372,101 @@ fn coordinates(centres_xyz: &[[u8; 3]], volume: &str) -> Vec<u8> {
     file
 }
 
+/// A configuration whose centres come from a file.
+fn listed(setup: &Setup, output: &str, centres_xyz: &[[u8; 3]]) -> TrainConfig {
+    let path = setup.path("c.tfrecord");
+    fs::write(&path, coordinates(centres_xyz, "bars")).unwrap();
+    let mut config = setup.config(output, 10, ADAM);
+    config.sampling.coordinates = Some(path);
+    config.volumes[0].name = Some("bars".to_owned());
+    config
+}
+
 #[test]
 fn coordinates_of_google_ffn_are_taken() {
     let setup = Setup::new();
-    let path = setup.path("c.tfrecord");
-    fs::write(&path, coordinates(&[[12, 11, 10], [13, 12, 9], [0, 0, 0]], "bars")).unwrap();
-    let mut config = setup.config("out", 10, ADAM);
-    config.sampling.coordinates = Some(path.clone());
-    config.volumes[0].name = Some("bars".to_owned());
-    let report = begin(&config).unwrap();
+    let mut config = listed(&setup, "out", &[[12, 11, 10], [13, 12, 9], [0, 0, 0]]);
+    let warnings = Warnings::default();
+    let report = train(&config, &a_run(StartMode::CreateNew), &warnings).unwrap();
     assert!(report.complete && report.labelled_voxels.is_none());
+    let told = "1 of 3 coordinates are left out: 1 too near to the border, 0 masked";
+    assert!(warnings.0.into_inner().unwrap()[0].ends_with(told));
     config.run.output = setup.path("other");
     config.volumes[0].name = Some("tubes".to_owned());
     assert!(refused(begin(&config)).contains("c.tfrecord record 0: label_volume_name: expected"));
+}
+
+#[test]
+fn coordinates_in_masked_voxels_are_left_out() {
+    let setup = Setup::new();
+    let count = SHAPE.iter().product::<usize>();
+    let masked = |x: usize| (0..count).map(|n| u8::from(n % SHAPE[2] >= x)).collect::<Vec<_>>();
+    setup.write("half.npy", SHAPE, masked(14), None);
+    setup.write("all.npy", SHAPE, masked(0), None);
+    let inside = [[10, 11, 10], [12, 10, 9]];
+    let all = [inside[0], [14, 11, 10], inside[1], [20, 12, 9], [15, 9, 9]];
+    begin(&listed(&setup, "without", &inside)).unwrap();
+    let mut config = listed(&setup, "with", &all);
+    config.volumes[0].mask = Some(setup.path("half.npy"));
+    let warnings = Warnings::default();
+    train(&config, &a_run(StartMode::CreateNew), &warnings).unwrap();
+    let told = "3 of 5 coordinates are left out: 0 too near to the border, 3 masked";
+    assert!(warnings.0.into_inner().unwrap()[0].ends_with(told));
+    // The examples are those of the rest, though some of their voxels do not count.
+    let table = |name: &str| {
+        let text = fs::read_to_string(setup.path(&format!("{name}/training.csv"))).unwrap();
+        text.lines().map(|line| line.split(',').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(table("with"), table("without"));
+    config.volumes[0].mask = Some(setup.path("all.npy"));
+    config.run.output = setup.path("none");
+    let error = refused(begin(&config));
+    assert!(error.contains("none of 5 coordinates lies where") && error.contains("5 masked"));
+}
+
+#[test]
+fn what_does_not_fit_into_memory_is_refused_before_it_is_taken() {
+    let setup = Setup::new();
+    let mut run = a_run(StartMode::CreateNew);
+    let error = |config: &TrainConfig, run: &TrainRun| refused(train(config, run, &Silent));
+    run.memory_bytes = 1 << 20;
+    let batch = error(&setup.config("a", 2, "[optimizer]\nbatch = 512\n"), &run);
+    assert!(batch.contains("for 512 examples of [11, 11, 11] voxels"), "{batch}");
+    assert!(batch.contains("MiB of memory, 1 MiB may be used"), "{batch}");
+    let moves = error(&setup.config("b", 2, "[moves]\nfov_moves = 16\n"), &run);
+    assert!(moves.contains("examples of [71, 71, 71] voxels"), "{moves}");
+
+    // Enough for the training alone.
+    run.memory_bytes = 3 << 20;
+    let validation = format!(
+        "[validation]\nimage = '{}'\nlabels = '{}'\nsteps = 5\n",
+        setup.path("large.npy"),
+        setup.path("large.npy")
+    );
+    setup.write("large.npy", [40, 64, 64], vec![1_u8; 40 * 64 * 64], None);
+    let region = error(&setup.config("c", 2, &validation), &run);
+    assert!(region.contains("validation.roi: region 0:40,0:64,0:64 needs"), "{region}");
+    // With room for hardly an example more than is needed the result is the same.
+    let config = setup.config("small", 12, ADAM);
+    let fits = |kib: u64| {
+        let run = TrainRun { memory_bytes: kib << 10, ..a_run(StartMode::CreateNew) };
+        train(&config, &run, &Silent).is_ok()
+    };
+    assert!((128..3 << 10).step_by(16).any(fits));
+    begin(&setup.config("large", 12, ADAM)).unwrap();
+    assert!(setup.weights("small", 12) == setup.weights("large", 12));
+}
+
+#[test]
+fn the_last_steps_are_in_the_table() {
+    let setup = Setup::new();
+    let steps = |name: &str| {
+        let text = fs::read_to_string(setup.path(&format!("{name}/training.csv"))).unwrap();
+        let step = |line: &str| line.split(',').next().unwrap().parse::<u64>().unwrap();
+        text.lines().skip(1).map(step).collect::<Vec<_>>()
+    };
+    begin(&setup.config("out", 12, ADAM)).unwrap();
+    assert_eq!(steps("out"), [5, 10, 12]);
+    train(&setup.config("out", 16, ADAM), &a_run(StartMode::Resume), &Silent).unwrap();
+    assert_eq!(steps("out"), [5, 10, 12, 15, 16]);
 }

@@ -46,7 +46,7 @@ impl Moments {
                 }
             }
             (Optimizer::Adam { beta1, beta2, epsilon }, [(_, mean), (_, square), ..]) => {
-                let left = |beta: f32| 1.0 - f64::from(beta).powf((steps + 1) as f64);
+                let left = |beta: f32| 1.0 - f64::from(beta).powf(steps.saturating_add(1) as f64);
                 let (m_factor, s_factor) = (1.0 / left(beta1) as f32, 1.0 / left(beta2) as f32);
                 for ((w, g), (m, s)) in pairs.zip(mean.iter_mut().zip(square)) {
                     *m = beta1 * *m + (1.0 - beta1) * g;

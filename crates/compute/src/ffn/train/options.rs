@@ -117,6 +117,9 @@ impl TrainOptions {
     pub fn check(&self) -> Result<()> {
         check("learning_rate", self.learning_rate, "above 0", |v| v > 0.0)?;
         check("weight_decay", self.weight_decay, "at least 0", |v| v >= 0.0)?;
+        let taken = self.weight_decay * self.learning_rate;
+        let name = "weight_decay times learning_rate, the share of a weight that a step takes off";
+        check(name, taken, "at most 1", |v| v <= 1.0)?;
         if let Some(decay) = self.ema {
             check("ema", decay, DECAY, is_decay)?;
         }
@@ -152,7 +155,7 @@ impl TrainOptions {
 /// A rise to 1, then a fall over what is left, which `fall` gives from 0 to 1.
 fn warmed_up(steps: u64, warmup: u64, total: u64, fall: impl Fn(f64) -> f64) -> f64 {
     if steps < warmup {
-        return (steps + 1) as f64 / (warmup + 1) as f64;
+        return steps.saturating_add(1) as f64 / warmup.saturating_add(1) as f64;
     }
     let left = total.saturating_sub(warmup).max(1);
     fall(((steps - warmup) as f64 / left as f64).min(1.0))
@@ -267,6 +270,10 @@ mod tests {
         for (options, name) in [
             (TrainOptions { learning_rate: f32::NAN, ..default }, "learning_rate"),
             (TrainOptions { weight_decay: -1.0, ..default }, "weight_decay"),
+            (
+                TrainOptions { weight_decay: 3.0, learning_rate: 0.5, ..default },
+                "weight_decay times learning_rate, the share of a weight that a step takes off: expected a number at most 1, found 1.5",
+            ),
             (TrainOptions { ema: Some(1.0), ..default }, "ema"),
             (TrainOptions { clip: Clip::Value(0.0), ..default }, "clip"),
             (TrainOptions { optimizer: adam, ..default }, "beta2"),

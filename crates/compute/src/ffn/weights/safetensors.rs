@@ -35,7 +35,11 @@ impl File {
         if length > MAX_BYTES {
             return Err(Error::checkpoint(name, format!("{length} bytes is over {MAX_BYTES}")));
         }
-        let bytes = std::fs::read(path).map_err(at)?;
+        Self::from_bytes(std::fs::read(path).map_err(at)?, name)
+    }
+
+    /// A file that is in memory already.
+    pub(in crate::ffn) fn from_bytes(bytes: Vec<u8>, name: String) -> Result<Self> {
         let parsed = SafeTensors::deserialize(&bytes)
             .map_err(|e| Error::checkpoint(&*name, format!("not a whole safetensors file: {e}")))?;
         let names = parsed.names().into_iter().map(str::to_owned).collect();

@@ -5,7 +5,7 @@ use std::path::Path;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use super::{Checkpoint, GeneratorState};
+use super::{Checkpoint, Fit, GeneratorState};
 use crate::error::{Error, Result};
 
 /// Before the names of what an optimiser remembers, and of canvases.
@@ -31,15 +31,22 @@ pub(super) fn to_bytes(checkpoint: &Checkpoint, path: &Path) -> Result<Vec<u8>> 
 }
 
 /// Gives generators their canvases; the rest is what the optimiser remembers.
+///
+/// # Errors
+/// [`Error::Settings`] with the tensor that is missing or does not fit.
 pub(super) fn from_bytes(
     bytes: &[u8],
     generators: &mut [GeneratorState],
+    fit: &Fit,
     path: &Path,
 ) -> Result<Vec<(String, Vec<f32>)>> {
     let file = SafeTensors::deserialize(bytes).map_err(|e| wrong(path, &e))?;
     for generator in generators {
         let name = format!("{CANVAS}{}", generator.slot);
         generator.canvas = values(&file.tensor(&name).map_err(|e| wrong(path, &e))?);
+        fit.check_canvas(&generator.canvas).map_err(|why| {
+            Error::settings(path.display().to_string(), format!("tensor {name}: {why}"))
+        })?;
     }
     let slots = file.iter().filter_map(|(name, tensor)| {
         Some((name.strip_prefix(OPTIMIZER)?.to_owned(), values(&tensor)))
