@@ -15,6 +15,7 @@ pub mod evaluate;
 pub mod filter;
 pub mod flood;
 pub mod job;
+mod label_volume;
 mod labelling;
 mod ledger;
 mod on_device;
@@ -26,6 +27,7 @@ pub mod reconcile;
 pub mod records;
 pub mod report;
 pub mod segment;
+pub mod table;
 pub mod trace;
 #[cfg(feature = "train")]
 pub mod train;
