@@ -160,6 +160,7 @@ fn amount(count: u64, unit: Unit) -> String {
         Unit::Steps => format!("{} steps", HumanCount(count)),
         Unit::Seconds => format!("{} seconds", HumanCount(count)),
         Unit::Pairs => format!("{} pairs", HumanCount(count)),
+        Unit::Endpoints => format!("{} endpoints", HumanCount(count)),
     }
 }
 

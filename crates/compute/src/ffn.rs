@@ -46,7 +46,9 @@ pub mod train;
 mod trained_model;
 mod weights;
 
-pub use architecture::{Architecture, ArchitectureOptions, Family, Padding, SeedUpdate};
+pub use architecture::{
+    Architecture, ArchitectureOptions, Family, Padding, SeedUpdate, features_text,
+};
 pub use canvas::{Canvas, CanvasChannel};
 pub use config::{InferenceOptions, ModelConfig};
 #[cfg(feature = "cube")]

@@ -7,6 +7,7 @@
 
 mod breaker;
 mod digest;
+mod each;
 mod grid;
 mod ledger;
 mod local;
@@ -14,6 +15,7 @@ mod page;
 mod stage;
 
 pub use digest::Digest;
+pub(crate) use each::for_each_block;
 pub use grid::{BlockGrid, fitting_block};
 pub use ledger::{BlockFailure, Ledger, LedgerCount};
 pub use local::{LocalEngine, StageReport, StopFlag};

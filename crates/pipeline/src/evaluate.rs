@@ -6,13 +6,12 @@ use std::path::PathBuf;
 use exavox_compute::metrics::{Contingency, ScoreOptions, Scores};
 use exavox_io::volume::WriteMode;
 use exavox_io::{BoundingBox, Volume, VoxelSize};
-use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::blocks::BlockGrid;
+use crate::blocks::{BlockGrid, for_each_block};
 use crate::error::{Error, Result};
-use crate::labelling::stage;
-use crate::progress::{Event, Observer, Unit};
+use crate::label_volume::{check_shape, read_labels};
+use crate::progress::Observer;
 
 mod blocks;
 mod objects;
@@ -22,7 +21,7 @@ mod places;
 pub mod skeletons;
 
 pub use blocks::BorderDistance;
-pub(crate) use blocks::{BlockCounter, block_shape, integers};
+pub(crate) use blocks::{BlockCounter, block_shape};
 pub(crate) use objects::ObjectList;
 pub use objects::ObjectRow;
 pub use page::{EvaluationPage, Judged};
@@ -136,7 +135,7 @@ pub fn evaluate(
     options: &EvaluateOptions,
     observer: &dyn Observer,
 ) -> Result<EvaluateReport> {
-    check_shapes([labels.shape(), truth.shape()], [labels.name(), truth.name()])?;
+    check_shape((labels.name(), labels.shape()), (truth.name(), truth.shape()))?;
     check_share(options.min_share)?;
     let region = region_of(labels, options.roi)?;
     let size = options.voxel_size.or(truth.metadata().voxel_size).or(labels.metadata().voxel_size);
@@ -157,20 +156,10 @@ fn count_all(
 ) -> Result<Contingency> {
     let chunks = [labels, truth].map(|volume| volume.metadata().chunk_shape);
     let blocks = BlockGrid::new(region, block_shape(chunks[0], chunks[1]))?;
-    let read =
-        |volume: &Volume, area: &BoundingBox| integers(&volume.read(0, area)?, volume.name());
-    stage(observer, "evaluate", region.num_voxels(), Unit::Voxels, || {
-        let tables = (0..blocks.len()).into_par_iter().map(|number| {
-            let block = blocks.block(number);
-            let table = counter.count(&block, |area| read(labels, area), |area| read(truth, area));
-            observer.notify(&Event::Advanced { by: block.num_voxels(), note: "" });
-            table
-        });
-        tables.try_reduce(Contingency::new, |mut a, b| {
-            a.merge(b);
-            Ok(a)
-        })
-    })
+    let count = |block: &BoundingBox| {
+        counter.count(block, |area| read_labels(labels, area), |area| read_labels(truth, area))
+    };
+    for_each_block("evaluate", &blocks, observer, Contingency::new, count, Contingency::merge)
 }
 
 /// The part of the labels that is asked for; an end left out means the end of the volume.
@@ -184,19 +173,4 @@ pub(crate) fn check_share(share: f64) -> Result<()> {
     }
     let message = format!("expected a share of 0 to 1, found {share}");
     Err(Error::settings("min-share", message))
-}
-
-/// Refuses labels of another shape than the truth.
-pub(crate) fn check_shapes(shapes: [[u64; 3]; 2], names: [&str; 2]) -> Result<()> {
-    let [found, expected] = shapes;
-    for (a, axis) in ["z", "y", "x"].into_iter().enumerate() {
-        if found[a] != expected[a] {
-            let message = format!(
-                "axis {axis}: expected {} voxels as in {}, found {}",
-                expected[a], names[1], found[a]
-            );
-            return Err(Error::settings(names[0], message));
-        }
-    }
-    Ok(())
 }

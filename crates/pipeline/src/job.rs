@@ -37,7 +37,7 @@ mod verify;
 
 pub use document::StepDocument;
 pub use inputs::Inputs;
-pub(crate) use inputs::stamp;
+pub(crate) use inputs::{print, stamp};
 pub use local::RunReport;
 pub use measure::Measured;
 pub use plan::Plan;

@@ -15,6 +15,7 @@ pub mod evaluate;
 pub mod filter;
 pub mod flood;
 pub mod job;
+mod label_volume;
 mod labelling;
 mod ledger;
 mod on_device;
@@ -27,6 +28,7 @@ pub mod records;
 pub mod report;
 pub mod segment;
 mod selection;
+pub mod table;
 pub mod trace;
 #[cfg(feature = "train")]
 pub mod train;

@@ -17,6 +17,8 @@ pub enum Unit {
     Seconds,
     /// Pairs of segments.
     Pairs,
+    /// Ends of segments.
+    Endpoints,
 }
 
 /// Something that happened during a run.

@@ -1,24 +1,21 @@
 //! `exavox agglomerate`: consensus, decision points, and merging of segments.
 
-use std::fmt;
 use std::path::PathBuf;
 
-use anyhow::bail;
-use exavox_io::volume::WriteMode;
-use exavox_io::{BoundingBox, OpenOptions, Volume};
+use exavox_io::Volume;
 use exavox_pipeline::Error;
 use exavox_pipeline::agglomerate::{
-    AgglomerateReport, AgglomerateRun, AgglomerateSettings, ConsensusOptions, ConsensusReport,
-    PointOptions, WholeReport, agglomerate, agglomerate_image, consensus, find_points,
-    write_points,
+    ConsensusOptions, EndpointRun, PointOptions, agglomerate, agglomerate_image, consensus,
+    extend_endpoints, find_points, read_endpoints, write_points,
 };
-use exavox_pipeline::segment::SegmentSettings;
-use serde::Serialize;
 
+mod answers;
+mod common_args;
 mod pair_args;
 
-use self::pair_args::{PairArgs, PointArgs};
-use super::segment::Flags;
+use self::answers::{ConsensusSummary, EndpointSummary, MergeSummary, PointsSummary, WholeSummary};
+use self::common_args::{MergingArgs, NetworkArgs, mode};
+use self::pair_args::PointArgs;
 use crate::context::Context;
 use crate::exit_status::ExitStatus;
 use crate::failure::Hint;
@@ -30,12 +27,14 @@ Examples:
   exavox agglomerate points consensus.zarr points.csv --max-distance 40
   exavox agglomerate merge consensus.zarr raw.zarr objects.zarr --config network.toml
   exavox agglomerate merge crop.zarr raw.zarr objects.zarr --roi 60:188,60:188,60:188 \\
-      --model model.ckpt-27465036 --min-iou 0.7";
+      --model model.ckpt-27465036 --min-iou 0.7
+  exavox agglomerate endpoints objects.zarr raw.zarr ends.csv extended.csv --config network.toml";
 
 /// Put segments of one object together: consensus, decision points, resegmentation, merging.
 ///
 /// `all` goes from an image to objects in one command; `merge` from labels, whatever made them, to objects;
-/// `consensus` and `points` are two of the steps by themselves. docs/agglomeration.md has the rules.
+/// `consensus` and `points` are two of the steps by themselves; `endpoints` follows single segments beyond their
+/// ends. docs/agglomeration.md has the rules.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct Args {
@@ -51,6 +50,7 @@ enum Step {
     Points(PointsArgs),
     Merge(MergeArgs),
     All(AllArgs),
+    Endpoints(EndpointsArgs),
 }
 
 /// Keep together what two segmentations of the same volume have together.
@@ -82,7 +82,7 @@ struct PointsArgs {
     /// The labels.
     #[arg(value_name = "LABELS")]
     labels: String,
-    /// The table to write.
+    /// The table to write: CSV, or Parquet if it ends in .parquet.
     #[arg(value_name = "POINTS.csv")]
     target: PathBuf,
     #[command(flatten)]
@@ -91,7 +91,7 @@ struct PointsArgs {
 
 /// Merge segments that a network takes for one object.
 ///
-/// Writes OUT, and beside it STEM.pairs.csv (the merge graph: scores and result of each pair),
+/// Writes OUT, and beside it STEM.pairs.csv or .parquet (the merge graph: scores and result of each pair),
 /// STEM.equivalences.csv (labels that became another) and STEM.report.html. Pairs that are done are kept in
 /// a folder .OUT.agglomerate: a run that was killed goes on when it is started again.
 #[derive(Debug, clap::Args)]
@@ -106,7 +106,7 @@ struct MergeArgs {
     #[arg(value_name = "OUT")]
     target: String,
     #[command(flatten)]
-    common: CommonArgs,
+    common: MergingArgs,
 }
 
 /// Segment an image twice, take the consensus, and merge: from an image to objects.
@@ -126,31 +126,32 @@ struct AllArgs {
     #[arg(long, value_name = "VOXELS")]
     split_min_size: Option<u64>,
     #[command(flatten)]
-    common: CommonArgs,
+    common: MergingArgs,
 }
 
-/// What `merge` and `all` share.
+/// Follow single segments beyond their ends: what do they become without any other?
+///
+/// Around each point everything is removed, and the network floods from the segment alone. Writes a line for each
+/// point: the share of the segment that comes back, growth beyond it, and the segments that the run covers; these
+/// also one by one in STEM.covered.csv. Labels stay as they are. A run that was killed goes on when it is
+/// started again.
 #[derive(Debug, clap::Args)]
-struct CommonArgs {
-    /// Trained weights: prefix of a TensorFlow checkpoint, or a .safetensors file.
-    #[arg(long, value_name = "CHECKPOINT")]
-    model: Option<PathBuf>,
-    /// Settings in TOML: tables model, inference, seeds, masks, agglomerate.
-    #[arg(long, value_name = "FILE.toml")]
-    config: Option<PathBuf>,
-    /// Part of the image: z0:z1,y0:y1,x0:x1 in voxels, half open; an end may be left out.
-    #[arg(long, value_name = "REGION")]
-    roi: Option<BoundingBox>,
-    /// Replace results that exist, once the new ones are whole.
-    #[arg(long)]
-    overwrite: bool,
-    /// Keep the folder of work: another run with other thresholds of the rule then segments nothing again.
-    #[arg(long)]
-    keep_work: bool,
+struct EndpointsArgs {
+    /// The labels.
+    #[arg(value_name = "LABELS")]
+    labels: String,
+    /// The image they were made of; with --roi the labels show that part of it.
+    #[arg(value_name = "IMAGE")]
+    image: String,
+    /// Segments and points: columns id_a (or id), z, y, x in voxels of the labels; id_b is 0, empty, or not there.
+    /// CSV, or Parquet if it ends in .parquet.
+    #[arg(value_name = "POINTS.csv")]
+    points: PathBuf,
+    /// The table to write: CSV, or Parquet if it ends in .parquet.
+    #[arg(value_name = "OUT.csv")]
+    target: PathBuf,
     #[command(flatten)]
-    pairs: PairArgs,
-    #[command(flatten)]
-    flags: Flags,
+    network: NetworkArgs,
 }
 
 /// Does the step that was asked for.
@@ -160,6 +161,7 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
         Step::Points(args) => run_points(&args, context)?,
         Step::Merge(args) => run_merge(&args, context)?,
         Step::All(args) => run_all(&args, context)?,
+        Step::Endpoints(args) => run_endpoints(&args, context)?,
     }
     Ok(ExitStatus::Done)
 }
@@ -177,21 +179,12 @@ fn run_consensus(args: &ConsensusArgs, context: &Context) -> anyhow::Result<()> 
 fn run_points(args: &PointsArgs, context: &Context) -> anyhow::Result<()> {
     let labels = Volume::open(&args.labels)?;
     let mut options = PointOptions::default();
-    args.points.apply(&mut options);
+    options.max_distance = args.points.max_distance;
+    options.min_voxels = args.points.min_voxels.unwrap_or(options.min_voxels);
     options.memory_bytes = Some(context.memory_bytes() / 2);
     let points = find_points(&labels, None, &options, &context.observer)?;
-    write_points(&args.target, &points.points)?;
-    let summary = PointsSummary {
-        target: args.target.display().to_string(),
-        pairs: points.pairs,
-        labels: points.labels,
-        large_labels: points.large_labels,
-        max_distance: points.max_distance,
-        voxel_size_zyx: points.voxel_size_zyx,
-        blocks: points.blocks,
-        seconds: points.seconds,
-    };
-    context.printer.summary(&summary)
+    write_points(&args.target, &points)?;
+    context.printer.summary(&PointsSummary::new(&args.target, points))
 }
 
 fn run_merge(args: &MergeArgs, context: &Context) -> anyhow::Result<()> {
@@ -213,6 +206,19 @@ fn run_all(args: &AllArgs, context: &Context) -> anyhow::Result<()> {
     context.printer.summary(&WholeSummary(report))
 }
 
+fn run_endpoints(args: &EndpointsArgs, context: &Context) -> anyhow::Result<()> {
+    let settings = args.network.settings()?;
+    let endpoints = read_endpoints(&args.points)?;
+    let labels = Volume::open(&args.labels)?;
+    let image = args.network.open_image(&args.image)?;
+    let device = context.open_device()?;
+    let run = EndpointRun { target: args.target.clone(), mode: args.network.mode(), device };
+    let observer = &context.observer;
+    let report =
+        extend_endpoints(&labels, &image, &endpoints, &settings, &run, observer).map_err(hinted)?;
+    context.printer.summary(&EndpointSummary(report))
+}
+
 /// How to get rid of what an earlier run has left, where that is in the way.
 fn hinted(error: Error) -> anyhow::Error {
     let is_other_plan = matches!(error, Error::PlanChanged { .. });
@@ -222,119 +228,4 @@ fn hinted(error: Error) -> anyhow::Error {
             .context(Hint("remove that folder to begin again, or give the settings of before"));
     }
     error
-}
-
-fn mode(overwrite: bool) -> WriteMode {
-    if overwrite { WriteMode::Overwrite } else { WriteMode::CreateNew }
-}
-
-impl CommonArgs {
-    fn settings(&self) -> anyhow::Result<AgglomerateSettings> {
-        let mut settings = match &self.config {
-            Some(path) => AgglomerateSettings::from_toml(path)?,
-            None => AgglomerateSettings::new(SegmentSettings::new("")),
-        };
-        self.flags.apply(&mut settings.segment);
-        self.pairs.apply(&mut settings);
-        if let Some(model) = &self.model {
-            settings.segment.checkpoint.clone_from(model);
-        }
-        settings.segment.roi = self.roi;
-        if settings.segment.checkpoint.as_os_str().is_empty() {
-            bail!("no checkpoint is given; expected --model, or one in --config");
-        }
-        Ok(settings)
-    }
-
-    fn open_image(&self, name: &str) -> anyhow::Result<Volume> {
-        let options = OpenOptions::default().with_scale(self.flags.scale);
-        Ok(Volume::open_with(name, &options)?)
-    }
-
-    fn run(&self, target: &str, context: &Context) -> anyhow::Result<AgglomerateRun> {
-        Ok(AgglomerateRun {
-            target: target.to_owned(),
-            mode: mode(self.overwrite),
-            device: context.open_device()?,
-            memory_bytes: context.memory_bytes(),
-            keep_work: self.keep_work,
-        })
-    }
-}
-
-/// What `--json` prints.
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-struct ConsensusSummary(ConsensusReport);
-
-impl fmt::Display for ConsensusSummary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(r) = self;
-        let (a, b) = (r.labels_a, r.labels_b);
-        writeln!(f, "{a} labels and {b} labels: {} in the consensus, {} split", r.labels, r.split)?;
-        writeln!(f, "{} parts of {} voxels were too small", r.dropped_parts, r.dropped_voxels)?;
-        write!(f, "labels: {}", r.target)
-    }
-}
-
-/// What `--json` prints.
-#[derive(Debug, Serialize)]
-struct PointsSummary {
-    target: String,
-    pairs: u64,
-    labels: u64,
-    large_labels: u64,
-    max_distance: f64,
-    voxel_size_zyx: [f64; 3],
-    blocks: u64,
-    seconds: f64,
-}
-
-impl fmt::Display for PointsSummary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (pairs, labels, distance) = (self.pairs, self.large_labels, self.max_distance);
-        writeln!(
-            f,
-            "{pairs} pairs of {labels} labels within {distance} of the point between them"
-        )?;
-        write!(f, "table: {}", self.target)
-    }
-}
-
-/// What `--json` prints.
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-struct MergeSummary(AgglomerateReport);
-
-impl fmt::Display for MergeSummary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(r) = self;
-        let (before, after) = (r.labels, r.agglomerated_labels);
-        writeln!(
-            f,
-            "{before} labels became {after}: {} of {} pairs merged",
-            r.merged_pairs, r.pairs
-        )?;
-        for (reason, pairs) in &r.refused_pairs {
-            writeln!(f, "  {pairs} not: {reason}")?;
-        }
-        writeln!(f, "{} steps, {:.1} s on {}", r.fov_steps, r.seconds, r.device)?;
-        writeln!(f, "labels:       {}", r.target)?;
-        writeln!(f, "pairs:        {}", r.pairs_table.display())?;
-        writeln!(f, "equivalences: {}", r.equivalences.display())?;
-        write!(f, "report:       {}", r.report.display())
-    }
-}
-
-/// What `--json` prints.
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-struct WholeSummary(WholeReport);
-
-impl fmt::Display for WholeSummary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(r) = self;
-        writeln!(f, "{} segments, {} from reversed seeds", r.forward_segments, r.reverse_segments)?;
-        MergeSummary(r.agglomerated.clone()).fmt(f)
-    }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use exavox_compute::ffn::{ArchitectureOptions, ModelConfig, TrainedModel};
+use exavox_compute::ffn::{ArchitectureOptions, ModelConfig, TrainedModel, features_text};
 use exavox_io::volume::WriteMode;
 use exavox_pipeline::convert_model::{ModelReport, convert_model, describe_model};
 use serde::Serialize;
@@ -70,7 +70,7 @@ impl fmt::Display for Description {
         let mut rows = vec![
             ("architecture", r.architecture.clone()),
             ("depth", format!("{}, {} convolutions each", r.depth, r.num_convs)),
-            ("features", features(&r.features)),
+            ("features", features_text(&r.features)),
             ("kernel", by(r.kernel_zyx)),
             ("layer norm", if r.layer_norm { "yes" } else { "no" }.to_owned()),
             ("padding", r.padding.clone()),
@@ -87,13 +87,6 @@ impl fmt::Display for Description {
         }
         writeln!(f, "{}", r.checkpoint)?;
         rows.iter().try_for_each(|(name, value)| writeln!(f, "  {name:<13} {value}"))
-    }
-}
-
-fn features(all: &[usize]) -> String {
-    match all {
-        [first, rest @ ..] if rest.iter().all(|other| other == first) => first.to_string(),
-        _ => all.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `exavox agglomerate` on small input with a small network.
 
+use std::process::Stdio;
+
 use exavox_pipeline::demo::{demo_network, demo_settings, settings_toml, synthetic};
 
 use crate::harness::{Folder, Run, run};
@@ -42,11 +44,82 @@ fn labels_are_merged_and_the_folder_of_work_serves_another_rule() {
     {
         assert!(folder.join(name).exists(), "{name}");
     }
-    let strict = [&args[..], &["--overwrite", "--min-iou", "1"]].concat();
+    let strict =
+        [&args[..], &["--overwrite", "--min-iou", "1", "--pairs-format", "parquet"]].concat();
     let again = agglomerate(&folder, &strict).json();
     assert_eq!(again["pairs_done_before"], report["pairs"], "{again}");
     assert_eq!(again["agglomerated_labels"], labels, "{again}");
+    assert!(again["pairs_table"].as_str().unwrap().ends_with("out.pairs.parquet"), "{again}");
     assert!(!folder.join(".out.npy.agglomerate").exists());
+}
+
+/// Starts the program; kills it when a file is there, if it still runs.
+fn killed_at(folder: &Folder, args: &[&str], file: &str) -> bool {
+    let mut program = folder.program();
+    program.args(["--device", "cpu", "--quiet", "agglomerate"]).args(args);
+    let mut child = program.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let path = folder.join(file);
+    let has_begun = || std::fs::metadata(&path).is_ok_and(|file| file.len() > 0);
+    while child.try_wait().unwrap().is_none() && !has_begun() {
+        std::thread::yield_now();
+    }
+    let runs = child.try_wait().unwrap().is_none();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    runs
+}
+
+#[test]
+fn killed_while_pairs_are_done_and_while_results_are_put_into_place_it_gives_the_same() {
+    let folder = folder();
+    let args =
+        |target: &'static str| ["merge", "labels.npy", "image.npy", target, "--config", "a.toml"];
+    agglomerate(&folder, &args("whole.npy")).done();
+    assert!(killed_at(&folder, &args("out.npy"), ".out.npy.agglomerate/pairs.jsonl"));
+    assert!(!folder.join("out.npy").exists());
+    killed_at(&folder, &args("out.npy"), ".out.npy.agglomerate/placing");
+    // Killed once more with tables in their places, or whole by then: the same command ends well.
+    killed_at(&folder, &args("out.npy"), "out.pairs.csv");
+    if !folder.join("out.npy").exists() || folder.join(".out.npy.agglomerate/placing").exists() {
+        agglomerate(&folder, &args("out.npy")).done();
+    }
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    assert_eq!(read("out.npy"), read("whole.npy"));
+    assert_eq!(read("out.equivalences.csv"), read("whole.equivalences.csv"));
+    assert!(!folder.join(".out.npy.agglomerate/placing").exists());
+}
+
+#[test]
+fn an_endpoint_is_followed_into_the_other_half() {
+    let folder = folder();
+    let point = exavox_pipeline::agglomerate::find_points(
+        &exavox_io::Volume::open(&folder.join("labels.npy").display().to_string()).unwrap(),
+        None,
+        &Default::default(),
+        &exavox_pipeline::Silent,
+    );
+    let cut = point.unwrap().points.into_iter().find(|p| [p.id_a, p.id_b] == [8, 99]).unwrap();
+    let [z, y, x] = cut.point_zyx;
+    std::fs::write(folder.join("ends.csv"), format!("id,z,y,x\n8,{z},{y},{x}\n")).unwrap();
+    let args =
+        ["endpoints", "labels.npy", "image.npy", "ends.csv", "out.csv", "--config", "a.toml"];
+    let report = agglomerate(&folder, &[&args[..], &["--json"]].concat()).json();
+    assert_eq!(
+        (&report["recovered"], &report["reach_another"]),
+        (&1.into(), &1.into()),
+        "{report}"
+    );
+    let covered = std::fs::read_to_string(folder.join("out.covered.csv")).unwrap();
+    assert!(
+        covered.lines().nth(1).unwrap().starts_with(&format!("8,{z},{y},{x},99,")),
+        "{covered}"
+    );
+    let error = agglomerate(&folder, &args).stderr;
+    assert!(error.starts_with("error: ") && error.contains("out.csv"), "{error}");
+    let parquet =
+        ["endpoints", "labels.npy", "image.npy", "ends.csv", "o.parquet", "--config", "a.toml"];
+    agglomerate(&folder, &parquet).done();
+    assert!(std::fs::read(folder.join("o.covered.parquet")).unwrap().starts_with(b"PAR1"));
 }
 
 #[test]
@@ -69,22 +142,30 @@ fn each_step_stands_for_itself() {
 #[test]
 fn help_has_examples_and_bad_input_is_one_line() {
     let help = run(&["agglomerate", "--help"]).done().stdout;
-    for word in ["consensus", "points", "merge", "all", "Examples:", "--split-min-size"] {
+    for word in
+        ["consensus", "points", "merge", "all", "endpoints", "Examples:", "--split-min-size"]
+    {
         assert!(help.contains(word), "{word}: {help}");
     }
-    for step in ["consensus", "points", "merge", "all"] {
+    for step in ["consensus", "points", "merge", "all", "endpoints"] {
         run(&["agglomerate", step, "--help"]).done();
     }
     let folder = folder();
     folder.write("small.npy", [4, 5, 6], vec![1_u32; 120]);
     std::fs::write(folder.join("bad.toml"), "[agglomerate]\nmin_iuo = 1\n").unwrap();
+    std::fs::write(folder.join("ends.csv"), "id,z,y,x\n8,1,2,z\n").unwrap();
     let before = folder.entries();
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 8] = [
         (&["merge", "labels.npy", "image.npy", "o.npy"], "no checkpoint"),
         (&["merge", "labels.npy", "image.npy", "o.npy", "--config", "bad.toml"], "line 2"),
         (&["merge", "small.npy", "image.npy", "o.npy", "--config", "a.toml"], "axis z"),
         (&["consensus", "labels.npy", "small.npy", "o.npy"], "axis z"),
         (&["points", "labels.npy", "o.csv", "--max-distance", "nan"], "max_distance"),
+        (
+            &["endpoints", "labels.npy", "image.npy", "ends.csv", "o.csv", "--config", "a.toml"],
+            "ends.csv row 1: x",
+        ),
+        (&["merge", "labels.npy", "image.npy", "o.npy", "--pairs-format", "xml"], "csv or parquet"),
         (&["all", "image.npy", "s3://bucket/o.zarr", "--config", "a.toml"], "s3://bucket/o.zarr"),
     ];
     for (args, expected) in cases {

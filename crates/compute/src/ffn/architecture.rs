@@ -8,6 +8,7 @@ mod options;
 mod text;
 
 pub use options::ArchitectureOptions;
+pub use text::features_text;
 
 /// The kinds of networks. The names are those of the classes in Python.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 
 use super::architecture::{Architecture, Family, Padding, SeedUpdate};
 use super::layer_norm::NormLayer;
-use super::weights::{Layer, MAX_DEPTH, TensorSource};
+use super::weights::{Layer, MAX_DEPTH, Tensor, TensorSource, read_tensor};
 use crate::error::{Error, Result};
 
 mod network;
@@ -89,14 +89,16 @@ impl ResConvStackWeights {
         }
         let has = |name: &str| names.contains(&name);
         let num_convs = LETTERS.chars().take_while(|l| has(&format!("pre_{l}/kernel"))).count();
-        let kernel_zyx = kernel_of(source, file)?;
+        let kernel = read_tensor(source, file, "pre_a/kernel")?;
+        let kernel_zyx = taps_of(&kernel.0, file)?;
         let reader = Reader { source, file, kernel_zyx, num_convs };
-        let inputs = reader.inputs()?;
-        let first = reader.module("pre_", inputs)?;
+        // An image has one channel at least, and the seed is another.
+        let inputs = kernel.0.get(3).map_or(2, |inputs| *inputs.max(&2));
+        let first = reader.module("pre_", inputs, Some(kernel))?;
         let width = first.last().map_or(0, |layer| layer.biases.len());
         let modules = (0..depth)
             .map(|number| {
-                let module = reader.module(&format!("res{number}"), width)?;
+                let module = reader.module(&format!("res{number}"), width, None)?;
                 reader.check_outputs(&format!("res{number}"), &module, width)?;
                 Ok(module)
             })
@@ -133,13 +135,12 @@ fn depth_of(names: &[&str]) -> usize {
 }
 
 /// Taps of the first convolution, which are those of all.
-fn kernel_of(source: &dyn TensorSource, file: &str) -> Result<[usize; 3]> {
-    let shape = source.read("pre_a/kernel")?.map(|(shape, _)| shape).unwrap_or_default();
+fn taps_of(shape: &[usize], file: &str) -> Result<[usize; 3]> {
     let wrong = |expected: &str| {
         let message = format!("tensor pre_a/kernel: expected {expected}, found shape {shape:?}");
         Error::checkpoint(file, message)
     };
-    let &[kz, ky, kx, ..] = shape.as_slice() else { return Err(wrong("five axes")) };
+    let &[kz, ky, kx, ..] = shape else { return Err(wrong("five axes")) };
     if shape.len() != 5 {
         return Err(wrong("five axes: networks of planes are not supported"));
     }
@@ -157,17 +158,22 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Channels of the network's input: an image has one at least, and the seed.
-    fn inputs(&self) -> Result<usize> {
-        let first = self.source.read("pre_a/kernel")?;
-        Ok(first.and_then(|(shape, _)| shape.get(3).copied()).map_or(2, |inputs| inputs.max(2)))
-    }
-
-    fn module(&self, name: &str, mut inputs: usize) -> Result<Vec<Layer>> {
+    /// The layers of a module; `kernel`: that of the first one, if it has been read.
+    fn module(
+        &self,
+        name: &str,
+        mut inputs: usize,
+        mut kernel: Option<Tensor>,
+    ) -> Result<Vec<Layer>> {
         let mut layers = Vec::new();
         for letter in LETTERS.chars().take(self.num_convs) {
             let name = format!("{name}{letter}");
-            let layer = Layer::read(self.source, self.file, &name, PARTS, self.kernel_zyx, inputs)?;
+            let kernel = match kernel.take() {
+                Some(kernel) => kernel,
+                None => read_tensor(self.source, self.file, &format!("{name}/kernel"))?,
+            };
+            let expected = (self.kernel_zyx, inputs);
+            let layer = Layer::of(self.source, self.file, &name, PARTS, kernel, expected)?;
             inputs = layer.biases.len();
             layers.push(layer);
         }

@@ -8,7 +8,9 @@ mod edges;
 mod filters;
 mod grid;
 mod intensity;
+mod lists;
 mod local_maxima;
+mod memory;
 mod noise;
 mod peaks;
 mod policy;
@@ -22,8 +24,7 @@ use crate::error::Result;
 /// The seeds of a policy, `[z, y, x]`, in the order in which they are to be tried.
 ///
 /// Memory besides the scene, by voxel: 6 bytes for peaks of a distance if squared edge lengths are whole
-/// numbers (13 otherwise), less for grids; for policies that may take every voxel, see
-/// [`SeedPolicy::extra_bytes_per_voxel`].
+/// numbers (13 otherwise), and what [`SeedPolicy::extra_bytes_per_voxel`] says; by voxel of a plane, some 400.
 ///
 /// # Errors
 /// What [`SeedPolicy::check`] says.
@@ -33,7 +34,7 @@ pub fn find(policy: &SeedPolicy, scene: &Scene<'_>) -> Result<Vec<[usize; 3]>> {
 }
 
 fn seeds(policy: &SeedPolicy, scene: &Scene<'_>) -> Vec<[usize; 3]> {
-    let found = match policy {
+    let mut found = match policy {
         SeedPolicy::Peaks => peaks::peaks(scene),
         SeedPolicy::Peaks2d { min_distance, threshold_abs, order } => {
             peaks::peaks_2d(scene, *min_distance, *threshold_abs, *order)
@@ -55,8 +56,16 @@ fn seeds(policy: &SeedPolicy, scene: &Scene<'_>) -> Vec<[usize; 3]> {
             dense::dense(scene, *threshold, *num_erosions, *invert)
         }
         SeedPolicy::Points(points) => points.clone(),
-        SeedPolicy::Reverse(policy) => seeds(policy, scene).into_iter().rev().collect(),
-        SeedPolicy::Sequence(policies) => policies.iter().flat_map(|p| seeds(p, scene)).collect(),
+        SeedPolicy::Reverse(policy) => {
+            let mut found = seeds(policy, scene);
+            found.reverse();
+            found
+        }
+        SeedPolicy::Sequence(policies) => {
+            let lists: Vec<_> = policies.iter().map(|policy| seeds(policy, scene)).collect();
+            lists.concat()
+        }
     };
-    found.into_iter().filter(|p| scene.is_inside_margin(*p)).collect()
+    found.retain(|p| scene.is_inside_margin(*p));
+    found
 }

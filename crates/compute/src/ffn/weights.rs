@@ -225,10 +225,21 @@ impl Layer {
         kernel_zyx: [usize; 3],
         inputs: usize,
     ) -> Result<Self> {
+        let weights = read_tensor(source, file, &format!("{name}/{}", parts[0]))?;
+        Self::of(source, file, name, parts, weights, (kernel_zyx, inputs))
+    }
+
+    /// As [`Layer::read`], of weights that have been read.
+    pub(super) fn of(
+        source: &dyn TensorSource,
+        file: &str,
+        name: &str,
+        parts: [&str; 2],
+        (shape, weights_found): Tensor,
+        ([kz, ky, kx], inputs): ([usize; 3], usize),
+    ) -> Result<Self> {
         let [weights, biases] = parts.map(|part| format!("{name}/{part}"));
-        let (shape, weights_found) = read_tensor(source, file, &weights)?;
         let (bias_shape, biases_found) = read_tensor(source, file, &biases)?;
-        let [kz, ky, kx] = kernel_zyx;
         let expected = [kz, ky, kx, inputs, biases_found.len()];
         if shape != expected || bias_shape.len() != 1 || biases_found.is_empty() {
             let message = format!("tensor {weights}: expected shape {expected:?}, found {shape:?}");
@@ -251,12 +262,11 @@ impl Layer {
     }
 }
 
+/// Shape and numbers.
+pub(super) type Tensor = (Vec<usize>, Vec<f32>);
+
 /// A tensor that must be there, of finite numbers.
-pub(super) fn read_tensor(
-    source: &dyn TensorSource,
-    file: &str,
-    name: &str,
-) -> Result<(Vec<usize>, Vec<f32>)> {
+pub(super) fn read_tensor(source: &dyn TensorSource, file: &str, name: &str) -> Result<Tensor> {
     let missing = || Error::checkpoint(file, format!("tensor {name} is missing"));
     let (shape, values) = source.read(name)?.ok_or_else(missing)?;
     if let Some(at) = values.iter().position(|v| !v.is_finite()) {

@@ -140,6 +140,14 @@ fn wrappers_reverse_and_chain_and_the_margin_counts_for_each() {
     for (policy, expected) in [
         (SeedPolicy::Grid2d { step: 0, offsets: vec![0] }, "step: expected at least 1"),
         (SeedPolicy::Grid2d { step: 1, offsets: vec![usize::MAX] }, "offsets: expected at most"),
+        (
+            SeedPolicy::ImagePeaks2dDisk {
+                min_distance_2d: 3,
+                threshold_rel: 0.5,
+                disk_radius: 65,
+            },
+            "disk_radius: expected at most 64, found 65",
+        ),
         (SeedPolicy::Dense { threshold: f32::NAN, num_erosions: 0, invert: false }, "threshold"),
     ] {
         let policy = SeedPolicy::Sequence(vec![policy]);

@@ -1,12 +1,9 @@
 //! Labels that are written block by block, on all threads where the format allows it.
 
-use std::time::Instant;
-
 use exavox_io::volume::WriteOrder;
 use exavox_io::{BoundingBox, DataType, VolumeWriter, Voxels};
-use rayon::prelude::*;
 
-use crate::blocks::{BlockGrid, fitting_block};
+use crate::blocks::{BlockGrid, fitting_block, for_each_block};
 use crate::error::{Error, Result};
 use crate::progress::{Event, Observer, Unit};
 
@@ -31,35 +28,6 @@ impl BlockSize {
     pub(super) fn grid(self, shape: [u64; 3], granule: [u64; 3]) -> Result<BlockGrid> {
         BlockGrid::new(BoundingBox::whole(shape), fitting_block(shape, granule, self.0))
     }
-}
-
-/// Calls with each block of a volume on many threads, as a stage of progress; gives what was made of the
-/// blocks, put together in any order.
-pub(super) fn for_each_block<T: Send>(
-    stage: &str,
-    grid: &BlockGrid,
-    observer: &dyn Observer,
-    empty: impl Fn() -> T + Sync + Send,
-    make: impl Fn(&BoundingBox) -> Result<T> + Sync + Send,
-    merge: impl Fn(&mut T, T) + Sync + Send,
-) -> Result<T> {
-    let started = Instant::now();
-    let total = grid.region().num_voxels();
-    observer.notify(&Event::Started { stage, total, unit: Unit::Voxels });
-    let made = (0..grid.len())
-        .into_par_iter()
-        .map(|number| {
-            let block = grid.block(number);
-            let made = make(&block)?;
-            observer.notify(&Event::Advanced { by: block.num_voxels(), note: "" });
-            Ok::<T, Error>(made)
-        })
-        .try_reduce(empty, |mut a, b| {
-            merge(&mut a, b);
-            Ok(a)
-        })?;
-    observer.notify(&Event::Finished { stage, seconds: started.elapsed().as_secs_f64() });
-    Ok(made)
 }
 
 /// Writes all voxels of a volume of labels; `make` gives those of a block.

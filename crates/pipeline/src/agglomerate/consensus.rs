@@ -8,10 +8,12 @@ use exavox_io::volume::WriteMode;
 use exavox_io::{BoundingBox, Volume, VolumeWriter, WriteOptions};
 use serde::Serialize;
 
-use super::blockwise::{BlockSize, for_each_block, write_labels};
-use super::inputs::{check_integers, check_shape, label_dtype, read_labels};
+use super::blockwise::{BlockSize, write_labels};
+use super::inputs::label_dtype;
+use crate::blocks::for_each_block;
 use crate::convert::same_place;
 use crate::error::Result;
+use crate::label_volume::{check_integers, check_shape, read_labels};
 use crate::progress::Observer;
 
 /// How a consensus is made.

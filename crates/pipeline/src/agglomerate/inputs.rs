@@ -1,40 +1,8 @@
-//! Label volumes that are read block by block.
+//! What labels and images say of their voxels.
 
-use exavox_io::{BoundingBox, DataType, Volume, VoxelSize};
+use exavox_io::{DataType, Volume, VoxelSize};
 
-use crate::error::{Error, Result};
 use crate::progress::{Event, Observer};
-
-/// Refuses labels that are floats before anything is read.
-pub(super) fn check_integers(labels: &Volume) -> Result<()> {
-    let dtype = labels.metadata().dtype;
-    if dtype.kind() == 'f' {
-        let message = format!("labels must be integers, found {dtype}");
-        return Err(Error::settings(labels.name(), message));
-    }
-    Ok(())
-}
-
-/// Refuses a volume that has not the shape of another.
-pub(super) fn check_shape(found: (&str, [u64; 3]), expected: (&str, [u64; 3])) -> Result<()> {
-    for (a, axis) in ["z", "y", "x"].into_iter().enumerate() {
-        let (voxels, wanted) = (found.1[a], expected.1[a]);
-        if voxels != wanted {
-            let message = format!(
-                "axis {axis}: expected {wanted} voxels as in {}, found {voxels}",
-                expected.0
-            );
-            return Err(Error::settings(found.0, message));
-        }
-    }
-    Ok(())
-}
-
-/// The labels of a block of channel 0.
-pub(super) fn read_labels(labels: &Volume, block: &BoundingBox) -> Result<Vec<u64>> {
-    let voxels = labels.read(0, block)?;
-    voxels.to_labels().map_err(|e| Error::settings(labels.name(), e.to_string()))
-}
 
 /// Type of labels that are made of others: 32 bits unless the others have 64.
 pub(super) fn label_dtype(labels: &Volume) -> DataType {
@@ -54,4 +22,10 @@ pub(super) fn voxel_size_zyx(volumes: &[&Volume], observer: &dyn Observer) -> [f
         observer.notify(&Event::Warning(&message));
     }
     size.map_or([1.0; 3], |size| size.nm_zyx)
+}
+
+/// The unit of distances: voxels where no volume has a voxel size.
+pub(super) fn distance_unit(volumes: &[&Volume]) -> &'static str {
+    let known = volumes.iter().any(|volume| volume.metadata().voxel_size.is_some());
+    if known { "nm" } else { "voxels" }
 }

@@ -4,18 +4,14 @@ use std::time::Instant;
 
 use exavox_compute::ffn::Network;
 use exavox_compute::ffn::agglomerate::{
-    MergeRule, PairBlock, PairFlood, PairScores, Refusal, Resegmentation, Run, RunScores, Side,
-    Stopped,
+    MergeRule, PairBlock, PairScores, Refusal, Resegmentation, Run, RunScores, Side, Stopped,
 };
-use exavox_io::{BoundingBox, Volume, Voxels};
 use serde::{Deserialize, Serialize};
 
-use super::inputs::read_labels;
+use super::Point;
 use super::record::rounded;
-use super::{AgglomerateSettings, Border, Point};
+use super::scene::{LEAVES_VOLUME, Scene};
 use crate::error::Result;
-use crate::segment::OpenMasks;
-use crate::segment::inference::read_more;
 
 /// A pair that is done. The names are those of the record, and of `--json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -120,93 +116,25 @@ impl ScoreRecord {
     }
 }
 
-/// Labels, and the part of the image that they show.
-#[derive(Clone, Copy)]
-pub(super) struct Scene<'a> {
-    pub(super) labels: &'a Volume,
-    pub(super) image: &'a Volume,
-    pub(super) masks: &'a OpenMasks,
-    /// Part of the image, of the labels' shape.
-    pub(super) region: BoundingBox,
-    pub(super) voxel_size_zyx: [f64; 3],
-    pub(super) settings: &'a AgglomerateSettings,
-}
-
-/// The block around a point, and the part of it that is compared; both in voxels of the labels.
-pub(super) struct Surroundings {
-    pub(super) block: BoundingBox,
-    pub(super) analysis: BoundingBox,
-}
-
 impl Scene<'_> {
-    /// `None` if the block would leave the volume and must not be moved.
-    pub(super) fn around(&self, point: [u64; 3]) -> Option<Surroundings> {
-        let shape = self.labels.shape();
-        let radius = self.settings.radius().map(|r| r as u64);
-        let analysis = self.settings.analysis_radius().map(|r| r as u64);
-        let leaves = (0..3).any(|a| point[a] < radius[a] || point[a] + radius[a] >= shape[a]);
-        if leaves && self.settings.border == Border::Refuse {
-            return None;
-        }
-        let size: [u64; 3] = std::array::from_fn(|a| (2 * radius[a] + 1).min(shape[a]));
-        let start =
-            std::array::from_fn(|a| point[a].saturating_sub(radius[a]).min(shape[a] - size[a]));
-        let block = BoundingBox::from_start_shape(start, size);
-        let low = std::array::from_fn(|a| point[a].saturating_sub(analysis[a]).max(start[a]));
-        let high = std::array::from_fn(|a| (point[a] + analysis[a] + 1).min(block.end[a]));
-        Some(Surroundings { block, analysis: BoundingBox::new(low, high) })
-    }
-
-    /// Image of a box of the labels.
-    pub(super) fn read_image(&self, area: &BoundingBox) -> Result<Voxels> {
-        Ok(self.image.read(self.settings.segment.channel, &self.in_image(area))?)
-    }
-
-    /// A box of the labels in voxels of the image.
-    fn in_image(&self, area: &BoundingBox) -> BoundingBox {
-        let start = std::array::from_fn(|a| area.start[a] + self.region.start[a]);
-        BoundingBox::from_start_shape(start, area.shape())
-    }
-
     /// Segments both segments of a pair again and compares the runs.
     pub(super) fn evaluate(&self, point: &Point, network: &mut dyn Network) -> Result<PairRecord> {
         let started = Instant::now();
         let mut record =
             PairRecord { point: *point, steps: 0, seconds: 0.0, scores: None, stopped: None };
         let Some(around) = self.around(point.point_zyx) else {
-            record.stopped = Some("the block leaves the volume".to_owned());
+            record.stopped = Some(LEAVES_VOLUME.to_owned());
             return Ok(record);
         };
-        let start = around.block.start;
-        let labels = read_labels(self.labels, &around.block)?;
-        let image = self.read_image(&around.block)?;
-        let inside = |p: [u64; 3]| [0, 1, 2].map(|a| (p[a] - start[a]) as usize);
-        let block = PairBlock {
-            labels: &labels,
-            shape: image.shape(),
-            ids: [point.id_a, point.id_b],
-            point_zyx: inside(point.point_zyx),
-            analysis: [inside(around.analysis.start), inside(around.analysis.end)],
-            voxel_size_zyx: self.voxel_size_zyx,
-        };
-        let segment = &self.settings.segment;
-        let in_image = self.in_image(&around.block);
-        let restrictor = self.masks.restrictor(self.image, &in_image)?;
-        restrictor.check(image.shape())?;
-        let more = read_more(self.image, segment, &in_image)?;
-        let mut flood = PairFlood {
-            network,
-            model: segment.model,
-            inference: segment.inference,
-            options: self.settings.resegmentation(),
-            restrict: &restrictor,
-        };
-        let found = flood.run(image, more, &block)?;
-        record.steps = found.runs.iter().map(|run| run.steps).sum();
-        record.scores = scores(&block, &found, start)?;
-        record.stopped = found.stopped.map(reason).or_else(|| {
-            record.scores.is_none().then(|| "a segment is not near the point".to_owned())
-        });
+        let ids = [point.id_a, point.id_b];
+        self.resegment(ids, point.point_zyx, &around, network, |block, found| {
+            record.steps = found.runs.iter().map(|run| run.steps).sum();
+            record.scores = scores(block, found, around.block.start)?;
+            record.stopped = found.stopped.map(reason).or_else(|| {
+                record.scores.is_none().then(|| "a segment is not near the point".to_owned())
+            });
+            Ok(())
+        })?;
         record.seconds = rounded(started.elapsed().as_secs_f64());
         Ok(record)
     }

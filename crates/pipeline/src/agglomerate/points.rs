@@ -9,12 +9,15 @@ use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use super::blockwise::{BlockSize, for_each_block};
-use super::inputs::{check_integers, read_labels, voxel_size_zyx};
+use super::blockwise::BlockSize;
+use super::inputs::{distance_unit, voxel_size_zyx};
+use super::pair_table::point_columns;
 use super::record::rounded;
-use crate::blocks::{BlockGrid, fitting_block};
+use crate::blocks::{BlockGrid, fitting_block, for_each_block};
 use crate::error::{Error, Result};
+use crate::label_volume::{check_integers, read_labels};
 use crate::progress::{Event, Observer, Unit};
+use crate::table::{TableFormat, table_bytes};
 
 /// Voxels that are searched in one piece at most.
 const MAX_VOXELS: u64 = 1 << 24;
@@ -67,6 +70,8 @@ pub struct Points {
     pub max_distance: f64,
     /// Edge lengths of a voxel.
     pub voxel_size_zyx: [f64; 3],
+    /// Unit of the distances: `nm`, or `voxels` where nothing has a voxel size.
+    pub distance_unit: String,
     /// Blocks that the volume was cut into.
     pub blocks: u64,
     /// Wall-clock time.
@@ -107,6 +112,7 @@ pub fn find_points(
         large_labels: sizes.values().filter(|size| **size >= options.min_voxels).count() as u64,
         max_distance,
         voxel_size_zyx,
+        distance_unit: distance_unit(&volumes).into(),
         blocks: grid.len(),
         seconds: started.elapsed().as_secs_f64(),
     })
@@ -185,7 +191,8 @@ impl Search<'_> {
 
     fn run(&self, grid: &BlockGrid, observer: &dyn Observer) -> Result<Found> {
         let halo = self.halo();
-        let voxels = |a: usize| grid.block_shape()[a].saturating_add(2 * halo[a]);
+        let shape = self.labels.shape();
+        let voxels = |a: usize| grid.block_shape()[a].saturating_add(2 * halo[a]).min(shape[a]);
         let bytes = (0..3).map(voxels).fold(BYTES_PER_VOXEL, u64::saturating_mul);
         if grid.len() > 1 && bytes > self.memory_bytes() {
             let message = format!(
@@ -267,25 +274,12 @@ fn keep_closest(all: &mut Found, of_block: Found) {
     }
 }
 
-/// Header of a table of points.
-const HEADER: [&str; 8] = ["id_a", "id_b", "z", "y", "x", "distance", "voxels_a", "voxels_b"];
-
-/// Writes points as a table (CSV), a line for each.
+/// Writes points as a table, a line for each: Parquet if the name ends in `.parquet`, else CSV.
 ///
 /// # Errors
 /// If the system refuses.
-pub fn write_points(path: &Path, points: &[Point]) -> Result<()> {
-    let wrong = |e: csv::Error| Error::settings(path.display().to_string(), e.to_string());
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(HEADER).map_err(wrong)?;
-    for point in points {
-        let [z, y, x] = point.point_zyx;
-        let [voxels_a, voxels_b] = point.voxels;
-        let row = (point.id_a, point.id_b, z, y, x, point.distance, voxels_a, voxels_b);
-        writer.serialize(row).map_err(wrong)?;
-    }
-    let bytes = writer
-        .into_inner()
-        .map_err(|e| Error::settings(path.display().to_string(), e.to_string()))?;
+pub fn write_points(path: &Path, points: &Points) -> Result<()> {
+    let columns = point_columns(points.points.iter(), &points.distance_unit);
+    let bytes = table_bytes(path, TableFormat::of(path), &columns)?;
     Ok(exavox_io::staging::write_whole(path, &bytes)?)
 }

@@ -1,16 +1,19 @@
-//! Pairs that are done, one JSON object a line. A run that was killed goes on after the last whole line.
+//! Pairs or endpoints that are done, one JSON object a line. A run that was killed goes on after the last whole line.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use exavox_io::Error as IoError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::PairRecord;
 use crate::error::{Error, Result};
 
-/// Bytes of a line at most: a record has some 600.
-const MAX_LINE: u64 = 1 << 16;
+/// Bytes of a line at most: a record of a pair has some 600, and so has one of an endpoint that covers few
+/// segments; some 40 more for each.
+const MAX_LINE: u64 = 1 << 26;
 
 /// A number to nine decimals: so short, it comes back from JSON as it was.
 pub(super) fn rounded(value: f64) -> f64 {
@@ -18,15 +21,16 @@ pub(super) fn rounded(value: f64) -> f64 {
 }
 
 /// A record that is open for more.
-pub(super) struct PairLog {
+pub(super) struct Log<T> {
     path: PathBuf,
     file: File,
+    of: PhantomData<T>,
 }
 
-impl PairLog {
-    /// Opens a record, or makes one; gives the pairs in it. From a line on that is torn or no record, all is
-    /// cut off: those pairs are done again.
-    pub(super) fn open(path: &Path) -> Result<(Self, Vec<PairRecord>)> {
+impl<T: Serialize + DeserializeOwned> Log<T> {
+    /// Opens a record, or makes one; gives what is in it. From a line on that is torn or no record, all is
+    /// cut off, and done again.
+    pub(super) fn open(path: &Path) -> Result<(Self, Vec<T>)> {
         let mut file = File::options()
             .read(true)
             .write(true)
@@ -37,11 +41,11 @@ impl PairLog {
         let (records, bytes) = read(path, &file)?;
         file.set_len(bytes).map_err(IoError::at(path))?;
         file.seek(SeekFrom::Start(bytes)).map_err(IoError::at(path))?;
-        Ok((Self { path: path.to_owned(), file }, records))
+        Ok((Self { path: path.to_owned(), file, of: PhantomData }, records))
     }
 
-    /// Adds a pair; it survives a loss of power.
-    pub(super) fn append(&mut self, record: &PairRecord) -> Result<()> {
+    /// Adds one; it survives a loss of power.
+    pub(super) fn append(&mut self, record: &T) -> Result<()> {
         let mut line = serde_json::to_string(record)
             .map_err(|e| Error::settings(self.path.display().to_string(), e.to_string()))?;
         line.push('\n');
@@ -51,7 +55,7 @@ impl PairLog {
 }
 
 /// The records up to the first line that is none, and their bytes.
-fn read(path: &Path, file: &File) -> Result<(Vec<PairRecord>, u64)> {
+fn read<T: DeserializeOwned>(path: &Path, file: &File) -> Result<(Vec<T>, u64)> {
     let mut reader = BufReader::new(file);
     let (mut records, mut bytes, mut line) = (Vec::new(), 0, Vec::new());
     loop {
@@ -71,7 +75,7 @@ fn read(path: &Path, file: &File) -> Result<(Vec<PairRecord>, u64)> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::Point;
+    use super::super::{PairRecord, Point};
     use super::*;
 
     fn record(id_b: u64) -> PairRecord {
@@ -91,7 +95,7 @@ mod tests {
     fn a_torn_end_does_not_count_wherever_it_is_torn() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pairs.jsonl");
-        let (mut log, found) = PairLog::open(&path).unwrap();
+        let (mut log, found) = Log::<PairRecord>::open(&path).unwrap();
         assert!(found.is_empty());
         let all: Vec<PairRecord> = (2..5).map(record).collect();
         all.iter().for_each(|record| log.append(record).unwrap());
@@ -99,10 +103,10 @@ mod tests {
         for length in 0..=whole.len() {
             std::fs::write(&path, &whole[..length]).unwrap();
             let lines = whole[..length].iter().filter(|b| **b == b'\n').count();
-            let (mut log, found) = PairLog::open(&path).unwrap();
+            let (mut log, found) = Log::<PairRecord>::open(&path).unwrap();
             assert_eq!(found, all[..lines], "{length}");
             log.append(&record(9)).unwrap();
-            assert_eq!(PairLog::open(&path).unwrap().1.len(), lines + 1, "{length}");
+            assert_eq!(Log::<PairRecord>::open(&path).unwrap().1.len(), lines + 1, "{length}");
         }
     }
 
@@ -122,7 +126,7 @@ mod tests {
         let path = folder.path().join("pairs.jsonl");
         let line = serde_json::to_string(&record(2)).unwrap();
         std::fs::write(&path, format!("{line}\n\0\0\0\n{line}\n")).unwrap();
-        assert_eq!(PairLog::open(&path).unwrap().1.len(), 1);
+        assert_eq!(Log::<PairRecord>::open(&path).unwrap().1.len(), 1);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{line}\n"));
     }
 }

@@ -2,10 +2,10 @@
 
 use exavox_io::{BoundingBox, VoxelSize, Voxels};
 
-use super::inputs::read_labels;
-use super::pair::Scene;
+use super::scene::Scene;
 use super::{AgglomerateReport, PairRecord};
 use crate::error::Result;
+use crate::label_volume::read_labels;
 use crate::report::{Overlay, Page, Table};
 
 /// Pairs that are pictured, of those that are one and of those that are not.

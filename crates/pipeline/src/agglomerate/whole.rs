@@ -8,9 +8,10 @@ use exavox_io::volume::WriteMode;
 use exavox_io::{DataType, Volume, WriteOptions};
 use serde::Serialize;
 
-use super::merge::{merge, run_plan};
+use super::merge::merge;
 use super::outputs::Outputs;
-use super::work::{Work, folder_of, plan, value};
+use super::plan::{plan, run_plan, value};
+use super::work::{Work, folder_of};
 use super::{AgglomerateReport, AgglomerateRun, AgglomerateSettings, ConsensusOptions, consensus};
 use crate::convert::same_place;
 use crate::error::{Error, Result};
@@ -78,9 +79,10 @@ pub fn agglomerate_image_with(
     let write = WriteOptions::new(DataType::U32, region.shape())
         .with_voxel_size(image.metadata().voxel_size)
         .with_mode(run.mode);
-    let outputs = Outputs::create(&run.target, write)?;
-    let mut plan = run_plan(("labels", "forward and reverse"), image, settings)?;
+    let outputs = Outputs::create(&run.target, write, &settings.rule, run.pairs_format)?;
+    let mut plan = run_plan(None, image, settings)?;
     plan.extend(self::plan(vec![
+        ("labels", value(&"forward and reverse")),
         ("seeds", value(&SeedTable::of(&settings.segment))),
         ("split_min_size", value(&settings.split_min_size)),
     ])?);

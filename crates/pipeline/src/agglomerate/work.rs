@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use exavox_io::{Error as IoError, Place};
-use serde::Serialize;
+use exavox_compute::ffn::agglomerate::MergeRule;
+use exavox_io::volume::WriteMode;
+use exavox_io::{Error as IoError, Place, staging};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
@@ -12,6 +13,8 @@ use crate::ledger::{Ledger, Plan, Survives};
 
 /// Name of the ledger in the folder.
 const PLAN: &str = "plan";
+/// Name of the file that is there while results are put into place; it holds the rule that they were made by.
+const PLACING: &str = "placing";
 
 /// `.NAME.agglomerate` beside the target, locked by this process. Dropped before it is finished, it stays
 /// for the next run.
@@ -58,15 +61,33 @@ impl Work {
         &self.folder
     }
 
-    /// Removes the folder, unless it is to be kept.
+    /// Notes that results are put into place from now on.
+    pub(super) fn begin_placing(&self, rule: &MergeRule) -> Result<()> {
+        Ok(staging::write_whole(&self.path(PLACING), placed_by(rule).as_bytes())?)
+    }
+
+    /// All results are in place: removes the folder, unless it is to be kept.
     pub(super) fn finish(self, keep: bool) -> Result<()> {
         let Self { folder, ledger } = self;
+        let placing = folder.join(PLACING);
+        fs::remove_file(&placing).map_err(IoError::at(&placing))?;
         if keep {
             return Ok(());
         }
         ledger.remove()?;
         Ok(fs::remove_dir_all(&folder).map_err(IoError::at(&folder))?)
     }
+}
+
+/// How results are put into place. A run that was killed while it did so has left some of them: they are
+/// replaced if they are those that were asked for then.
+pub(super) fn placing_mode(target: &str, rule: &MergeRule, asked: WriteMode) -> Result<WriteMode> {
+    let begun = fs::read_to_string(folder_of(target)?.join(PLACING));
+    Ok(if begun.is_ok_and(|text| text == placed_by(rule)) { WriteMode::Overwrite } else { asked })
+}
+
+fn placed_by(rule: &MergeRule) -> String {
+    format!("{rule:?}\n")
 }
 
 /// The folder of a target; an error if it is none on a local disk.
@@ -96,34 +117,12 @@ fn clear(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A plan from names and values. Tables become an entry for each of their keys that has a value, so that
-/// what has changed can be told.
-pub(super) fn plan(entries: Vec<(&str, Result<Value>)>) -> Result<Plan> {
-    let mut plan = Plan::new();
-    for (name, value) in entries {
-        match value? {
-            Value::Object(table) => {
-                let said = table.into_iter().filter(|(_, value)| !value.is_null());
-                plan.extend(said.map(|(key, value)| (format!("{name}.{key}"), value)));
-            }
-            value => {
-                plan.insert(name.to_owned(), value);
-            }
-        }
-    }
-    Ok(plan)
-}
-
-/// A value for a plan.
-pub(super) fn value(value: &impl Serialize) -> Result<Value> {
-    serde_json::to_value(value).map_err(|e| Error::settings("plan", e.to_string()))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use serde_json::json;
 
+    use super::super::plan::plan;
     use super::*;
 
     fn open(target: &str, radius: u64) -> Result<Work> {
@@ -142,8 +141,15 @@ mod tests {
         drop(work);
         let error = open(&target, 4).err().unwrap().to_string();
         assert!(error.ends_with("asked for: agglomerate.radius was 3 and is 4"), "{error}");
-        open(&target, 3).unwrap().finish(true).unwrap();
-        assert!(pairs.exists());
+        let work = open(&target, 3).unwrap();
+        let rule = MergeRule::default();
+        work.begin_placing(&rule).unwrap();
+        let mode = |rule| placing_mode(&target, rule, WriteMode::CreateNew).unwrap();
+        let mut strict = rule;
+        strict.min_iou = 0.9;
+        assert_eq!((mode(&rule), mode(&strict)), (WriteMode::Overwrite, WriteMode::CreateNew));
+        work.finish(true).unwrap();
+        assert!(pairs.exists() && mode(&rule) == WriteMode::CreateNew);
         // Without the plan nobody knows what the pairs are.
         fs::remove_file(&plan).unwrap();
         drop(open(&target, 4).unwrap());
@@ -152,9 +158,11 @@ mod tests {
         let text = fs::read_to_string(&plan).unwrap();
         let Some((before, after)) = text.split_once("\"boot\":\"") else { return };
         fs::write(&plan, format!("{before}\"boot\":\"0{after}")).unwrap();
-        open(&target, 4).unwrap().finish(true).unwrap();
+        drop(open(&target, 4).unwrap());
         assert!(!pairs.with_file_name("forward.zarr").exists());
-        open(&target, 4).unwrap().finish(false).unwrap();
+        let work = open(&target, 4).unwrap();
+        work.begin_placing(&rule).unwrap();
+        work.finish(false).unwrap();
         assert!(!plan.parent().unwrap().exists());
         assert!(open("s3://bucket/o.zarr", 3).is_err());
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use exavox_compute::metrics::{BorderMask, Contingency};
-use exavox_io::{BoundingBox, VoxelSize, Voxels};
+use exavox_io::{BoundingBox, VoxelSize};
 
 use crate::error::{Error, Result};
 
@@ -131,14 +131,6 @@ fn cropped<T: Copy>(values: &[T], shape: [usize; 3], area: &BoundingBox) -> Vec<
     rows.flat_map(|row| &values[row * shape[2] + start[2]..row * shape[2] + end[2]])
         .copied()
         .collect()
-}
-
-/// Labels as numbers of 64 bits.
-///
-/// # Errors
-/// [`Error::Settings`] if they are no integers or one is negative.
-pub(crate) fn integers(voxels: &Voxels, name: &str) -> Result<Vec<u64>> {
-    voxels.to_labels().map_err(|e| Error::settings(name, e.to_string()))
 }
 
 /// Whole chunks of the volume with the larger chunks, so that few are decoded twice, as long as that are

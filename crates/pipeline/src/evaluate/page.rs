@@ -10,8 +10,9 @@ use exavox_io::Volume;
 use super::pictures::View;
 use super::places::{Focus, Pair};
 use super::skeletons::SkeletonReport;
-use super::{EvaluateOptions, EvaluateReport, ObjectRow, check_shapes, region_of};
+use super::{EvaluateOptions, EvaluateReport, ObjectRow, region_of};
 use crate::error::Result;
+use crate::label_volume::check_shape;
 use crate::progress::Observer;
 use crate::report::{Table, document, escape, table_html};
 
@@ -65,7 +66,7 @@ impl EvaluationPage<'_> {
     fn objects(&self, judged: &Judged<'_>, observer: &dyn Observer) -> Result<String> {
         let Judged { truth, options, report, image } = *judged;
         if let Some(image) = image {
-            check_shapes([image.shape(), truth.shape()], [image.name(), truth.name()])?;
+            check_shape((image.name(), image.shape()), (truth.name(), truth.shape()))?;
         }
         let region = region_of(self.labels, options.roi)?;
         let pair = Pair { labels: self.labels, truth, region };

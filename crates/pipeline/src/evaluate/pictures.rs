@@ -3,9 +3,9 @@
 use exavox_compute::metrics::Side;
 use exavox_io::{BoundingBox, Volume, VoxelSize, Voxels};
 
-use super::integers;
 use super::places::{Focus, Pair};
 use crate::error::Result;
+use crate::label_volume::read_labels;
 use crate::picture::{GreyRange, Picture, Rgb, label_colour};
 
 /// Voxels along the edges of a slice, of the axis with the smallest ones.
@@ -66,7 +66,7 @@ impl View<'_> {
     }
 
     fn slice(&self, object: &Focus, area: &BoundingBox, normal: usize) -> Result<Slice> {
-        let read = |volume: &Volume| integers(&volume.read(0, area)?, volume.name());
+        let read = |volume: &Volume| read_labels(volume, area);
         let (truth, labels) = (read(self.pair.truth)?, read(self.pair.labels)?);
         let own = if object.side == Side::Truth { &truth } else { &labels };
         let inside: Vec<bool> = own.iter().map(|label| *label == object.label).collect();

@@ -8,9 +8,10 @@ use exavox_io::{BoundingBox, Volume};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
-use super::{block_shape, integers};
+use super::block_shape;
 use crate::blocks::BlockGrid;
 use crate::error::Result;
+use crate::label_volume::read_labels;
 use crate::labelling::stage;
 use crate::progress::{Event, Observer, Unit};
 
@@ -108,7 +109,7 @@ impl Pair<'_> {
 
     /// `[truth, labels]` of a box.
     fn read(&self, area: &BoundingBox) -> Result<[Vec<u64>; 2]> {
-        let read = |volume: &Volume| integers(&volume.read(0, area)?, volume.name());
+        let read = |volume: &Volume| read_labels(volume, area);
         Ok([read(self.truth)?, read(self.labels)?])
     }
 

@@ -48,13 +48,7 @@ impl Inputs {
         }
         let volume = Volume::open_with(name, open)?;
         let metadata = volume.metadata().clone();
-        let print = json!({
-            "shape": metadata.shape,
-            "type": metadata.dtype.name(),
-            "channels": metadata.channels,
-            "files": files(name),
-        });
-        self.seen.insert(name.to_owned(), print);
+        self.seen.insert(name.to_owned(), print(name, &metadata));
         Ok(metadata)
     }
 
@@ -73,6 +67,16 @@ impl Inputs {
     pub(crate) fn take_seen(&mut self) -> BTreeMap<String, Value> {
         std::mem::take(&mut self.seen)
     }
+}
+
+/// What tells whether a volume of this name is still the same, without reading its voxels.
+pub(crate) fn print(name: &str, metadata: &Metadata) -> Value {
+    json!({
+        "shape": metadata.shape,
+        "type": metadata.dtype.name(),
+        "channels": metadata.channels,
+        "files": files(name),
+    })
 }
 
 /// Size and time of the last change of a file, or of the documents of a local directory.

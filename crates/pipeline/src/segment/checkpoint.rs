@@ -87,7 +87,7 @@ fn labels_digest(labels: &[i32]) -> Digest {
 }
 
 /// The files of the network, as they are now.
-fn weights(settings: &SegmentSettings) -> Vec<String> {
+pub(crate) fn weights(settings: &SegmentSettings) -> Vec<String> {
     let names = TrainedModel::files(&settings.checkpoint);
     let stamped = |p: &PathBuf| Some(format!("{}: {}", p.display(), stamp(p)?));
     names.iter().filter_map(stamped).collect()

@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use exavox_io::{BoundingBox, DataType, Volume, Voxels};
 use rustc_hash::FxHashMap;
 
+use super::slabs::slabs;
 use crate::error::{Error, Result};
-
-/// Voxels that are read at once, about.
-const SLAB: u64 = 1 << 22;
+use crate::label_volume::{check_shape, read_labels};
 
 /// Labels of a region, made contiguous.
 pub(crate) struct InitialLabels {
@@ -26,18 +25,14 @@ pub(crate) struct LabelIds {
 }
 
 impl InitialLabels {
-    /// Reads a region of a volume of labels, twice, slab by slab. Memory: 4 bytes a voxel, and the ids.
+    /// Reads a region of a volume of labels, twice, slab by slab; `image`: name and shape. Memory: 4 bytes a voxel, and the ids.
     ///
     /// # Errors
     /// [`Error::Settings`] if the volume has not the shape of the image, or labels are so large or so many
     /// that new ones find no place; if it cannot be read, or holds no labels.
-    pub(super) fn read(name: &str, image: [u64; 3], region: &BoundingBox) -> Result<Self> {
+    pub(super) fn read(name: &str, image: (&str, [u64; 3]), region: &BoundingBox) -> Result<Self> {
         let volume = Volume::open(name)?;
-        if volume.shape() != image {
-            let message =
-                format!("expected the image's shape {image:?}, found {:?}", volume.shape());
-            return Err(Error::settings(name, message));
-        }
+        check_shape((name, volume.shape()), image)?;
         let mut all = BTreeSet::new();
         for_slabs(&volume, region, |labels| {
             let mut last = 0;
@@ -67,11 +62,8 @@ impl InitialLabels {
 }
 
 fn for_slabs(volume: &Volume, region: &BoundingBox, mut each: impl FnMut(Vec<u64>)) -> Result<()> {
-    let [_, ny, nx] = region.shape();
-    let planes = (SLAB / (ny * nx).max(1)).max(1);
-    for slab in region.tiles([planes, ny, nx]) {
-        let labels = volume.read(0, &slab)?.to_labels();
-        each(labels.map_err(|e| Error::settings(volume.name(), e.to_string()))?);
+    for slab in slabs(region, volume.metadata().chunk_shape[0]) {
+        each(read_labels(volume, &slab)?);
     }
     Ok(())
 }

@@ -126,14 +126,15 @@ impl MaskTable {
 
 impl ShiftMaskTable {
     /// The table of a file in `directory`: a relative name of a volume starts there.
-    pub(super) fn in_directory(mut self, directory: &Path) -> Self {
+    pub(super) fn in_directory(mut self, directory: &Path, place: &str) -> Result<Self> {
+        self.check(place)?;
         self.volume = volume_in(directory, &self.volume);
-        self
+        Ok(self)
     }
 
-    /// Whether the numbers can be.
-    pub(super) fn check(&self) -> Result<()> {
-        let wrong = |message: String| Err(Error::settings("shift_mask", message));
+    /// Whether the numbers can be; `place` is for errors.
+    pub(super) fn check(&self, place: &str) -> Result<()> {
+        let wrong = |message: String| Err(Error::settings(format!("{place}: shift_mask"), message));
         if self.scale == 0 || self.scale > 1 << 20 {
             return wrong(format!("scale: expected 1 to {}, found {}", 1 << 20, self.scale));
         }
@@ -176,10 +177,11 @@ mod tests {
         }
         let shifts = |text: &str| {
             let text = format!("volume = 'a'\nthreshold = 4\n{text}");
-            toml::from_str::<ShiftMaskTable>(&text).unwrap().check()
+            toml::from_str::<ShiftMaskTable>(&text).unwrap().check("s.toml")
         };
         shifts("").unwrap();
-        assert!(shifts("scale = 0").unwrap_err().to_string().contains("scale: expected 1"));
+        let error = shifts("scale = 0").unwrap_err().to_string();
+        assert!(error.starts_with("s.toml: shift_mask: scale: expected 1"), "{error}");
         assert!(shifts("fov_start_zyx = [0, 0, 0]").unwrap_err().to_string().contains("both"));
         assert!(shifts("fov_start_zyx = [0, 0, 0]\nfov_size_zyx = [0, 1, 1]").is_err());
     }

@@ -12,6 +12,7 @@ use super::{JoinedReport, MaskTable, SeedTable, Seeds, SegmentReport, SegmentSet
 use crate::error::Result;
 use crate::reconcile::Refusals;
 use crate::report::{Overlay, Page as HtmlPage, Table};
+use crate::table::csv_bytes;
 
 /// Rows of the report's table of segments; the CSV file has all.
 pub(crate) const ROWS_IN_REPORT: usize = 100;
@@ -91,13 +92,8 @@ pub(super) struct Origins<'a> {
 impl Origins<'_> {
     /// A line per segment; seeds in voxels of the volume.
     pub(super) fn csv_table(&self) -> Result<Vec<u8>> {
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        let wrong = |e: csv::Error| crate::Error::settings("segments.csv", e.to_string());
-        writer.write_record(HEADER).map_err(wrong)?;
-        for origin in self.origins {
-            writer.write_record(self.row(origin)).map_err(wrong)?;
-        }
-        writer.into_inner().map_err(|e| crate::Error::settings("segments.csv", e.to_string()))
+        let rows = self.origins.iter().map(|origin| self.row(origin));
+        csv_bytes(Path::new("segments.csv"), HEADER, rows)
     }
 
     /// The largest of the segments, for the report.

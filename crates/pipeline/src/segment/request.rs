@@ -9,10 +9,14 @@ use super::text_proto::{Field, Value, parse};
 use crate::error::{Error, Result};
 
 mod masks;
+mod messages;
 mod model_args;
+mod reader;
 mod seeds;
 
+use messages::{alignment, inference_options, require, vector, volume};
 use model_args::ModelFields;
+use reader::Reader;
 
 /// A request, with what the command line gives otherwise.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,143 +96,6 @@ impl Request {
             _ => return Err(field.wrong("is not a field of InferenceRequest")),
         }
         Ok(())
-    }
-}
-
-/// One field with the file it stands in, for errors.
-struct Reader<'a> {
-    file: &'a str,
-    field: &'a Field,
-}
-
-impl Reader<'_> {
-    fn name(&self) -> &str {
-        &self.field.name
-    }
-
-    fn place(&self) -> String {
-        format!("{} line {}", self.file, self.field.line)
-    }
-
-    fn wrong(&self, why: &str) -> Error {
-        Error::settings(self.place(), format!("{} {why}", self.field.name))
-    }
-
-    fn text(&self) -> Result<&str> {
-        match &self.field.value {
-            Value::Text(text) => Ok(text),
-            other => Err(self.wrong(&format!("must be a string in quotes, found {other:?}"))),
-        }
-    }
-
-    fn number<T: std::str::FromStr>(&self) -> Result<T> {
-        match &self.field.value {
-            // C++ allows a float to end in f.
-            Value::Word(word) => word
-                .trim_end_matches('f')
-                .parse()
-                .map_err(|_| self.wrong(&format!("must be a number, found {word}"))),
-            other => Err(self.wrong(&format!("must be a number, found {other:?}"))),
-        }
-    }
-
-    fn fields(&self) -> Result<impl Iterator<Item = Reader<'_>>> {
-        match &self.field.value {
-            Value::Message(fields) => {
-                Ok(fields.iter().map(|field| Reader { file: self.file, field }))
-            }
-            other => Err(self.wrong(&format!("must be a message, found {other:?}"))),
-        }
-    }
-
-    /// Names of classes may have any package in front.
-    fn check_class(&self, expected: &str) -> Result<()> {
-        let found = self.text()?;
-        if found.rsplit('.').next() == Some(expected) {
-            return Ok(());
-        }
-        Err(self.wrong(&format!("'{found}' is not supported, expected '{expected}'")))
-    }
-
-    fn check_empty_json(&self) -> Result<()> {
-        let text = self.text()?.trim();
-        if text.is_empty() || text.replace(char::is_whitespace, "") == "{}" {
-            return Ok(());
-        }
-        Err(self.wrong(&format!("with values is not supported, found {text}")))
-    }
-}
-
-fn inference_options(message: &Reader<'_>, settings: &mut SegmentSettings) -> Result<()> {
-    let options = &mut settings.inference;
-    options.disco_seed_threshold = 0.0;
-    let Value::Message(fields) = &message.field.value else {
-        return Err(message.wrong("must be a message"));
-    };
-    for field in message.fields()? {
-        match field.name() {
-            "init_activation" => options.init_activation = field.number()?,
-            "pad_value" => options.pad_value = field.number()?,
-            "move_threshold" => options.move_threshold = field.number()?,
-            "segment_threshold" => options.segment_threshold = field.number()?,
-            "disco_seed_threshold" => options.disco_seed_threshold = field.number()?,
-            "min_segment_size" => options.min_segment_size = field.number()?,
-            "min_boundary_dist" => options.min_boundary_dist_zyx = vector(&field)?,
-            _ => return Err(field.wrong("is not a field of InferenceOptions")),
-        }
-    }
-    // 0 as a probability would be minus infinity: nobody means that, so it must be written down.
-    let needed = ["init_activation", "pad_value", "move_threshold", "segment_threshold"];
-    require(fields, message.file, &needed)
-}
-
-/// `{ x: 1 y: 2 z: 3 }` as z, y, x; what is left out is 0.
-fn vector<T>(message: &Reader<'_>) -> Result<[T; 3]>
-where
-    T: std::str::FromStr + Copy + Default,
-{
-    let mut zyx = [T::default(); 3];
-    for field in message.fields()? {
-        let axis = match field.name() {
-            "z" => 0,
-            "y" => 1,
-            "x" => 2,
-            _ => return Err(field.wrong("is not an axis; expected x, y or z")),
-        };
-        zyx[axis] = field.number()?;
-    }
-    Ok(zyx)
-}
-
-/// A `DecoratedVolume`, as exavox names volumes.
-fn volume(message: &Reader<'_>) -> Result<String> {
-    let mut volume = None;
-    for field in message.fields()? {
-        match field.name() {
-            "hdf5" => volume = Some(field.text()?.to_owned()),
-            _ => {
-                let why = format!("is not supported in {}; expected hdf5", message.name());
-                return Err(field.wrong(&why));
-            }
-        }
-    }
-    volume.ok_or_else(|| message.wrong("names no volume; expected hdf5: \"file:dataset\""))
-}
-
-fn alignment(message: &Reader<'_>) -> Result<()> {
-    for field in message.fields()? {
-        let none = [Value::Word("NO_ALIGNMENT".into()), Value::Word("0".into())];
-        if field.name() != "type" || !none.contains(&field.field.value) {
-            return Err(field.wrong("is not supported; expected type: NO_ALIGNMENT"));
-        }
-    }
-    Ok(())
-}
-
-fn require(fields: &[Field], file: &str, names: &[&str]) -> Result<()> {
-    match names.iter().find(|name| !fields.iter().any(|f| f.name == **name)) {
-        Some(name) => Err(Error::settings(file, format!("{name} is missing"))),
-        None => Ok(()),
     }
 }
 
@@ -391,6 +258,10 @@ mod tests {
             ("masks { volume { mask { tensorstore: '{}' } } }", "tensorstore is not supported"),
             ("shift_mask { hdf5: 'a:b' }", "shift_mask_scale is missing"),
             ("shift_mask_scale: 3", "shift_mask is missing"),
+            (
+                "shift_mask { hdf5: 'a:b' } shift_mask_scale: 0 shift_mask_threshold: 1",
+                "shift_mask: scale: expected 1 to",
+            ),
         ] {
             let error = request(text).unwrap_err().to_string();
             assert!(error.contains(expected) && error.contains("r.pbtxt"), "{text}: {error}");

@@ -8,6 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::{Seeds, SegmentSettings, origins};
 use crate::error::{Error, Result};
 
+mod policies;
+mod written;
+
+pub(super) use policies::POLICIES;
+
 /// `[seeds]`: where objects start. An argument that the policy does not take is an error.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -65,106 +70,7 @@ pub struct SeedTable {
     pub invert: Option<bool>,
 }
 
-/// A policy's name here, its class in google/ffn, and the arguments it takes.
-pub(super) struct Known {
-    pub(super) name: &'static str,
-    pub(super) class: &'static str,
-    arguments: &'static [&'static str],
-}
-
-const fn known(
-    name: &'static str,
-    class: &'static str,
-    arguments: &'static [&'static str],
-) -> Known {
-    Known { name, class, arguments }
-}
-
-/// All of them but the two that hold others, which are keys of the table.
-pub(super) const POLICIES: [Known; 11] = [
-    known("peaks", "PolicyPeaks", &[]),
-    known("peaks-2d", "PolicyPeaks2d", &["min_distance", "threshold_abs", "sort_cmp"]),
-    known("fill-empty-space", "PolicyFillEmptySpace", &[]),
-    known("max", "PolicyMax", &[]),
-    known("max-peaks", "PolicyMaxPeaks", &["min_distance", "threshold_abs", "threshold_rel"]),
-    known("image-peaks-3d-2d", "PolicyImagePeaks3D2D", &["min_distance_2d", "min_distance_3d"]),
-    known(
-        "image-peaks-2d-disk",
-        "PolicyImagePeaks2DDisk",
-        &["min_distance_2d", "threshold_rel", "disk_radius"],
-    ),
-    known("grid-3d", "PolicyGrid3d", &["step", "offsets"]),
-    known("grid-2d", "PolicyGrid2d", &["step", "offsets"]),
-    known("invert-origins", "PolicyInvertOrigins", &["origins", "points_zyx"]),
-    known("dense", "PolicyDenseSeeds", &["threshold", "num_erosions", "invert"]),
-];
-
 impl SeedTable {
-    /// Everything said.
-    pub fn of(settings: &SegmentSettings) -> Self {
-        match &settings.seeds {
-            Seeds::Policy(policy) => Self::of_policy(policy),
-            Seeds::Points(points) => Self { points_zyx: Some(points.clone()), ..Self::default() },
-        }
-    }
-
-    fn of_policy(policy: &SeedPolicy) -> Self {
-        let named = |name: &str| Self { policy: Some(name.to_owned()), ..Self::default() };
-        let signed = |v: &Option<usize>| Some(v.map_or(-1, |v| v as i64));
-        match policy {
-            SeedPolicy::Peaks => named("peaks"),
-            SeedPolicy::Peaks2d { min_distance, threshold_abs, order } => Self {
-                min_distance: Some(*min_distance),
-                threshold_abs: Some(*threshold_abs),
-                sort_cmp: Some(match order {
-                    Order::Ascending => "ascending".to_owned(),
-                    Order::Descending => "descending".to_owned(),
-                }),
-                ..named("peaks-2d")
-            },
-            SeedPolicy::FillEmptySpace => named("fill-empty-space"),
-            SeedPolicy::Max => named("max"),
-            SeedPolicy::MaxPeaks { min_distance, threshold_abs, threshold_rel } => Self {
-                min_distance: Some(*min_distance),
-                threshold_abs: Some(*threshold_abs),
-                threshold_rel: Some(*threshold_rel),
-                ..named("max-peaks")
-            },
-            SeedPolicy::ImagePeaks3d2d { min_distance_2d, min_distance_3d } => Self {
-                min_distance_2d: signed(min_distance_2d),
-                min_distance_3d: signed(min_distance_3d),
-                ..named("image-peaks-3d-2d")
-            },
-            SeedPolicy::ImagePeaks2dDisk { min_distance_2d, threshold_rel, disk_radius } => Self {
-                min_distance_2d: Some(*min_distance_2d as i64),
-                threshold_rel: Some(f64::from(*threshold_rel)),
-                disk_radius: Some(*disk_radius),
-                ..named("image-peaks-2d-disk")
-            },
-            SeedPolicy::Grid3d { step, offsets } => {
-                Self { step: Some(*step), offsets: Some(offsets.clone()), ..named("grid-3d") }
-            }
-            SeedPolicy::Grid2d { step, offsets } => {
-                Self { step: Some(*step), offsets: Some(offsets.clone()), ..named("grid-2d") }
-            }
-            SeedPolicy::Dense { threshold, num_erosions, invert } => Self {
-                threshold: Some(f64::from(*threshold)),
-                num_erosions: Some(*num_erosions),
-                invert: Some(*invert),
-                ..named("dense")
-            },
-            SeedPolicy::Points(points) => {
-                let points = points.iter().map(|p| p.map(|v| v as u64)).collect();
-                Self { points_zyx: Some(points), ..named("invert-origins") }
-            }
-            SeedPolicy::Reverse(policy) => Self { reverse: Some(true), ..Self::of_policy(policy) },
-            SeedPolicy::Sequence(policies) => Self {
-                sequence: Some(policies.iter().map(Self::of_policy).collect()),
-                ..Self::default()
-            },
-        }
-    }
-
     /// Sets what is said; `place` names the file, `directory` is where relative paths start.
     ///
     /// # Errors
@@ -281,42 +187,6 @@ impl SeedTable {
             }
         };
         Ok(points.into_iter().map(|p| p.map(|v| v as usize)).collect())
-    }
-
-    fn refuse_arguments(&self, name: &str, taken: &[&str], place: &str) -> Result<()> {
-        let Some(found) = self.arguments().into_iter().find(|argument| !taken.contains(argument))
-        else {
-            return Ok(());
-        };
-        let expected = match taken {
-            [] | ["sequence"] => "none".to_owned(),
-            _ => taken.join(", "),
-        };
-        let message = format!("{name} does not take {found}; expected {expected}");
-        Err(Error::settings(format!("{place}: seeds"), message))
-    }
-
-    /// Names of the keys that are there, but `policy` of a policy and `reverse`.
-    fn arguments(&self) -> Vec<&'static str> {
-        let keys = [
-            ("policy", self.policy.is_some() && self.sequence.is_some()),
-            ("points_zyx", self.points_zyx.is_some()),
-            ("origins", self.origins.is_some()),
-            ("sequence", self.sequence.is_some()),
-            ("min_distance", self.min_distance.is_some()),
-            ("min_distance_2d", self.min_distance_2d.is_some()),
-            ("min_distance_3d", self.min_distance_3d.is_some()),
-            ("threshold_abs", self.threshold_abs.is_some()),
-            ("threshold_rel", self.threshold_rel.is_some()),
-            ("sort_cmp", self.sort_cmp.is_some()),
-            ("disk_radius", self.disk_radius.is_some()),
-            ("step", self.step.is_some()),
-            ("offsets", self.offsets.is_some()),
-            ("threshold", self.threshold.is_some()),
-            ("num_erosions", self.num_erosions.is_some()),
-            ("invert", self.invert.is_some()),
-        ];
-        keys.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name).collect()
     }
 }
 

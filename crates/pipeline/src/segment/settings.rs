@@ -107,8 +107,16 @@ impl SegmentSettings {
         file.seeds.apply(&mut settings, directory, &place)?;
         settings.masks = MaskTable::all_in(directory, file.masks, &place)?;
         settings.seed_masks = MaskTable::all_in(directory, file.seed_masks, &place)?;
-        settings.shift_mask = file.shift_mask.map(|table| table.in_directory(directory));
+        let shift_mask = file.shift_mask.map(|table| table.in_directory(directory, &place));
+        settings.shift_mask = shift_mask.transpose()?;
         Ok((settings, file.agglomerate))
+    }
+
+    /// Volumes of masks, by name.
+    pub(crate) fn mask_volumes(&self) -> impl Iterator<Item = &String> {
+        let masks = self.masks.iter().chain(&self.seed_masks);
+        let shifts = self.shift_mask.iter().map(|table| &table.volume);
+        masks.filter_map(|mask| mask.volume.as_ref()).chain(shifts)
     }
 
     /// Memory that a subvolume takes for each voxel.
@@ -132,7 +140,7 @@ impl SegmentSettings {
         }
         self.masks.iter().try_for_each(|mask| mask.check("masks"))?;
         self.seed_masks.iter().try_for_each(|mask| mask.check("seed_masks"))?;
-        self.shift_mask.as_ref().map_or(Ok(()), ShiftMaskTable::check)
+        self.shift_mask.as_ref().map_or(Ok(()), |table| table.check("settings"))
     }
 }
 
@@ -175,6 +183,9 @@ mod tests {
     fn an_unknown_key_is_named_with_its_line() {
         let error = parse("[inference]\npad_value = 0.5\nmin_size = 3\n").unwrap_err().to_string();
         assert!(error.contains("min_size") && error.contains("line 3"), "{error}");
+        let shifts = "[shift_mask]\nvolume = 'a'\nthreshold = 4\nscale = 0\n";
+        let error = parse(shifts).unwrap_err().to_string();
+        assert!(error.contains("s.toml: shift_mask: scale: expected 1"), "{error}");
         assert!(!error.contains('\n'));
     }
 }

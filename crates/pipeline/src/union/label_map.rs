@@ -1,6 +1,6 @@
 //! What labels become, from a file.
 
-use std::ops::Range;
+use std::ops::{Bound, RangeBounds};
 use std::path::Path;
 
 use super::Renaming;
@@ -51,18 +51,26 @@ impl LabelMap {
     /// # Errors
     /// If a page is damaged or cannot be read.
     pub fn root(&self, id: u64) -> Result<u64> {
-        Ok(self.range(id..id.saturating_add(1))?.root(id))
+        Ok(self.range(id..=id)?.root(id))
     }
 
-    /// The renamings of ids in a range, such as those of a block. Memory and time: those of the renamings,
+    /// The renamings of ids in a range, such as those of a block, or `..` for all. Memory and time: those of the renamings,
     /// and some 20 pages to find the first.
     ///
     /// # Errors
     /// If a page is damaged or cannot be read, or the file is not sorted.
-    pub fn range(&self, ids: Range<u64>) -> Result<LabelSlice> {
-        let first = self.lower_bound(ids.start)?;
-        let end = if ids.end <= ids.start { first } else { self.lower_bound(ids.end)? };
-        let renamings = self.file.read(first..end)?;
+    pub fn range(&self, ids: impl RangeBounds<u64>) -> Result<LabelSlice> {
+        let first = match ids.start_bound() {
+            Bound::Included(id) => self.lower_bound(*id)?,
+            Bound::Excluded(id) => self.end_of(*id)?,
+            Bound::Unbounded => 0,
+        };
+        let end = match ids.end_bound() {
+            Bound::Included(id) => self.end_of(*id)?,
+            Bound::Excluded(id) => self.lower_bound(*id)?,
+            Bound::Unbounded => self.len(),
+        };
+        let renamings = self.file.read(first..end.max(first))?;
         let ascending = renamings.windows(2).all(|pair| pair[0].id < pair[1].id);
         let inside = renamings.iter().all(|renaming| ids.contains(&renaming.id));
         if ascending && inside {
@@ -70,6 +78,11 @@ impl LabelMap {
         }
         let message = format!("damaged: records {first}:{end} are not in ascending order");
         Err(Error::settings(self.path().display().to_string(), message))
+    }
+
+    /// Index of the first record whose id is above `id`.
+    fn end_of(&self, id: u64) -> Result<u64> {
+        id.checked_add(1).map_or(Ok(self.len()), |next| self.lower_bound(next))
     }
 
     /// Index of the first record whose id is not below `id`.

@@ -141,7 +141,7 @@ fn masks_that_do_not_fit_are_refused() {
     setup.settings.masks = vec![MaskTable { volume, ..MaskTable::default() }];
     let error = setup.refused(&setup.run("a.npy"));
     assert!(
-        error.contains("short.zarr") && error.contains("72 voxels along z, found 5"),
+        error.contains("short.zarr: axis z: expected 72 voxels as in") && error.contains("found 5"),
         "{error}"
     );
     let channels =
@@ -195,6 +195,11 @@ fn labels_of_an_earlier_run_stay_with_their_ids() {
     setup.settings.init_segmentation = Some(setup.volume("float.zarr", &[made(|_| 0.5f32)]));
     let error = setup.refused(&setup.run("x.npy"));
     assert!(error.contains("float.zarr") && error.contains("must be integers"), "{error}");
+    let narrow = [SHAPE[0], SHAPE[1], SHAPE[2] - 1];
+    let narrow = Voxels::zeros(exavox_io::DataType::U8, narrow).unwrap();
+    setup.settings.init_segmentation = Some(setup.volume("narrow.zarr", &[narrow]));
+    let error = setup.refused(&setup.run("x.npy"));
+    assert!(error.contains("narrow.zarr: axis x: expected"), "{error}");
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! Sets from files of edges: the same bytes whatever the files, memory and threads; faults.
 
 use std::fs;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use exavox_pipeline::Silent;
 use exavox_pipeline::records::RecordWriter;
 use exavox_pipeline::union::{
-    Edge, LabelMap, LabelSet, MAX_ID, MIN_MEMORY_BYTES, UnionReport, largest_sets, union,
+    Edge, LabelMap, LabelSet, MAX_ID, MIN_MEMORY_BYTES, Renaming, UnionReport, largest_sets, union,
 };
 use tempfile::TempDir;
 
@@ -111,6 +112,24 @@ fn a_map_gives_roots_and_ranges() {
     assert_eq!(sets.sets, 10_001);
     let largest = [LabelSet { root: 1, members: 7 }, LabelSet { root: 8, members: 7 }];
     assert_eq!(sets.largest, largest);
+}
+
+#[test]
+fn the_last_label_there_can_be_is_in_a_map() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("map");
+    let mut writer = RecordWriter::create(&path).unwrap();
+    let last = Renaming { id: u64::MAX, root: 3 };
+    writer.extend(&[Renaming { id: 9, root: 3 }, last]).unwrap();
+    writer.finish().unwrap();
+    let map = LabelMap::open(&path).unwrap();
+    assert_eq!([9, 10, u64::MAX].map(|id| map.root(id).unwrap()), [3, 10, 3]);
+    assert_eq!(map.range(..).unwrap().renamings().len(), 2);
+    assert_eq!(map.range(10..).unwrap().renamings(), [last]);
+    assert_eq!(map.range(10..=u64::MAX).unwrap().renamings(), [last]);
+    assert_eq!(map.range(0..u64::MAX).unwrap().renamings().len(), 1);
+    let after = (Bound::Excluded(9), Bound::Unbounded);
+    assert_eq!(map.range(after).unwrap().renamings(), [last]);
 }
 
 #[test]

@@ -2,9 +2,8 @@
 
 use exavox_io::Voxels;
 
-use super::resegmentation::{
-    Flooded, PairBlock, Resegmentation, ResegmentationOptions, Threshold, resegment,
-};
+use super::block::PairBlock;
+use super::resegmentation::{Flooded, Resegmentation, ResegmentationOptions, Threshold, resegment};
 use crate::error::Result;
 use crate::ffn::{
     Canvas, CanvasChannel, InferenceOptions, ModelConfig, Network, Restrict, flood_object,
@@ -25,7 +24,7 @@ pub struct PairFlood<'a> {
 }
 
 impl PairFlood<'_> {
-    /// Segments both segments of a pair again. `image`: that of the block, not normalised; `more`: its
+    /// Segments both segments of a pair again, or that of an endpoint. `image`: that of the block, not normalised; `more`: its
     /// channels behind the first.
     ///
     /// # Errors

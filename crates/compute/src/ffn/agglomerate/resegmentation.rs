@@ -1,26 +1,8 @@
 //! Two segments are segmented again around the point between them, each from a seed of its own.
 
-use exavox_io::Voxels;
-
-use crate::error::{Error, Result};
-use crate::ops::distance_transform::{DistanceOptions, distance_transform};
-
-/// A block around a decision point.
-#[derive(Debug, Clone, Copy)]
-pub struct PairBlock<'a> {
-    /// Labels `[z, y, x]` in C order, 0 = background.
-    pub labels: &'a [u64],
-    /// Voxels along z, y and x.
-    pub shape: [usize; 3],
-    /// The two segments.
-    pub ids: [u64; 2],
-    /// The decision point, in voxels of the block.
-    pub point_zyx: [usize; 3],
-    /// Box, first voxel and one past the last, in which runs are compared.
-    pub analysis: [[usize; 3]; 2],
-    /// Edge lengths of a voxel.
-    pub voxel_size_zyx: [f64; 3],
-}
+use super::attempts::{Attempts, Segment};
+use super::block::PairBlock;
+use crate::error::Result;
 
 /// How a pair is segmented again. Names are those of google/ffn's `ResegmentationRequest`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -111,12 +93,13 @@ pub struct Resegmentation {
 
 /// Segments both segments of a pair again. `flood` floods from a voxel of the block, where both segments
 /// are free and all others are obstacles; the first seed is the voxel farthest from the segment's border,
-/// at least `margin` away from the border of the block.
+/// at least `margin` away from the border of the block. Where the block has no second segment, the first is
+/// the only one, and everything is free.
 ///
 /// Cost: two distance transforms of the block, and the floods. Memory: 14 bytes a voxel of the block.
 ///
 /// # Errors
-/// [`Error::Usage`] if labels or probabilities are not as many as the block's voxels; what `flood` returns.
+/// [`crate::Error::Usage`] if labels or probabilities are not as many as the block's voxels; what `flood` returns.
 pub fn resegment(
     block: &PairBlock<'_>,
     margin: [usize; 3],
@@ -128,12 +111,13 @@ pub fn resegment(
     let [a, b] = block.ids.map(|id| Segment::new(block, id));
     let mut runs = Vec::new();
     let stopped = |runs, reason| Ok(Resegmentation { runs, stopped: Some(reason) });
-    for (segment, side) in [(&a, Side::A), (&b, Side::B)] {
-        if segment.voxels == 0 {
-            return stopped(runs, Stopped::Absent(side));
-        }
+    let sides = if block.is_endpoint() { 1 } else { 2 };
+    let all = [(&a, &b, Side::A), (&b, &a, Side::B)];
+    if let Some((.., side)) = all.into_iter().take(sides).find(|(segment, ..)| segment.voxels == 0)
+    {
+        return stopped(runs, Stopped::Absent(side));
     }
-    for (segment, other, side) in [(&a, &b, Side::A), (&b, &a, Side::B)] {
+    for (segment, other, side) in all.into_iter().take(sides) {
         let mut attempts = Attempts { block, margin, threshold, options, flood: &mut *flood };
         let Some(run) = attempts.run(segment)? else {
             return stopped(runs, Stopped::NoSeed(side));
@@ -141,7 +125,7 @@ pub fn resegment(
         let recovered = run.recovered;
         let covered = other.share_inside(&run.flooded, threshold.segment);
         runs.push(run);
-        if options.terminate_early && side == Side::A {
+        if options.terminate_early && side == Side::A && sides == 2 {
             if !recovered {
                 return stopped(runs, Stopped::NotRecovered);
             }
@@ -160,145 +144,6 @@ pub struct Threshold {
     pub segment: f32,
     /// Voxels of the smallest segment.
     pub min_segment_size: usize,
-}
-
-impl PairBlock<'_> {
-    fn check(&self) -> Result<()> {
-        let inside = (0..3).all(|a| {
-            self.point_zyx[a] < self.shape[a]
-                && self.analysis[0][a] < self.analysis[1][a]
-                && self.analysis[1][a] <= self.shape[a]
-        });
-        if self.shape.iter().product::<usize>() == self.labels.len() && inside {
-            return Ok(());
-        }
-        let message = format!(
-            "block of shape {:?} with {} labels: point {:?} or box {:?} is not inside",
-            self.shape,
-            self.labels.len(),
-            self.point_zyx,
-            self.analysis
-        );
-        Err(Error::Usage(message))
-    }
-
-    /// Labels of the segments that are obstacles; 0 elsewhere.
-    pub(super) fn obstacles(&self) -> Vec<i32> {
-        let is_obstacle = |label: &u64| *label != 0 && !self.ids.contains(label);
-        self.labels.iter().map(|label| i32::from(is_obstacle(label))).collect()
-    }
-}
-
-/// One segment of a block.
-struct Segment {
-    /// 1 inside, 0 elsewhere.
-    mask: Vec<u8>,
-    voxels: u64,
-}
-
-impl Segment {
-    fn new(block: &PairBlock<'_>, id: u64) -> Self {
-        let mask: Vec<u8> = block.labels.iter().map(|label| u8::from(*label == id)).collect();
-        let voxels = mask.iter().map(|inside| u64::from(*inside)).sum();
-        Self { mask, voxels }
-    }
-
-    fn inside(&self, flooded: &Flooded, threshold: f32) -> u64 {
-        let pairs = self.mask.iter().zip(&flooded.probabilities);
-        pairs.filter(|(inside, p)| **inside != 0 && **p >= threshold).count() as u64
-    }
-
-    fn share_inside(&self, flooded: &Flooded, threshold: f32) -> f64 {
-        self.inside(flooded, threshold) as f64 / self.voxels as f64
-    }
-}
-
-/// Floods from one segment after the other seed.
-struct Attempts<'a> {
-    block: &'a PairBlock<'a>,
-    margin: [usize; 3],
-    threshold: Threshold,
-    options: &'a ResegmentationOptions,
-    flood: &'a mut dyn FnMut([usize; 3]) -> Result<Flooded>,
-}
-
-impl Attempts<'_> {
-    /// The last of the floods; `None` if there is no place for a seed.
-    fn run(&mut self, segment: &Segment) -> Result<Option<Run>> {
-        let mut distance = self.distance(segment)?;
-        let (mut last, mut steps): (Option<Run>, u64) = (None, 0);
-        for attempt in 1..=self.options.max_retry_iters as u64 {
-            let Some(seed_zyx) = self.farthest(&distance) else { break };
-            self.clear(&mut distance, seed_zyx, self.options.exclusion_radius_zyx);
-            let flooded = (self.flood)(seed_zyx)?;
-            if flooded.probabilities.len() != self.block.labels.len() {
-                let (expected, found) = (self.block.labels.len(), flooded.probabilities.len());
-                let message = format!("flood: expected {expected} probabilities, found {found}");
-                return Err(Error::Usage(message));
-            }
-            steps += flooded.history.len() as u64;
-            let recovered = self.is_recovered(segment, &flooded);
-            last = Some(Run { seed_zyx, attempts: attempt, steps, recovered, flooded });
-            if recovered {
-                break;
-            }
-        }
-        Ok(last)
-    }
-
-    /// Distance of the segment's voxels from its border; 0 where no seed may be.
-    fn distance(&self, segment: &Segment) -> Result<Vec<f32>> {
-        let shape = self.block.shape;
-        let voxel_size_zyx = self.block.voxel_size_zyx;
-        let options = DistanceOptions { voxel_size_zyx, ..DistanceOptions::default() };
-        let mask = Voxels::from_vec(shape, segment.mask.clone())?;
-        let mut distance = distance_transform(&mask, &options)?.as_slice::<f32>()?.to_vec();
-        for (at, distance) in distance.iter_mut().enumerate() {
-            let p = [at / (shape[1] * shape[2]), at / shape[2] % shape[1], at % shape[2]];
-            if (0..3).any(|a| p[a] < self.margin[a] || p[a] + self.margin[a] >= shape[a]) {
-                *distance = 0.0;
-            }
-        }
-        if let Some(radius) = self.options.init_exclusion_radius_zyx {
-            self.clear(&mut distance, self.block.point_zyx, radius);
-        }
-        Ok(distance)
-    }
-
-    /// The first of the voxels with the largest distance; `None` if all are 0.
-    fn farthest(&self, distance: &[f32]) -> Option<[usize; 3]> {
-        let [_, ny, nx] = self.block.shape;
-        let mut farthest = (0.0, None);
-        for (at, distance) in distance.iter().enumerate() {
-            if *distance > farthest.0 {
-                farthest = (*distance, Some([at / (ny * nx), at / nx % ny, at % nx]));
-            }
-        }
-        farthest.1
-    }
-
-    /// Sets a box around a voxel to 0.
-    fn clear(&self, distance: &mut [f32], centre: [usize; 3], radius: [usize; 3]) {
-        let [nz, ny, nx] = self.block.shape;
-        let range = |a: usize, size: usize| {
-            centre[a].saturating_sub(radius[a])..centre[a].saturating_add(radius[a] + 1).min(size)
-        };
-        for z in range(0, nz) {
-            for y in range(1, ny) {
-                let row = (z * ny + y) * nx;
-                let along_x = range(2, nx);
-                distance[row + along_x.start..row + along_x.end].fill(0.0);
-            }
-        }
-    }
-
-    fn is_recovered(&self, segment: &Segment, flooded: &Flooded) -> bool {
-        let fraction = self.options.segment_recovery_fraction;
-        if fraction > 0.0 {
-            return segment.share_inside(flooded, self.threshold.segment) >= fraction;
-        }
-        segment.inside(flooded, self.threshold.segment) >= self.threshold.min_segment_size as u64
-    }
 }
 
 #[cfg(test)]
@@ -377,6 +222,22 @@ mod tests {
             resegment(&block, [0; 3], THRESHOLD, &options, &mut |seed| Ok(columns(0..2, seed)));
         let found = found.unwrap();
         assert!(found.runs.len() == 2 && !found.runs[0].recovered && !found.runs[1].recovered);
+    }
+
+    #[test]
+    fn a_segment_without_another_is_followed_through_all_of_the_block() {
+        let labels = labels();
+        let mut options = ResegmentationOptions::new([1; 3]);
+        options.max_retry_iters = 1;
+        let mut flood = |seed| Ok(columns(0..2, seed));
+        let mut follow = |id| {
+            let block = block(&labels, [id, 0]);
+            resegment(&block, [0; 3], THRESHOLD, &options, &mut flood).unwrap()
+        };
+        let found = follow(4);
+        assert_eq!((found.runs.len(), found.runs[0].recovered, found.stopped), (1, false, None));
+        assert_eq!(follow(5).stopped, Some(Stopped::Absent(Side::A)));
+        assert_eq!(block(&labels, [4, 0]).obstacles(), [0; 500]);
     }
 
     #[test]

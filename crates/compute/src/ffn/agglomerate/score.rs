@@ -1,8 +1,9 @@
-//! How alike the runs from two segments are, and whether the two are one.
+//! How alike the runs from two segments are.
 
 use exavox_io::Voxels;
 
-use super::resegmentation::{PairBlock, Resegmentation, Run};
+use super::block::PairBlock;
+use super::resegmentation::{Resegmentation, Run};
 use crate::error::Result;
 use crate::ops::distance_transform::{DistanceOptions, distance_transform};
 
@@ -61,8 +62,7 @@ impl PairScores {
         if voxels.contains(&0) {
             return Ok(None);
         }
-        let runs =
-            [from_a, from_b].map(|run| area.mask(|at| run.flooded.probabilities[at] >= INSIDE));
+        let runs = [from_a, from_b].map(|run| area.run(run));
         let common = runs[0].iter().zip(&runs[1]).filter(|(a, b)| **a & **b != 0).count();
         let either = runs[0].iter().zip(&runs[1]).filter(|(a, b)| **a | **b != 0).count();
         let scores = |run: &Run, mask: &[u8]| -> Result<RunScores> {
@@ -92,8 +92,8 @@ fn count(mask: &[u8]) -> u64 {
 }
 
 /// The analysis box of a block.
-struct Area<'a> {
-    block: &'a PairBlock<'a>,
+pub(super) struct Area<'a> {
+    pub(super) block: &'a PairBlock<'a>,
 }
 
 impl Area<'_> {
@@ -102,25 +102,36 @@ impl Area<'_> {
         std::array::from_fn(|a| end[a] - start[a])
     }
 
+    /// Places of the box's voxels in the block, C order.
+    pub(super) fn voxels(&self) -> impl Iterator<Item = usize> {
+        let ([start, _], [nz, ny, nx]) = (self.block.analysis, self.shape());
+        let [_, block_ny, block_nx] = self.block.shape;
+        let rows = (0..nz).flat_map(move |z| (0..ny).map(move |y| (z, y)));
+        rows.flat_map(move |(z, y)| {
+            let row = ((start[0] + z) * block_ny + start[1] + y) * block_nx + start[2];
+            row..row + nx
+        })
+    }
+
     /// 1 where a test of the voxel's place in the block holds.
     fn mask(&self, holds: impl Fn(usize) -> bool) -> Vec<u8> {
-        let ([start, _], [nz, ny, nx]) = (self.block.analysis, self.shape());
-        let row = |z: usize, y: usize| {
-            ((start[0] + z) * self.block.shape[1] + start[1] + y) * self.block.shape[2] + start[2]
-        };
-        let rows = (0..nz).flat_map(|z| (0..ny).map(move |y| (z, y)));
-        rows.flat_map(|(z, y)| row(z, y)..row(z, y) + nx).map(|at| u8::from(holds(at))).collect()
+        self.voxels().map(|at| u8::from(holds(at))).collect()
+    }
+
+    /// 1 where a run is.
+    pub(super) fn run(&self, run: &Run) -> Vec<u8> {
+        self.mask(|at| run.flooded.probabilities[at] >= INSIDE)
     }
 
     /// Voxels deleted by steps whose centre is in the box.
-    fn deleted(&self, run: &Run) -> u64 {
+    pub(super) fn deleted(&self, run: &Run) -> u64 {
         let [start, end] = self.block.analysis;
         let inside = |p: &[usize; 3]| (0..3).all(|a| start[a] <= p[a] && p[a] < end[a]);
         let steps = run.flooded.history.iter().filter(|(centre, _)| inside(centre));
         steps.map(|(_, deleted)| u64::from(*deleted)).sum()
     }
 
-    fn max_distance(&self, mask: &[u8]) -> Result<f64> {
+    pub(super) fn max_distance(&self, mask: &[u8]) -> Result<f64> {
         let voxel_size_zyx = self.block.voxel_size_zyx;
         let options = DistanceOptions { voxel_size_zyx, ..DistanceOptions::default() };
         let mask = Voxels::from_vec(self.shape(), mask.to_vec())?;
@@ -131,57 +142,11 @@ impl Area<'_> {
     }
 }
 
-/// When two segments are one. The defaults are the conservative rule of google/ffn's manual.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
-pub struct MergeRule {
-    /// The runs' intersection over union is above this. Default: 0.8.
-    pub min_iou: f64,
-    /// The shares of each segment in each run are above this. Default: 0.6.
-    pub min_consistency: f64,
-    /// Of one of the runs at least, deleted voxels over voxels are below this. Default: 0.02.
-    pub max_deleted_fraction: f64,
-}
-
-impl Default for MergeRule {
-    fn default() -> Self {
-        Self { min_iou: 0.8, min_consistency: 0.6, max_deleted_fraction: 0.02 }
-    }
-}
-
-/// Why two segments are not one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// The runs differ.
-    Iou,
-    /// A run leaves out too much of a segment.
-    Consistency,
-    /// Both runs changed their minds too much.
-    Deleted,
-}
-
-impl MergeRule {
-    /// The first reason against a pair; `None` if the two are one.
-    pub fn refusal(&self, scores: &PairScores) -> Option<Refusal> {
-        let shares = || scores.from.iter().flat_map(|run| run.consistency);
-        let least_deleted =
-            scores.from.iter().map(RunScores::deleted_fraction).fold(f64::INFINITY, f64::min);
-        if scores.iou <= self.min_iou {
-            Some(Refusal::Iou)
-        } else if shares().any(|share| share <= self.min_consistency) {
-            Some(Refusal::Consistency)
-        } else if least_deleted >= self.max_deleted_fraction {
-            Some(Refusal::Deleted)
-        } else {
-            None
-        }
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::resegmentation::Flooded;
+    use super::super::{MergeRule, Refusal};
     use super::*;
 
     fn run(columns: std::ops::Range<usize>, history: Vec<([usize; 3], u32)>) -> Run {

@@ -68,15 +68,15 @@ impl FromStr for SeedUpdate {
 impl fmt::Display for Architecture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} depth={} num_convs={}", self.family, self.depth, self.num_convs)?;
-        write!(f, " features={}", features(&self.features))?;
+        write!(f, " features={}", features_text(&self.features))?;
         write!(f, " kernel_zyx={}", joined(&self.kernel_zyx))?;
         write!(f, " layer_norm={} padding={}", self.layer_norm, self.padding)?;
         write!(f, " update={} image_channels={}", self.update, self.image_channels)
     }
 }
 
-/// One number if all are equal.
-fn features(all: &[usize]) -> String {
+/// Outputs of convolutions as architectures write them: one number if all are equal, else all of them.
+pub fn features_text(all: &[usize]) -> String {
     match all {
         [first, rest @ ..] if rest.iter().all(|other| other == first) => first.to_string(),
         _ => joined(all),

@@ -21,9 +21,10 @@ pub(super) fn dense(
         }
         mask = eroded(&mask, shape);
     }
+    let mut seeds = Vec::with_capacity(mask.iter().filter(|is_seed| **is_seed).count());
     let voxels = mask.iter().enumerate().filter(|(_, is_seed)| **is_seed);
-    let voxels = voxels.map(|(i, _)| [i / (ny * nx), i / nx % ny, i % nx]);
-    voxels.filter(|p| scene.is_inside_margin(*p)).collect()
+    seeds.extend(voxels.map(|(i, _)| [i / (ny * nx), i / nx % ny, i % nx]));
+    seeds
 }
 
 /// Voxels all of whose face neighbours are in the mask; beyond the border everything is.

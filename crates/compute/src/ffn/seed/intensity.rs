@@ -1,6 +1,7 @@
 //! Policies that look at the brightness of the image: `PolicyMax`, `PolicyMaxPeaks`,
 //! `PolicyImagePeaks3D2D`, `PolicyImagePeaks2DDisk`.
 
+use super::lists::push_all;
 use super::local_maxima::{PeakRule, Window, local_maxima};
 use super::noise::Noise;
 use super::scene::Scene;
@@ -8,18 +9,20 @@ use super::scene::Scene;
 /// All voxels, brightest first; of equal ones the last in C order first: an ascending sort, reversed.
 pub(super) fn by_intensity(scene: &Scene<'_>) -> Vec<[usize; 3]> {
     let [nz, ny, nx] = scene.shape();
-    let mut voxels: Vec<(f32, [usize; 3])> = Vec::new();
+    let inside = |a: usize| scene.shape()[a].saturating_sub(2 * scene.margin[a]);
+    let mut voxels: Vec<(f32, usize)> = Vec::with_capacity(inside(0) * inside(1) * inside(2));
     for z in 0..nz {
         let values = scene.image.planes(z..z + 1);
-        let plane = values.iter().enumerate().map(|(i, v)| (*v, [z, i / nx, i % nx]));
-        voxels.extend(plane.filter(|(_, p)| scene.is_inside_margin(*p)));
+        let plane = values.iter().enumerate();
+        let plane = plane.filter(|(i, _)| scene.is_inside_margin([z, i / nx, i % nx]));
+        voxels.extend(plane.map(|(i, v)| (*v, z * ny * nx + i)));
     }
-    debug_assert!(voxels.len() <= nz * ny * nx, "a voxel is a seed once");
     voxels.sort_unstable_by(|a, b| {
         // An order of all floats, NaN too.
         b.0.total_cmp(&a.0).then(b.1.cmp(&a.1))
     });
-    voxels.into_iter().map(|(_, p)| p).collect()
+    let position = |(_, at): &(f32, usize)| [at / (ny * nx), at / nx % ny, at % nx];
+    voxels.iter().map(position).collect()
 }
 
 /// Peaks of the image with noise; what is labelled or masked counts as 0.
@@ -69,7 +72,7 @@ pub(super) fn image_peaks(
     }
     if let Some(min_distance) = min_distance_2d {
         let threshold = |[lowest, _]: [f32; 2]| lowest;
-        seeds.extend(peaks_of_planes(scene, Window::Square, min_distance, threshold));
+        peaks_of_planes(scene, Window::Square, min_distance, threshold, &mut seeds);
     }
     seeds
 }
@@ -82,7 +85,9 @@ pub(super) fn disk_peaks(
     radius: usize,
 ) -> Vec<[usize; 3]> {
     let threshold = |[lowest, highest]: [f32; 2]| lowest.max(threshold_rel * highest);
-    peaks_of_planes(scene, Window::Disk(radius), min_distance, threshold)
+    let mut seeds = Vec::new();
+    peaks_of_planes(scene, Window::Disk(radius), min_distance, threshold, &mut seeds);
+    seeds
 }
 
 fn peaks_of_planes(
@@ -90,16 +95,15 @@ fn peaks_of_planes(
     window: Window,
     min_distance: usize,
     threshold: impl Fn([f32; 2]) -> f32,
-) -> Vec<[usize; 3]> {
+    seeds: &mut Vec<[usize; 3]>,
+) {
     let [nz, ny, nx] = scene.shape();
-    let mut seeds = Vec::new();
     for z in 0..nz {
         let threshold = threshold(scene.image.range(z..z + 1)).into();
         let rule = PeakRule { window, min_distance, threshold };
         let found = local_maxima([1, ny, nx], &rule, |_, heights| copy_plane(scene, z, heights));
-        seeds.extend(found.into_iter().map(|[_, y, x]| [z, y, x]));
+        push_all(seeds, found.into_iter().map(|[_, y, x]| [z, y, x]));
     }
-    seeds
 }
 
 fn copy_plane(scene: &Scene<'_>, z: usize, heights: &mut [f64]) {

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
+use super::lists::push;
+
 /// What a voxel has to exceed to be a peak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Window {
@@ -37,7 +39,7 @@ pub(super) fn local_maxima(
 ) -> Vec<[usize; 3]> {
     let reach = if rule.window == Window::Cube { rule.min_distance.min(shape[0]) } else { 0 };
     let mut planes: VecDeque<Plane> = VecDeque::new();
-    let mut found = Candidates { is_flat: !rule.takes_all(), voxels: Vec::new() };
+    let mut found = Candidates { shape, is_flat: !rule.takes_all(), voxels: Vec::new() };
     for z in 0..shape[0] + reach {
         if z < shape[0] {
             let mut heights = vec![0.0; shape[1] * shape[2]];
@@ -45,7 +47,7 @@ pub(super) fn local_maxima(
             planes.push_back(Plane::new(z, heights, shape, rule));
         }
         if let Some(centre) = z.checked_sub(reach) {
-            found.add(centre, &planes, shape, rule);
+            found.add(centre, &planes, rule);
             while planes.front().is_some_and(|plane| plane.z + reach <= centre) {
                 planes.pop_front();
             }
@@ -100,14 +102,16 @@ impl Plane {
 }
 
 struct Candidates {
+    shape: [usize; 3],
     /// Whether every voxel so far is as high as its surroundings.
     is_flat: bool,
-    voxels: Vec<(f64, [usize; 3])>,
+    /// Heights and places in C order.
+    voxels: Vec<(f64, usize)>,
 }
 
 impl Candidates {
-    fn add(&mut self, z: usize, planes: &VecDeque<Plane>, shape: [usize; 3], rule: &PeakRule) {
-        let [nz, ny, nx] = shape;
+    fn add(&mut self, z: usize, planes: &VecDeque<Plane>, rule: &PeakRule) {
+        let [nz, ny, nx] = self.shape;
         let border = rule.border();
         let Some(plane) = planes.iter().find(|plane| plane.z == z) else { return };
         let is_highest = |i: usize| {
@@ -125,7 +129,7 @@ impl Candidates {
             for x in (0..nx).filter(|x| inside(*x, border[2], nx)) {
                 let i = y * nx + x;
                 if plane.heights[i] > rule.threshold && is_highest(i) {
-                    self.voxels.push((plane.heights[i], [z, y, x]));
+                    push(&mut self.voxels, (plane.heights[i], z * ny * nx + i));
                 }
             }
         }
@@ -136,25 +140,30 @@ impl Candidates {
         if self.is_flat {
             return Vec::new();
         }
-        self.voxels.sort_by(|a, b| b.0.partial_cmp(&a.0).unwrap_or(std::cmp::Ordering::Equal));
-        let voxels = self.voxels.into_iter().map(|(_, p)| p);
+        self.voxels.sort_unstable_by(|a, b| {
+            let by_height = b.0.partial_cmp(&a.0).unwrap_or(std::cmp::Ordering::Equal);
+            by_height.then(a.1.cmp(&b.1))
+        });
+        let [_, ny, nx] = self.shape;
+        let position = |(_, at): &(f64, usize)| [at / (ny * nx), at / nx % ny, at % nx];
+        let voxels = self.voxels.iter().map(position);
         if rule.min_distance <= 1 {
             return voxels.collect();
         }
         // Cells of `min_distance` voxels hold few of those that are kept: more than one only with Euclid.
         let mut cells: FxHashMap<[usize; 3], Vec<[usize; 3]>> = FxHashMap::default();
         let cell = |p: [usize; 3]| p.map(|v| v / rule.min_distance);
-        voxels
-            .filter(|&p| {
-                let near = neighbours(cell(p)).any(|c| {
-                    cells.get(&c).is_some_and(|kept| kept.iter().any(|q| rule.are_near(p, *q)))
-                });
-                if !near {
-                    cells.entry(cell(p)).or_default().push(p);
-                }
-                !near
-            })
-            .collect()
+        let mut all = Vec::new();
+        for p in voxels {
+            let near = neighbours(cell(p)).any(|c| {
+                cells.get(&c).is_some_and(|kept| kept.iter().any(|q| rule.are_near(p, *q)))
+            });
+            if !near {
+                cells.entry(cell(p)).or_insert_with(|| Vec::with_capacity(1)).push(p);
+                push(&mut all, p);
+            }
+        }
+        all
     }
 }
 

@@ -1,6 +1,7 @@
 //! Policies whose seeds are peaks of a distance: `PolicyPeaks`, `PolicyPeaks2d`, `PolicyFillEmptySpace`.
 
 use super::edges::{free_of_edges, free_of_edges_in_plane};
+use super::lists::push_all;
 use super::local_maxima::{PeakRule, Window, local_maxima};
 use super::noise::Noise;
 use super::policy::Order;
@@ -54,7 +55,7 @@ pub(super) fn peaks_2d(
         let distance = distance_to_zero(&free, [1, ny, nx], [1.0; 3]);
         let rule = PeakRule { window: Window::Square, min_distance, threshold };
         let found = with_noise([1, ny, nx], &distance, &rule);
-        seeds.extend(found.into_iter().map(|[_, y, x]| [z, y, x]));
+        push_all(&mut seeds, found.into_iter().map(|[_, y, x]| [z, y, x]));
     }
     seeds.sort_unstable();
     if order == Order::Descending {

@@ -53,7 +53,7 @@ pub enum SeedPolicy {
         min_distance_2d: usize,
         /// Values above this share of the plane's largest only.
         threshold_rel: f32,
-        /// A peak is the maximum of a disk of this radius, voxels.
+        /// A peak is the maximum of a disk of this radius, voxels; at most 64.
         disk_radius: usize,
     },
     /// For each offset the voxels from it on, a step apart along each axis.
@@ -90,6 +90,8 @@ pub enum SeedPolicy {
 
 /// Larger windows, steps and offsets are mistakes.
 const LARGEST: usize = 1 << 20;
+/// The maximum of a disk takes as many operations a voxel as the disk has voxels.
+const LARGEST_DISK: usize = 64;
 /// Policies inside policies.
 const DEEPEST: usize = 16;
 
@@ -109,45 +111,31 @@ impl SeedPolicy {
         }
         match self {
             Self::Peaks2d { min_distance, threshold_abs, .. } => {
-                up_to("min_distance", *min_distance)?;
+                up_to(LARGEST, "min_distance", *min_distance)?;
                 number("threshold_abs", *threshold_abs)
             }
             Self::MaxPeaks { min_distance, threshold_abs, threshold_rel } => {
-                up_to("min_distance", *min_distance)?;
+                up_to(LARGEST, "min_distance", *min_distance)?;
                 number("threshold_abs", *threshold_abs)?;
                 number("threshold_rel", *threshold_rel)
             }
             Self::ImagePeaks3d2d { min_distance_2d, min_distance_3d } => {
-                up_to("min_distance_2d", min_distance_2d.unwrap_or(0))?;
-                up_to("min_distance_3d", min_distance_3d.unwrap_or(0))
+                up_to(LARGEST, "min_distance_2d", min_distance_2d.unwrap_or(0))?;
+                up_to(LARGEST, "min_distance_3d", min_distance_3d.unwrap_or(0))
             }
             Self::ImagePeaks2dDisk { min_distance_2d, threshold_rel, disk_radius } => {
-                up_to("min_distance_2d", *min_distance_2d)?;
-                up_to("disk_radius", *disk_radius)?;
+                up_to(LARGEST, "min_distance_2d", *min_distance_2d)?;
+                up_to(LARGEST_DISK, "disk_radius", *disk_radius)?;
                 number("threshold_rel", f64::from(*threshold_rel))
             }
             Self::Grid3d { step, offsets } | Self::Grid2d { step, offsets } => grid(*step, offsets),
             Self::Dense { threshold, num_erosions, .. } => {
-                up_to("num_erosions", *num_erosions)?;
+                up_to(LARGEST, "num_erosions", *num_erosions)?;
                 number("threshold", f64::from(*threshold))
             }
             Self::Reverse(policy) => policy.check_at(depth + 1),
             Self::Sequence(policies) => policies.iter().try_for_each(|p| p.check_at(depth + 1)),
             Self::Peaks | Self::FillEmptySpace | Self::Max | Self::Points(_) => Ok(()),
-        }
-    }
-
-    /// Memory for each voxel, at most, beyond what every policy may take: lists of all voxels.
-    pub fn extra_bytes_per_voxel(&self) -> u64 {
-        match self {
-            Self::Max => 40,
-            Self::Dense { .. } => 32,
-            Self::ImagePeaks3d2d { .. } | Self::ImagePeaks2dDisk { .. } => 16,
-            Self::Reverse(policy) => policy.extra_bytes_per_voxel(),
-            Self::Sequence(policies) => {
-                policies.iter().map(Self::extra_bytes_per_voxel).fold(0, u64::saturating_add)
-            }
-            _ => 0,
         }
     }
 
@@ -162,11 +150,11 @@ impl SeedPolicy {
     }
 }
 
-fn up_to(name: &str, value: usize) -> Result<()> {
-    if value <= LARGEST {
+fn up_to(largest: usize, name: &str, value: usize) -> Result<()> {
+    if value <= largest {
         return Ok(());
     }
-    Err(Error::Usage(format!("{name}: expected at most {LARGEST}, found {value}")))
+    Err(Error::Usage(format!("{name}: expected at most {largest}, found {value}")))
 }
 
 fn number(name: &str, value: f64) -> Result<()> {
@@ -180,6 +168,6 @@ fn grid(step: usize, offsets: &[usize]) -> Result<()> {
     if step == 0 {
         return Err(Error::Usage("step: expected at least 1, found 0".into()));
     }
-    up_to("step", step)?;
-    offsets.iter().try_for_each(|offset| up_to("offsets", *offset))
+    up_to(LARGEST, "step", step)?;
+    offsets.iter().try_for_each(|offset| up_to(LARGEST, "offsets", *offset))
 }

@@ -3,10 +3,10 @@
 use exavox_io::{BoundingBox, Volume};
 use rayon::prelude::*;
 
-use super::super::integers;
-use super::Node;
+use super::place::Node;
 use crate::blocks::BlockGrid;
 use crate::error::Result;
+use crate::label_volume::read_labels;
 use crate::labelling::stage;
 use crate::progress::{Event, Observer, Unit};
 
@@ -58,7 +58,7 @@ fn labels_of(volume: &Volume, nodes: &[Node]) -> Result<Vec<u64>> {
     let start: [u64; 3] = std::array::from_fn(|a| bound(a).min().unwrap_or_default());
     let end = std::array::from_fn(|a| bound(a).max().unwrap_or_default() + 1);
     let area = BoundingBox { start, end };
-    let labels = integers(&volume.read(0, &area)?, volume.name())?;
+    let labels = read_labels(volume, &area)?;
     let [_, height, width] = area.shape();
     let index = |node: &Node| {
         let [z, y, x]: [u64; 3] = std::array::from_fn(|a| node.voxel[a] - start[a]);

@@ -18,11 +18,9 @@ use super::Step;
 use super::part::{PartSpec, SourcePart};
 use crate::blocks::{BlockGrid, Stage, StagePlan};
 use crate::error::{Error, Result};
-use crate::evaluate::{
-    BlockCounter, BorderDistance, MIN_SHARE, WORST, block_shape, check_shapes, check_share,
-    integers,
-};
+use crate::evaluate::{BlockCounter, BorderDistance, MIN_SHARE, WORST, block_shape, check_share};
 use crate::job::{Inputs, SharedTarget, StageContext};
+use crate::label_volume::{check_shape, labels_of};
 use crate::records::Record;
 
 mod count;
@@ -121,7 +119,8 @@ impl EvaluateSpec {
             let message = "expected another file for the objects";
             return Err(Error::settings(self.target.display().to_string(), message));
         }
-        check_shapes([&labels, &truth].map(|p| p.region().shape()), [labels.name(), truth.name()])?;
+        let [found, expected] = [&labels, &truth].map(|part| part.region().shape());
+        check_shape((labels.name(), found), (truth.name(), expected))?;
         check_share(self.min_share)?;
         for part in [&labels, &truth] {
             if part.dtype().kind() == 'f' {
@@ -197,7 +196,7 @@ fn stages(
 
 impl Evaluate {
     fn read(part: &SourcePart, volume: &Volume, area: &BoundingBox) -> Result<Vec<u64>> {
-        integers(&part.read(volume, area)?, part.name())
+        labels_of(&part.read(volume, area)?, part.name())
     }
 }
 

@@ -232,9 +232,7 @@ impl SegmentSpec {
         let image = self.image(inputs, settings.channel)?;
         let model = open_model(&settings)?;
         note_checkpoint(inputs, &settings);
-        let masks = settings.masks.iter().chain(&settings.seed_masks);
-        let shifts = settings.shift_mask.iter().map(|table| &table.volume);
-        for volume in masks.filter_map(|mask| mask.volume.as_ref()).chain(shifts) {
+        for volume in settings.mask_volumes() {
             inputs.metadata(volume)?;
         }
         let region = region_of(&self.source, image.shape, &settings)?;

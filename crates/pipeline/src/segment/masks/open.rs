@@ -6,10 +6,9 @@ use exavox_io::{BoundingBox, DataType, Element, Volume, Voxels, match_dtype};
 
 use super::{MaskChannelTable, MaskTable, ShiftMaskTable};
 use crate::error::{Error, Result};
+use crate::label_volume::check_shape;
 use crate::segment::SegmentSettings;
-
-/// Voxels of a mask's volume that are read at once, about.
-const SLAB: u64 = 1 << 22;
+use crate::segment::slabs::slabs;
 
 /// All masks of a segmentation.
 pub(crate) struct OpenMasks {
@@ -90,7 +89,7 @@ impl OpenMask {
         let source = match (&table.volume, &table.expression) {
             (Some(name), _) => {
                 let volume = Volume::open(name)?;
-                same_shape(&volume, image.shape())?;
+                check_shape((volume.name(), volume.shape()), (image.name(), image.shape()))?;
                 check_channels(&volume, &channels())?;
                 Source::Volume(volume, channels())
             }
@@ -131,9 +130,7 @@ fn add_channels(
     channels: &[MaskChannelTable],
     region: &BoundingBox,
 ) -> Result<()> {
-    let [_, ny, nx] = region.shape();
-    let planes = (SLAB / (ny * nx).max(1)).max(1);
-    for slab in region.tiles([planes, ny, nx]) {
+    for slab in slabs(region, volume.metadata().chunk_shape[0]) {
         let first = (slab.start[0] - region.start[0]) as usize;
         for channel in channels {
             let voxels = volume.read(channel.channel, &slab)?;
@@ -164,7 +161,30 @@ fn selected_of<T: Element>(values: &[T], table: &MaskChannelTable) -> Vec<bool> 
     // As values of the voxels' own type, so that labels of 64 bits are told apart; those that it has not
     // are in no voxel.
     let listed: Vec<T> = table.values.iter().filter_map(|value| value_of::<T>(*value)).collect();
-    values.iter().map(|v| listed.contains(v) != table.invert).collect()
+    let mut listed: Vec<[u8; 8]> = listed.iter().map(bits).collect();
+    listed.sort_unstable();
+    let is_listed = |v: &T| listed.binary_search(&bits(v)).is_ok();
+    // Values of neighbours are often the same.
+    let mut last = None;
+    let mut selects = |v: &T| match last {
+        Some((value, selects)) if value == *v => selects,
+        _ => {
+            let selects = is_listed(v) != table.invert;
+            last = Some((*v, selects));
+            selects
+        }
+    };
+    values.iter().map(&mut selects).collect()
+}
+
+/// A value as bytes that are equal where values are; 0 and -0 are.
+fn bits<T: Element>(value: &T) -> [u8; 8] {
+    let mut bits = [0; 8];
+    let zero = T::from_f64(0.0);
+    let value = if *value == zero { &zero } else { value };
+    let bytes = bytemuck::bytes_of(value);
+    bits[..bytes.len()].copy_from_slice(bytes);
+    bits
 }
 
 fn value_of<T: Element>(value: u64) -> Option<T> {
@@ -176,18 +196,6 @@ fn value_of<T: Element>(value: u64) -> Option<T> {
         }
         _ => Some(T::from_f64(value as f64)).filter(|of_type| of_type.to_f64() == value as f64),
     }
-}
-
-fn same_shape(volume: &Volume, expected: [u64; 3]) -> Result<()> {
-    for (a, axis) in ["z", "y", "x"].into_iter().enumerate() {
-        let (expected, found) = (expected[a], volume.shape()[a]);
-        if expected != found {
-            let message =
-                format!("expected the image's {expected} voxels along {axis}, found {found}");
-            return Err(Error::settings(volume.name(), message));
-        }
-    }
-    Ok(())
 }
 
 fn check_channels(volume: &Volume, channels: &[MaskChannelTable]) -> Result<()> {
@@ -203,7 +211,7 @@ fn check_channels(volume: &Volume, channels: &[MaskChannelTable]) -> Result<()> 
 
 impl Shifts {
     fn open(table: &ShiftMaskTable, image: &Volume, model: &ModelConfig) -> Result<Self> {
-        table.check()?;
+        table.check("settings")?;
         let volume = Volume::open(&table.volume)?;
         let [nz, ny, nx] = image.shape();
         for (a, (axis, size)) in [("z", nz), ("y", ny), ("x", nx)].into_iter().enumerate() {
@@ -242,9 +250,7 @@ impl Shifts {
     }
 
     fn flag(&self, flagged: &mut Mask, cells: &BoundingBox) -> Result<()> {
-        let [_, ny, nx] = cells.shape();
-        let planes = (SLAB / (ny * nx).max(1)).max(1);
-        for slab in cells.tiles([planes, ny, nx]) {
+        for slab in slabs(cells, self.volume.metadata().chunk_shape[0]) {
             let first = (slab.start[0] - cells.start[0]) as usize;
             for channel in 0..2 {
                 let shifts = self.volume.read(channel, &slab)?.to_f32();
@@ -257,5 +263,39 @@ impl Shifts {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The rule as it is said.
+    fn naive<T: Element>(values: &[T], table: &MaskChannelTable) -> Vec<bool> {
+        let is = |v: &T, listed: u64| value_of::<T>(listed).is_some_and(|listed| listed == *v);
+        let selects = |v: &T| table.values.iter().any(|l| is(v, *l)) != table.invert;
+        values.iter().map(selects).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn listed_values_are_those_of_the_list(
+            values in proptest::collection::vec(prop_oneof![0u64..6, u64::MAX - 2..=u64::MAX], 0..60),
+            listed in proptest::collection::vec(
+                prop_oneof![0u64..6, 250u64..260, u64::MAX - 2..=u64::MAX], 1..9),
+            invert: bool,
+        ) {
+            let table = MaskChannelTable { values: listed, invert, ..MaskChannelTable::default() };
+            prop_assert_eq!(selected_of(&values, &table), naive(&values, &table));
+            let bytes: Vec<u8> = values.iter().map(|v| *v as u8).collect();
+            prop_assert_eq!(selected_of(&bytes, &table), naive(&bytes, &table));
+            let signed: Vec<i64> = values.iter().map(|v| *v as i64).collect();
+            prop_assert_eq!(selected_of(&signed, &table), naive(&signed, &table));
+            let floats = values.iter().map(|v| if *v == 0 { -0.0 } else { *v as f32 });
+            let floats: Vec<f32> = floats.chain([f32::NAN]).collect();
+            prop_assert_eq!(selected_of(&floats, &table), naive(&floats, &table));
+        }
     }
 }

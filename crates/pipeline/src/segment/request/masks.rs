@@ -128,6 +128,6 @@ pub(super) fn shift_mask(fields: &[Field], file: &str) -> Result<Option<ShiftMas
             }
         }
     }
-    table.check()?;
+    table.check(&shifts.place())?;
     Ok(Some(table))
 }

@@ -1,0 +1,145 @@
+//! Everything that a segmentation of one subvolume needs beside the image, opened before its hours begin, and what
+//! it writes.
+
+use exavox_compute::ffn::Segmentation;
+use exavox_io::{BoundingBox, DataType, Metadata, Volume, VolumeWriter, Voxels, WriteOptions};
+
+use super::checkpoint::Checkpoint;
+use super::counters::Counted;
+use super::inference::Subvolume;
+use super::initial::{InitialLabels, LabelIds};
+use super::outputs::{Origins, Page, SideFiles, html};
+use super::{OpenMasks, SegmentReport, SegmentRun, SegmentSettings, check_memory, region_of};
+use crate::convert::same_place;
+use crate::error::Result;
+use crate::report::Overlay;
+
+/// Inputs that are open, and outputs under construction.
+pub(super) struct Prepared {
+    pub(super) region: BoundingBox,
+    pub(super) masks: OpenMasks,
+    pub(super) side_files: SideFiles,
+    pub(super) checkpoint: Option<Checkpoint>,
+    /// Labels that are there already.
+    pub(super) initial: Option<Vec<i32>>,
+    ids: LabelIds,
+    writers: Writers,
+}
+
+impl Prepared {
+    /// Refuses what can be refused before the image is read.
+    pub(super) fn new(
+        image: &Volume,
+        settings: &SegmentSettings,
+        run: &SegmentRun,
+    ) -> Result<Self> {
+        settings.check()?;
+        let region = region_of(image.name(), image.shape(), settings)?;
+        check_memory(&region, settings, run.memory_bytes)?;
+        let masks = OpenMasks::open(settings, image)?;
+        let side_files = SideFiles::create(&run.target, run.mode)?;
+        let open = |interval| Checkpoint::open(&run.target, interval);
+        let checkpoint = run.checkpoint_interval.map(open).transpose()?;
+        let (initial, ids) = initial_labels(image, settings, &region)?;
+        let writers = Writers::create(image.metadata(), &region, ids.dtype(), run)?;
+        Ok(Self { region, masks, side_files, checkpoint, initial, ids, writers })
+    }
+
+    /// Writes all outputs and puts them into place; `image`: its name.
+    pub(super) fn write(
+        self,
+        image: &str,
+        settings: &SegmentSettings,
+        subvolume: &Subvolume,
+        found: Segmentation,
+        report: &SegmentReport,
+    ) -> Result<()> {
+        let Self { region, side_files, checkpoint, ids, writers, .. } = self;
+        let (voxels, voxel_size) = (&subvolume.image, subvolume.voxel_size);
+        if let Some(probabilities) = found.probabilities {
+            writers.write_probabilities(Voxels::from_vec(voxels.shape(), probabilities)?)?;
+        }
+        let valid_seconds = found.origins.iter().map(|origin| origin.seconds).sum();
+        let (counters, stage_seconds) = (found.counters, report.stage_seconds);
+        let counted = Counted { subvolumes: 1, counters, stage_seconds, valid_seconds };
+        let labels = ids.renamed(voxels.shape(), found.labels)?;
+        write_slabs(&writers.labels, &labels)?;
+        let origins = Origins { origins: &found.origins, start: region.start, ids: &ids };
+        let html = html(Page {
+            image,
+            settings,
+            region,
+            report,
+            segments: origins.largest(),
+            overlay: Overlay { image: voxels, labels: &labels, origin: region.start, voxel_size },
+        })?;
+        side_files.write(&origins.csv_table()?, &html, &counted.text())?;
+        // The labels come last: where they are, everything else is too.
+        side_files.commit()?;
+        writers.finish()?;
+        checkpoint.map_or(Ok(()), Checkpoint::remove)
+    }
+}
+
+fn initial_labels(
+    image: &Volume,
+    settings: &SegmentSettings,
+    region: &BoundingBox,
+) -> Result<(Option<Vec<i32>>, LabelIds)> {
+    let Some(name) = &settings.init_segmentation else { return Ok((None, LabelIds::default())) };
+    let image = (image.name(), image.shape());
+    let InitialLabels { labels, ids } = InitialLabels::read(name, image, region)?;
+    Ok((Some(labels), ids))
+}
+
+/// Volumes under construction.
+struct Writers {
+    labels: VolumeWriter,
+    probabilities: Option<VolumeWriter>,
+}
+
+impl Writers {
+    fn create(
+        metadata: &Metadata,
+        region: &BoundingBox,
+        labels: DataType,
+        run: &SegmentRun,
+    ) -> Result<Self> {
+        let create = |target: &str, dtype: DataType| {
+            let options = WriteOptions::new(dtype, region.shape())
+                .with_voxel_size(metadata.voxel_size)
+                .with_mode(run.mode);
+            VolumeWriter::create(target, &options)
+        };
+        if let Some(target) = &run.probabilities {
+            same_place::refuse(&run.target, target)?;
+        }
+        let probabilities = run.probabilities.as_deref().map(|to| create(to, DataType::U8));
+        Ok(Self { labels: create(&run.target, labels)?, probabilities: probabilities.transpose()? })
+    }
+
+    fn write_probabilities(&self, probabilities: Voxels) -> Result<()> {
+        match &self.probabilities {
+            Some(writer) => write_slabs(writer, &probabilities),
+            None => Ok(()),
+        }
+    }
+
+    fn finish(self) -> Result<()> {
+        self.probabilities.map_or(Ok(()), VolumeWriter::finish)?;
+        Ok(self.labels.finish()?)
+    }
+}
+
+/// Slabs of whole chunks, so that a copy of one is all that is needed beside the voxels.
+fn write_slabs(writer: &VolumeWriter, voxels: &Voxels) -> Result<()> {
+    let shape = voxels.shape().map(|s| s as u64);
+    let granule = writer.granule();
+    let slab = [granule[0], shape[1], shape[2]];
+    for tile in BoundingBox::whole(shape).tiles(slab) {
+        let mut block = Voxels::zeros(voxels.dtype(), tile.shape().map(|s| s as usize))?;
+        block.copy_box([0; 3], voxels, &tile)?;
+        writer.write(0, tile.start, &block)?;
+    }
+    Ok(())
+}

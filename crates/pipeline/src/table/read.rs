@@ -1,0 +1,136 @@
+//! Tables read row by row, by the names of their columns, from CSV or Parquet.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::{Field, Row};
+
+use super::{TableFormat, wrong};
+use crate::error::{Error, Result};
+
+/// A value of a table that is read.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Cell {
+    /// Not there, or empty.
+    Empty,
+    /// A whole number of at least 0.
+    Whole(u64),
+    /// Anything else.
+    Other(String),
+}
+
+/// Columns of a table, chosen by name.
+pub(crate) struct TableReader {
+    path: PathBuf,
+    columns: Vec<&'static str>,
+}
+
+impl TableReader {
+    /// Of a file whose name says how it is written.
+    pub(crate) fn new(path: &Path, columns: &[&'static str]) -> Self {
+        Self { path: path.to_owned(), columns: columns.to_vec() }
+    }
+
+    /// Calls with the cells of each row, in the order in which the columns were named; what a table has no
+    /// column for is empty. Rows count from 1.
+    ///
+    /// # Errors
+    /// If the file cannot be read; what `take` returns, with file and row.
+    pub(crate) fn read(
+        &self,
+        mut take: impl FnMut(&[Cell]) -> std::result::Result<(), String>,
+    ) -> Result<()> {
+        let mut row = 0_u64;
+        let mut take = |cells: &[Cell]| {
+            row += 1;
+            take(cells)
+                .map_err(|why| Error::settings(format!("{} row {row}", self.path.display()), why))
+        };
+        match TableFormat::of(&self.path) {
+            TableFormat::Csv => self.read_csv(&mut take),
+            TableFormat::Parquet => self.read_parquet(&mut take),
+        }
+    }
+
+    fn read_csv(&self, take: &mut dyn FnMut(&[Cell]) -> Result<()>) -> Result<()> {
+        let file = File::open(&self.path).map_err(exavox_io::Error::at(&self.path))?;
+        let mut reader = csv::Reader::from_reader(std::io::BufReader::new(file));
+        let header = reader.headers().map_err(|e| wrong(&self.path, e))?.clone();
+        let place = |name: &&str| header.iter().position(|title| title.trim() == *name);
+        let places: Vec<Option<usize>> = self.columns.iter().map(place).collect();
+        for record in reader.records() {
+            let record = record.map_err(|e| wrong(&self.path, e))?;
+            let text =
+                |place: &Option<usize>| place.and_then(|p| record.get(p)).unwrap_or_default();
+            let cells: Vec<Cell> = places.iter().map(|place| Cell::of(text(place))).collect();
+            take(&cells)?;
+        }
+        Ok(())
+    }
+
+    fn read_parquet(&self, take: &mut dyn FnMut(&[Cell]) -> Result<()>) -> Result<()> {
+        let file = File::open(&self.path).map_err(exavox_io::Error::at(&self.path))?;
+        let reader = SerializedFileReader::new(file).map_err(|e| wrong(&self.path, e))?;
+        let rows = reader.get_row_iter(None).map_err(|e| wrong(&self.path, e))?;
+        for row in rows {
+            let row = row.map_err(|e| wrong(&self.path, e))?;
+            let cells: Vec<Cell> = self.columns.iter().map(|name| cell(&row, name)).collect();
+            take(&cells)?;
+        }
+        Ok(())
+    }
+}
+
+impl Cell {
+    fn of(text: &str) -> Self {
+        match text.trim() {
+            "" => Self::Empty,
+            text => text.parse().map_or_else(|_| Self::Other(text.to_owned()), Self::Whole),
+        }
+    }
+
+    /// The number of a cell that must have one.
+    pub(crate) fn number(&self, name: &str) -> std::result::Result<u64, String> {
+        match self {
+            Self::Whole(number) => Ok(*number),
+            Self::Empty => Err(format!("{name}: expected a whole number, found nothing")),
+            Self::Other(text) => Err(format!("{name}: expected a whole number, found '{text}'")),
+        }
+    }
+}
+
+fn cell(row: &Row, name: &str) -> Cell {
+    let Some((_, field)) = row.get_column_iter().find(|(title, _)| *title == name) else {
+        return Cell::Empty;
+    };
+    let signed = |value: i64| {
+        u64::try_from(value).map_or_else(|_| Cell::Other(value.to_string()), Cell::Whole)
+    };
+    match field {
+        Field::Null => Cell::Empty,
+        Field::Byte(value) => signed((*value).into()),
+        Field::Short(value) => signed((*value).into()),
+        Field::Int(value) => signed((*value).into()),
+        Field::Long(value) => signed(*value),
+        Field::UByte(value) => Cell::Whole((*value).into()),
+        Field::UShort(value) => Cell::Whole((*value).into()),
+        Field::UInt(value) => Cell::Whole((*value).into()),
+        Field::ULong(value) => Cell::Whole(*value),
+        // As pandas writes whole numbers of a column with gaps.
+        Field::Double(value) if value.is_nan() => Cell::Empty,
+        Field::Double(value) => whole(*value),
+        Field::Float(value) if value.is_nan() => Cell::Empty,
+        Field::Float(value) => whole(f64::from(*value)),
+        Field::Str(text) => Cell::of(text),
+        other => Cell::Other(other.to_string()),
+    }
+}
+
+/// A float that is a whole number small enough to be told from its neighbours.
+fn whole(value: f64) -> Cell {
+    if value.fract() == 0.0 && (0.0..9e15).contains(&value) {
+        return Cell::Whole(value as u64);
+    }
+    Cell::Other(value.to_string())
+}
