@@ -37,6 +37,8 @@ mod network;
 mod partial_fov;
 #[path = "tests/projection.rs"]
 mod projection;
+#[path = "tests/residence.rs"]
+mod residence;
 #[path = "tests/seeds.rs"]
 mod seeds;
 #[path = "tests/segmenter.rs"]
