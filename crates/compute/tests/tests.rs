@@ -13,6 +13,9 @@ mod conv3d_gradients;
 #[path = "tests/device_network.rs"]
 mod device_network;
 #[cfg(feature = "cube")]
+#[path = "tests/device_residence.rs"]
+mod device_residence;
+#[cfg(feature = "cube")]
 #[path = "tests/device_volume.rs"]
 mod device_volume;
 #[path = "tests/downsample.rs"]
