@@ -20,9 +20,11 @@ mod config;
 #[cfg(feature = "cube")]
 mod device_network;
 mod executor;
+mod fallback_network;
 mod flax;
 mod floats;
 mod flood;
+mod home;
 mod lanes;
 mod layer_norm;
 mod model;
@@ -32,6 +34,7 @@ mod object;
 mod object_logits;
 mod probability;
 mod res_conv_stack;
+mod residence;
 mod restrict;
 pub mod restrictor;
 mod saved;
@@ -54,14 +57,18 @@ pub use config::{InferenceOptions, ModelConfig};
 #[cfg(feature = "cube")]
 pub use device_network::DeviceNetwork;
 pub use executor::{Client, Executor, ExecutorOptions, Executors, Warn};
+pub use fallback_network::{FallbackNetwork, MakeNetwork};
 pub use flood::{FloodedObject, flood_object};
 pub use layer_norm::NormLayer;
 pub use model::ConvStack3d;
 pub use movement::{FaceMax, face_maxima};
-pub use network::{BurnNetwork, FallbackNetwork, MakeNetwork, Network};
-pub use object_logits::ObjectLogits;
+pub use network::{BurnNetwork, Network};
+pub use object_logits::{ObjectLogits, TileBits, TileIndex};
 pub use probability::quantise;
 pub use res_conv_stack::ResConvStackWeights;
+pub use residence::{
+    Answer, CanvasImage, ObjectKey, ObjectTiles, Residence, Said, TileValues, Which, Window,
+};
 pub use restrict::{Everywhere, Restrict};
 pub use restrictor::Restrictor;
 pub use segment::{Counters, FloodEvent, Origin, Segmentation, segment_all};

@@ -7,4 +7,6 @@ pub(crate) mod components;
 pub(crate) mod conv3d;
 pub(crate) mod filters;
 pub(crate) mod project;
+pub(crate) mod tiles;
+pub(crate) mod windows;
 mod words;

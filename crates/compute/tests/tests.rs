@@ -13,6 +13,9 @@ mod conv3d_gradients;
 #[path = "tests/device_network.rs"]
 mod device_network;
 #[cfg(feature = "cube")]
+#[path = "tests/device_residence.rs"]
+mod device_residence;
+#[cfg(feature = "cube")]
 #[path = "tests/device_volume.rs"]
 mod device_volume;
 #[path = "tests/distance_passes.rs"]
@@ -41,6 +44,8 @@ mod partial_fov;
 mod projection;
 #[path = "tests/seed_memory.rs"]
 mod seed_memory;
+#[path = "tests/residence.rs"]
+mod residence;
 #[path = "tests/seeds.rs"]
 mod seeds;
 #[path = "tests/segmenter.rs"]

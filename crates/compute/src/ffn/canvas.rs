@@ -6,6 +6,7 @@ use std::sync::Arc;
 use exavox_io::{Element, Voxels, match_dtype};
 
 use super::config::{InferenceOptions, ModelConfig, logit};
+use super::residence::CanvasImage;
 use crate::error::{Error, Result};
 
 mod prior;
@@ -27,6 +28,18 @@ pub(super) struct Logits {
     pub(super) sure: f32,
 }
 
+impl Logits {
+    pub(super) fn of(options: &InferenceOptions) -> Self {
+        Self {
+            init_activation: logit(options.init_activation) as f32,
+            pad_value: logit(options.pad_value) as f32,
+            move_threshold: logit(options.move_threshold) as f32,
+            segment_threshold: logit(options.segment_threshold) as f32,
+            sure: logit(0.8) as f32,
+        }
+    }
+}
+
 /// Image and segments of one subvolume, `[z, y, x]` in C order.
 ///
 /// Memory: the image in its own type, and 4 bytes a voxel; 5 with probabilities.
@@ -36,6 +49,8 @@ pub struct Canvas {
     pub(super) options: InferenceOptions,
     pub(super) logits: Logits,
     image: Arc<Voxels>,
+    /// For steps where the network is.
+    still: Arc<CanvasImage>,
     more: Vec<CanvasChannel>,
     segmentation: Vec<i32>,
     /// Labels written since they were last asked for, if they are noted.
@@ -80,20 +95,16 @@ impl Canvas {
         config.check()?;
         options.check()?;
         check_image(&image, &config)?;
-        let logits = Logits {
-            init_activation: logit(options.init_activation) as f32,
-            pad_value: logit(options.pad_value) as f32,
-            move_threshold: logit(options.move_threshold) as f32,
-            segment_threshold: logit(options.segment_threshold) as f32,
-            sure: logit(0.8) as f32,
-        };
+        let logits = Logits::of(&options);
         let (shape, segmentation) = (image.shape(), vec![0; image.len()]);
+        let still = Arc::new(CanvasImage::new(Arc::clone(&image), config, options));
         Ok(Self {
             shape,
             config,
             options,
             logits,
             image,
+            still,
             more: Vec::new(),
             segmentation,
             changes: None,
@@ -123,6 +134,11 @@ impl Canvas {
         }
         self.more = more;
         Ok(self)
+    }
+
+    /// What steps are made of where the network is; `None` if they see several channels.
+    pub(super) fn still(&self) -> Option<&Arc<CanvasImage>> {
+        self.more.is_empty().then_some(&self.still)
     }
 
     /// Values of the image that a step sees: those of an FOV, for each channel.
@@ -260,7 +276,8 @@ fn values_of<T: Element>(voxels: &Voxels) -> &[T] {
     voxels.as_slice().unwrap_or_default()
 }
 
-fn normalise<T: Element>(from: &[T], mean: f32, stddev: f32, to: &mut [f32]) {
+/// `(voxel - mean) / stddev`.
+pub(super) fn normalise<T: Element>(from: &[T], mean: f32, stddev: f32, to: &mut [f32]) {
     for (to, from) in to.iter_mut().zip(from) {
         *to = (from.to_f64() as f32 - mean) / stddev;
     }

@@ -1,16 +1,25 @@
 //! The network on the buffers of a CubeCL device: fused convolutions one after the other, many FOVs
-//! at once, nothing but FOVs and logits crossing the bus.
+//! at once. Images and logits of objects can stay on the device; else FOVs and logits cross the bus.
 
 use cubecl::client::Client;
 use cubecl::server::Handle;
 
 use super::config::ModelConfig;
 use super::network::{Network, check_batch, in_parts};
+use super::residence::Residence;
 use super::weights::{Layer, Weights};
 use crate::device::{ComputeDevice, guarded, one_line};
 use crate::error::{Error, Result};
 use crate::kernels::conv3d::{self, Buffers, ConvShape, Fusions};
 use crate::precision::Precision;
+use resident::Resident;
+
+mod images;
+mod object_tiles;
+mod plan;
+mod residence;
+mod resident;
+mod slots;
 
 /// FOVs at once that keep a large GPU busy.
 const PREFERRED_BATCH: usize = 16;
@@ -34,7 +43,8 @@ struct Activations {
 /// The network on CUDA, Vulkan, Metal or CubeCL's CPU runtime.
 ///
 /// Memory on the device: the weights, and for each FOV of a batch three times its features in f32;
-/// 13.8 MB for 33^3 voxels of 32 features.
+/// 13.8 MB for 33^3 voxels of 32 features. As a [`Residence`] also the images of canvases, and 16 KiB for each
+/// tile of an object that grows, twice that after the pool of tiles has grown.
 pub struct DeviceNetwork {
     device: ComputeDevice,
     client: Client,
@@ -43,6 +53,7 @@ pub struct DeviceNetwork {
     /// `conv0_a`, `conv0_b`, `conv1_a`, ...; the last is the update.
     layers: Vec<DeviceLayer>,
     activations: Option<Activations>,
+    resident: Resident,
     /// Most FOVs at once; halved when the device fails.
     most: usize,
 }
@@ -69,8 +80,10 @@ impl DeviceNetwork {
             .map_err(|reason| failed(device, &reason))?;
         let fov_zyx = config.fov_zyx;
         let device = device.clone();
+        let resident = Resident::new(&client);
         let mut network = Self {
             device,
+            resident,
             client,
             fov_zyx,
             precision,
@@ -138,8 +151,13 @@ impl DeviceNetwork {
     ) -> Result<()> {
         let input: Vec<f32> =
             images.iter().zip(seeds).flat_map(|(image, seed)| [*image, *seed]).collect();
-        let update = guarded(|| self.forward(&input, batch))
-            .map_err(|reason| failed(&self.device, &reason))??;
+        let update = guarded(|| {
+            let input = self.client.create_from_slice(bytemuck::cast_slice(&input));
+            let update = self.forward(&input, batch)?;
+            self.download(update)
+        })
+        .map_err(|reason| failed(&self.device, &reason))??;
+        let update: &[f32] = bytemuck::cast_slice(&update);
         if update.len() != logits.len() {
             let (expected, found) = (logits.len(), update.len());
             let reason = format!("expected {expected} logits, found {found}");
@@ -151,9 +169,8 @@ impl DeviceNetwork {
         Ok(())
     }
 
-    /// The change of the seed. `input`: `[batch, z, y, x, 2]`.
-    fn forward(&mut self, input: &[f32], batch: usize) -> Result<Vec<f32>> {
-        let input = self.client.create_from_slice(bytemuck::cast_slice(input));
+    /// The change of the seed, in a buffer that the next batch writes to. `input`: `[batch, z, y, x, 2]`.
+    fn forward(&mut self, input: &Handle, batch: usize) -> Result<Handle> {
         let Activations { batch: room, features: [mut x, mut next, between], update } =
             match self.activations.take() {
                 Some(kept) if kept.batch == batch => kept,
@@ -162,7 +179,7 @@ impl DeviceNetwork {
         let modules = self.layers.len() / 2;
         for module in 0..modules {
             let first = module == 0;
-            let from = if first { &input } else { &x };
+            let from = if first { input } else { &x };
             let a = Fusions { relu_input: !first, relu_output: true };
             self.convolve(2 * module, batch, a, from, None, &between)?;
             let residual = (!first).then_some(&x);
@@ -171,11 +188,14 @@ impl DeviceNetwork {
         }
         let last = Fusions { relu_input: true, relu_output: false };
         self.convolve(2 * modules, batch, last, &x, None, &update)?;
-        let bytes = self
-            .client
-            .read_one(update.clone())
-            .map_err(|error| failed(&self.device, &error.to_string()))?;
-        self.activations = Some(Activations { batch: room, features: [x, next, between], update });
+        let features = [x, next, between];
+        self.activations = Some(Activations { batch: room, features, update: update.clone() });
+        Ok(update)
+    }
+
+    fn download(&self, words: Handle) -> Result<Vec<u32>> {
+        let bytes = self.client.read_one(words);
+        let bytes = bytes.map_err(|error| failed(&self.device, &error.to_string()))?;
         Ok(bytemuck::pod_collect_to_vec(&bytes))
     }
 
@@ -238,6 +258,10 @@ impl Network for DeviceNetwork {
 
     fn preferred_batch(&self) -> usize {
         PREFERRED_BATCH.min(self.most)
+    }
+
+    fn residence(&mut self) -> Option<&mut dyn Residence> {
+        Some(self)
     }
 
     fn device_name(&self) -> String {

@@ -8,9 +8,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::network::Network;
-use super::steps::{Buffers, Fov, Steps};
+use super::residence::ObjectTiles;
+use super::steps::{Buffers, Fov};
 use crate::device::guarded;
 use crate::error::{Error, Result};
+
+mod client;
+
+pub use client::Client;
 
 /// How an executor works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +56,8 @@ struct Shared {
     bound: AtomicUsize,
     /// Clients that have handed over a step.
     active: AtomicUsize,
+    /// Whether logits of objects can be where the network is.
+    has_tiles: AtomicBool,
     /// Steps that are handed over and not done.
     under_way: AtomicUsize,
     steps: AtomicUsize,
@@ -60,10 +67,19 @@ struct Shared {
     has_warnings: AtomicBool,
 }
 
-struct Request {
+/// What the executor is sent.
+enum Request {
+    Step(Box<Step>),
+    Ask(Question),
+}
+
+struct Step {
     fov: Fov,
     reply: Sender<Result<Fov>>,
 }
+
+/// Something that is asked of the logits where the network is, if they are there; it answers itself.
+type Question = Box<dyn FnOnce(Option<&mut dyn ObjectTiles>) + Send>;
 
 /// Takes warnings, such as that a device has failed and the CPU takes over.
 pub type Warn = Box<dyn FnMut(&str)>;
@@ -87,8 +103,8 @@ impl Executor {
             let warner = Arc::clone(&on_thread);
             let warn: Warn = Box::new(move |text| warner.warn(text));
             match make(warn) {
-                Ok(network) => {
-                    on_thread.rename(network.as_ref());
+                Ok(mut network) => {
+                    on_thread.look_at(network.as_mut());
                     // Gone if the one who started us is.
                     let _ = started.send(Ok(()));
                     on_thread.serve(network, &incoming);
@@ -105,15 +121,7 @@ impl Executor {
 
     /// Somebody who hands over steps, such as the segmentation of a subvolume.
     pub fn client(&self) -> Client {
-        self.shared.bound.fetch_add(1, Ordering::Relaxed);
-        let (reply, replies) = channel();
-        Client {
-            requests: self.requests.clone(),
-            shared: Arc::clone(&self.shared),
-            reply,
-            replies,
-            is_active: false,
-        }
+        Client::new(self.requests.clone(), Arc::clone(&self.shared))
     }
 
     /// Steps and batches so far.
@@ -177,6 +185,7 @@ impl Shared {
             options,
             bound: AtomicUsize::new(0),
             active: AtomicUsize::new(0),
+            has_tiles: AtomicBool::new(false),
             under_way: AtomicUsize::new(0),
             steps: AtomicUsize::new(0),
             batches: AtomicUsize::new(0),
@@ -191,7 +200,9 @@ impl Shared {
         self.has_warnings.store(true, Ordering::Release);
     }
 
-    fn rename(&self, network: &dyn Network) {
+    /// Notes what may be different after a failure.
+    fn look_at(&self, network: &mut dyn Network) {
+        self.has_tiles.store(network.residence().is_some(), Ordering::Relaxed);
         let mut name = self.device_name.lock().unwrap_or_else(PoisonError::into_inner);
         *name = network.device_name();
     }
@@ -200,16 +211,18 @@ impl Shared {
     fn serve(&self, mut network: Box<dyn Network>, requests: &Receiver<Request>) {
         let mut buffers = Buffers::default();
         let (mut last_count, mut last_time) = (1, Duration::ZERO);
-        while let Ok(first) = requests.recv() {
+        while let Ok(request) = requests.recv() {
+            let Some(first) = self.step_of(request, network.as_mut()) else { continue };
             let most = self.options.batch.unwrap_or_else(|| network.preferred_batch()).max(1);
             let linger = (last_time / LINGER_SHARE).min(LONGEST_LINGER);
-            let batch = gather(first, requests, most, last_count, linger);
+            let sort = |request| self.step_of(request, network.as_mut());
+            let batch = gather(first, requests, sort, most, last_count, linger);
             let (mut fovs, replies): (Vec<Fov>, Vec<_>) =
-                batch.into_iter().map(|request| (request.fov, request.reply)).unzip();
+                batch.into_iter().map(|step| (step.fov, step.reply)).unzip();
             let started = Instant::now();
             let done = guarded(|| buffers.run(network.as_mut(), &mut fovs));
             (last_count, last_time) = (fovs.len(), started.elapsed());
-            self.rename(network.as_ref());
+            self.look_at(network.as_mut());
             let device = network.device_name();
             let done = done.unwrap_or_else(|reason| Err(Error::DeviceFailed { device, reason }));
             self.steps.fetch_add(fovs.len(), Ordering::Relaxed);
@@ -227,20 +240,37 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// A step; a question is answered at once.
+    fn step_of(&self, request: Request, network: &mut dyn Network) -> Option<Step> {
+        match request {
+            Request::Step(step) => Some(*step),
+            Request::Ask(question) => {
+                let tiles = network.residence().map(|r| r as &mut dyn ObjectTiles);
+                // Who asked hears that there is no answer.
+                let _ = guarded(|| question(tiles));
+                self.look_at(network);
+                None
+            }
+        }
+    }
+}
+
 /// A batch of what is ready. The device has nothing to do meanwhile, so there is little time for more:
 /// those who were answered last are probably about to ask again.
 fn gather(
-    first: Request,
+    first: Step,
     requests: &Receiver<Request>,
+    mut step_of: impl FnMut(Request) -> Option<Step>,
     most: usize,
     expected: usize,
     linger: Duration,
-) -> Vec<Request> {
+) -> Vec<Step> {
     let mut batch = vec![first];
     let until = Instant::now() + linger;
     while batch.len() < most {
         if let Ok(request) = requests.try_recv() {
-            batch.push(request);
+            batch.extend(step_of(request));
             continue;
         }
         let left = until.saturating_duration_since(Instant::now());
@@ -248,65 +278,11 @@ fn gather(
             break;
         }
         match requests.recv_timeout(left) {
-            Ok(request) => batch.push(request),
+            Ok(request) => batch.extend(step_of(request)),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
         }
     }
     batch
-}
-
-/// One of the clients of an [`Executor`].
-pub struct Client {
-    requests: Option<Sender<Request>>,
-    shared: Arc<Shared>,
-    reply: Sender<Result<Fov>>,
-    replies: Receiver<Result<Fov>>,
-    is_active: bool,
-}
-
-impl Steps for Client {
-    fn at_once(&self) -> usize {
-        let others = self.shared.active.load(Ordering::Relaxed) - usize::from(self.is_active);
-        self.shared.options.batch.map_or(1, |batch| batch.div_ceil(others + 1))
-    }
-
-    fn submit(&mut self, fov: Fov) -> Result<()> {
-        if !self.is_active {
-            self.is_active = true;
-            self.shared.active.fetch_add(1, Ordering::Relaxed);
-        }
-        self.shared.under_way.fetch_add(1, Ordering::Relaxed);
-        let request = Request { fov, reply: self.reply.clone() };
-        let sent = self.requests.as_ref().map(|requests| requests.send(request));
-        match sent {
-            Some(Ok(())) => Ok(()),
-            _ => Err(no_thread("the executor ended")),
-        }
-    }
-
-    fn wait(&mut self) -> Result<Fov> {
-        self.replies.recv().unwrap_or_else(|_| Err(no_thread("the executor ended")))
-    }
-
-    fn device_name(&self) -> String {
-        self.shared.device_name.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn take_warnings(&mut self) -> Vec<String> {
-        if !self.shared.has_warnings.swap(false, Ordering::Acquire) {
-            return Vec::new();
-        }
-        std::mem::take(&mut *self.shared.warnings.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.shared.bound.fetch_sub(1, Ordering::Relaxed);
-        if self.is_active {
-            self.shared.active.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
 }
 
 /// The same error for another client.

@@ -1,12 +1,16 @@
 //! One object: where the network has been, what it said there, and where it goes next.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::canvas::{Canvas, Position};
+use super::home::Home;
 use super::movement::FaceMax;
 use super::network::Network;
 use super::object_logits::ObjectLogits;
+use super::residence::{Answer, ObjectTiles, Said, Window};
 use super::restrict::Restrict;
+use super::steps::Fov;
 use crate::error::{Error, Result};
 
 /// An object while it grows. Of the canvas it asks only which voxels are free, and only of those that
@@ -14,7 +18,7 @@ use crate::error::{Error, Result};
 pub(super) struct Flood {
     pub(super) seed: Position,
     pub(super) policy: FaceMax,
-    pub(super) logits: ObjectLogits,
+    pub(super) home: Home,
     /// Centres of the steps so far, in order.
     pub(super) centres: Vec<Position>,
     /// For each step, voxels that were surely inside before it and were judged outside by it.
@@ -40,6 +44,17 @@ pub(super) enum End {
     SeedTooWeak(Position),
 }
 
+/// What came of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// It is done.
+    Step,
+    /// The object cannot grow where it is.
+    NoRoom,
+    /// The object is gone.
+    Lost,
+}
+
 impl Flood {
     pub(super) fn new(canvas: &Canvas, seed: Position) -> Self {
         let mut policy = FaceMax::new(&canvas.config, canvas.options.move_threshold);
@@ -49,7 +64,7 @@ impl Flood {
         Self {
             seed,
             policy,
-            logits,
+            home: Home::Here(logits),
             centres: Vec::new(),
             deleted: Vec::new(),
             refused: Vec::new(),
@@ -82,13 +97,13 @@ impl Flood {
         // Voxels that no step has touched are NaN, and pass.
         let judged_outside = |logit: f32| logit < threshold;
         loop {
-            let logits = &self.logits;
-            let is_valid = |p: Position| canvas.is_free(p) && !judged_outside(logits.at(p));
+            let home = &self.home;
+            let is_valid = |p: Position| canvas.is_free(p) && !judged_outside(home.at(p));
             let Some(position) = self.policy.next(is_valid) else {
                 self.end = Some(End::Complete);
                 return None;
             };
-            if judged_outside(self.logits.at(self.seed)) {
+            if judged_outside(self.home.at(self.seed)) {
                 self.end = Some(End::SeedTooWeak(position));
                 return None;
             }
@@ -101,22 +116,75 @@ impl Flood {
     }
 
     /// What the network sees around the pending position. The slices have the FOV's voxels, that of the
-    /// image for each channel.
+    /// image for each channel. Nothing, if the logits are where the network is.
     pub(super) fn gather(&self, canvas: &Canvas, image: &mut [f32], seed: &mut [f32]) {
-        if let Some(position) = self.pending {
+        if let (Some(position), Home::Here(logits)) = (self.pending, &self.home) {
             let start = canvas.window_start(position);
             canvas.gather_image(start, image);
-            self.logits.gather(start, canvas.config.fov_zyx, canvas.logits.pad_value, seed);
+            logits.gather(start, canvas.config.fov_zyx, canvas.logits.pad_value, seed);
+        }
+    }
+
+    /// Moves the logits to where the network is, if there is room.
+    ///
+    /// # Errors
+    /// What `to` returns.
+    pub(super) fn move_away(&mut self, to: &mut dyn ObjectTiles) -> Result<()> {
+        let asked = self.policy.open().chain(self.pending).chain([self.seed]);
+        self.home.move_away(to, self.centres.is_empty(), asked)
+    }
+
+    /// Writes what the pending step is made of.
+    pub(super) fn ask(&self, canvas: &Canvas, fov: &mut Fov) {
+        fov.window = self.window(canvas);
+        if fov.window.is_none() {
+            let voxels = canvas.config.fov_voxels();
+            fov.image.resize(canvas.image_values(), 0.0);
+            fov.seed.resize(voxels, 0.0);
+            fov.logits.resize(voxels, 0.0);
+            self.gather(canvas, &mut fov.image, &mut fov.seed);
+        }
+    }
+
+    /// The pending step, if the logits are where the network is.
+    fn window(&self, canvas: &Canvas) -> Option<Window> {
+        let (Some(position), Home::Away(away)) = (self.pending, &self.home) else { return None };
+        let start = canvas.window_start(position);
+        let fov = canvas.config.fov_zyx;
+        let is_inside = |p: &Position| (0..3).all(|a| start[a] <= p[a] && p[a] < start[a] + fov[a]);
+        Some(Window {
+            canvas: Arc::clone(canvas.still()?),
+            object: away.object.clone(),
+            start,
+            seed: self.centres.is_empty().then_some(canvas.logits.init_activation),
+            probes: self.policy.open().chain([self.seed]).filter(is_inside).collect(),
+            answer: Answer::Open,
+        })
+    }
+
+    /// Takes what came of the pending step.
+    pub(super) fn hear(&mut self, canvas: &Canvas, fov: &mut Fov) -> Heard {
+        let Some(window) = fov.window.take() else {
+            self.absorb(canvas, &mut fov.logits);
+            return Heard::Step;
+        };
+        match &window.answer {
+            Answer::Said(said) => {
+                self.take(&window.probes, said);
+                Heard::Step
+            }
+            Answer::NoRoom => Heard::NoRoom,
+            Answer::Open | Answer::Lost => Heard::Lost,
         }
     }
 
     /// Takes the network's answer for the pending position.
     pub(super) fn absorb(&mut self, canvas: &Canvas, logits: &mut [f32]) {
-        let Some(position) = self.pending.take() else { return };
+        let (Some(position), Home::Here(object)) = (self.pending, &mut self.home) else { return };
         let start = canvas.window_start(position);
         let (keep, sure) = (keeps_outside(canvas, logits), canvas.logits.sure);
         let mut deleted = 0;
-        self.logits.replace(start, canvas.config.fov_zyx, logits, |new, old| {
+        object.replace(start, canvas.config.fov_zyx, logits, |new, old| {
             // The network says nothing here: there was no padding.
             if new.is_nan() {
                 return;
@@ -130,6 +198,20 @@ impl Flood {
             *old = *new;
         });
         self.policy.update(logits, position);
+        self.note_step(position, deleted);
+    }
+
+    /// Takes what was said of the pending step, whose logits stay where they are.
+    fn take(&mut self, probes: &[Position], said: &Said) {
+        let (Some(position), Home::Away(away)) = (self.pending, &mut self.home) else { return };
+        away.note(position, probes, said);
+        self.policy.take_maxima(&said.faces, position);
+        away.forget_others(self.policy.open().chain([self.seed]));
+        self.note_step(position, said.deleted);
+    }
+
+    fn note_step(&mut self, position: Position, deleted: u32) {
+        self.pending = None;
         self.extend_to(position);
         self.centres.push(position);
         self.deleted.push(deleted);
@@ -214,7 +296,11 @@ pub fn flood_object(
         steps: flood.steps(),
         seed_got_too_weak: matches!(flood.end, Some(End::SeedTooWeak(_))),
         history: flood.centres.into_iter().zip(flood.deleted).collect(),
-        logits: flood.logits,
+        logits: match flood.home {
+            Home::Here(logits) => logits,
+            // Nothing has moved it.
+            Home::Away(_) => ObjectLogits::default(),
+        },
     })
 }
 

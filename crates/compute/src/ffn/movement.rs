@@ -20,7 +20,7 @@ pub struct FaceMax {
 }
 
 /// A possible move: logit and offset from the FOV's centre.
-type Move = (f32, [i64; 3]);
+pub(super) type Move = (f32, [i64; 3]);
 
 impl FaceMax {
     /// A policy with an empty queue. `move_threshold` is a probability.
@@ -59,8 +59,13 @@ impl FaceMax {
     /// # Panics
     /// If there are fewer logits than the FOV has voxels.
     pub fn update(&mut self, logits: &[f32], position: [usize; 3]) {
+        self.take_maxima(&all_maxima(logits, self.fov_zyx, self.deltas), position);
+    }
+
+    /// As [`FaceMax::update`], with the maxima of the faces.
+    pub(super) fn take_maxima(&mut self, maxima: &[Move], position: Position) {
         self.done.insert(self.cell(position));
-        let moves = face_maxima(logits, self.fov_zyx, self.deltas, self.threshold);
+        let moves = moves(maxima, self.threshold);
         let to = |offset: [i64; 3]| -> Option<Position> {
             let mut to = position;
             for a in 0..3 {
@@ -74,6 +79,12 @@ impl FaceMax {
     /// Positions in the queue, the next first.
     pub(super) fn queued(&self) -> Vec<Position> {
         self.queue.iter().copied().collect()
+    }
+
+    /// Positions in the queue whose cells have not been stepped on: those that may be asked for.
+    pub(super) fn open(&self) -> impl Iterator<Item = Position> {
+        let is_open = |position: &Position| !self.done.contains(&self.cell(*position));
+        self.queue.iter().copied().filter(is_open)
     }
 
     /// Cells that have been stepped on, in order of their numbers.
@@ -109,14 +120,23 @@ pub fn face_maxima(
     deltas: [usize; 3],
     threshold: f64,
 ) -> Vec<(f32, [i64; 3])> {
+    moves(&all_maxima(logits, fov, deltas), threshold)
+}
+
+/// The maximum of each face.
+fn all_maxima(logits: &[f32], fov: [usize; 3], deltas: [usize; 3]) -> Vec<Move> {
+    let axes = (0..3).filter(|a| deltas[*a] > 0);
+    let faces = axes.flat_map(|axis| [(axis, -1), (axis, 1)]);
+    faces.map(|(axis, sign)| face_maximum(logits, fov, deltas, axis, sign)).collect()
+}
+
+/// Those that reach the threshold, strongest first.
+fn moves(maxima: &[Move], threshold: f64) -> Vec<Move> {
     let mut moves: Vec<Move> = Vec::with_capacity(6);
-    for axis in (0..3).filter(|a| deltas[*a] > 0) {
-        for sign in [-1, 1] {
-            let found = face_maximum(logits, fov, deltas, axis, sign);
-            // A voxel on an edge can be the maximum of two faces: one move.
-            if f64::from(found.0) >= threshold && !moves.contains(&found) {
-                moves.push(found);
-            }
+    for found in maxima {
+        // A voxel on an edge can be the maximum of two faces: one move.
+        if f64::from(found.0) >= threshold && !moves.contains(found) {
+            moves.push(*found);
         }
     }
     moves.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| b.1.cmp(&a.1)));

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::config::ModelConfig;
 use super::lanes::Lanes;
+use super::residence::Residence;
 use super::stack::Stack;
 use super::trained_model::TrainedModel;
 use super::weights::Weights;
@@ -46,6 +47,11 @@ pub trait Network {
     /// FOVs of a batch with which the device does most steps a second.
     fn preferred_batch(&self) -> usize {
         1
+    }
+
+    /// The place for images and logits of objects on its device; `None` if each step has to bring them along.
+    fn residence(&mut self) -> Option<&mut dyn Residence> {
+        None
     }
 
     /// Name of the device that runs it now.
@@ -238,91 +244,6 @@ pub(super) fn in_parts(
 
 fn failed(device: &ComputeDevice, reason: String) -> Error {
     Error::DeviceFailed { device: device.name().to_owned(), reason }
-}
-
-/// Repeats a failed step on the CPU and stays there, so that the run goes on. A batch that fails is first
-/// tried in smaller ones.
-pub struct FallbackNetwork<'a> {
-    current: Box<dyn Network + 'a>,
-    /// Taken at the first failure; `None` afterwards, and where the first device is the CPU already.
-    fallback: Option<MakeNetwork<'a>>,
-    warn: Box<dyn FnMut(&str) + 'a>,
-    /// FOVs that the device takes at once; fewer after a failure.
-    most: usize,
-}
-
-/// Builds the network that takes over. Weights are put on the CPU only if they are needed there.
-pub type MakeNetwork<'a> = Box<dyn FnOnce() -> Result<Box<dyn Network + 'a>> + 'a>;
-
-impl<'a> FallbackNetwork<'a> {
-    /// A network with another to take over; `warn` is told when it does.
-    pub fn new(
-        first: Box<dyn Network + 'a>,
-        fallback: Option<MakeNetwork<'a>>,
-        warn: impl FnMut(&str) + 'a,
-    ) -> Self {
-        Self { current: first, fallback, warn: Box::new(warn), most: usize::MAX }
-    }
-
-    /// Puts the other network in place of one that failed, if there is another.
-    fn fall_back(&mut self, error: Error) -> Result<()> {
-        let Some(make) = self.fallback.take() else { return Err(error) };
-        (self.warn)(&format!(
-            "{error}; the step is repeated on the CPU, and the run goes on there"
-        ));
-        self.current = make()?;
-        self.most = usize::MAX;
-        Ok(())
-    }
-
-    fn in_parts(
-        &mut self,
-        images: &[f32],
-        seeds: &[f32],
-        logits: &mut [f32],
-        count: usize,
-    ) -> Result<()> {
-        let [image, fov] = [images, seeds].map(|all| all.len() / count.max(1));
-        let (current, most) = (&mut self.current, &mut self.most);
-        in_parts(count, most, |part| {
-            let voxels = part.start * fov..part.end * fov;
-            let images = &images[part.start * image..part.end * image];
-            let seeds = &seeds[voxels.clone()];
-            current.step_batch(images, seeds, &mut logits[voxels], part.len())
-        })
-    }
-}
-
-impl Network for FallbackNetwork<'_> {
-    fn step(&mut self, image: &[f32], seed: &[f32], logits: &mut [f32]) -> Result<()> {
-        if let Err(error) = self.current.step(image, seed, logits) {
-            self.fall_back(error)?;
-            self.current.step(image, seed, logits)?;
-        }
-        Ok(())
-    }
-
-    fn step_batch(
-        &mut self,
-        images: &[f32],
-        seeds: &[f32],
-        logits: &mut [f32],
-        count: usize,
-    ) -> Result<()> {
-        if let Err(error) = self.in_parts(images, seeds, logits, count) {
-            self.fall_back(error)?;
-            self.in_parts(images, seeds, logits, count)?;
-        }
-        Ok(())
-    }
-
-    fn preferred_batch(&self) -> usize {
-        self.current.preferred_batch().min(self.most)
-    }
-
-    fn device_name(&self) -> String {
-        self.current.device_name()
-    }
 }
 
 #[cfg(test)]

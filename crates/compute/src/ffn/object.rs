@@ -2,11 +2,11 @@
 
 use super::canvas::{Canvas, Position};
 use super::flood::{End, Flood};
-use super::object_logits::{TILE_EDGE, TILE_VOXELS, TileIndex};
+use super::home::Home;
+use super::object_logits::{ObjectLogits, TILE_EDGE, TILE_VOXELS, TileBits, TileIndex};
 use super::probability::{expit, quantise};
-
-/// Words of 64 voxels in a tile.
-const WORDS: usize = TILE_VOXELS / 64;
+use super::residence::{ObjectTiles, Which};
+use crate::error::Result;
 
 /// What is left of a flood once no step follows: its voxels are bits, 32 times smaller than logits.
 pub(super) struct Object {
@@ -17,7 +17,7 @@ pub(super) struct Object {
     /// Whether its seed is outside now.
     pub(super) is_weak: bool,
     /// Voxels that are inside.
-    tiles: Vec<(TileIndex, [u64; WORDS])>,
+    tiles: Vec<(TileIndex, TileBits)>,
     /// Quantised probabilities of these voxels, in their order, if they are wanted.
     probabilities: Option<Vec<u8>>,
     /// Positions that were free, and where no FOV may be centred.
@@ -34,28 +34,13 @@ pub(super) struct Voxels {
 }
 
 impl Object {
-    pub(super) fn new(flood: &Flood, canvas: &Canvas) -> Self {
-        let threshold = canvas.logits.segment_threshold;
-        let mut probabilities = canvas.keeps_probabilities().then(Vec::new);
-        let tiles = flood.logits.tiles().filter_map(|(index, tile)| {
-            if let Some(kept) = &mut probabilities {
-                let inside = tile.values.iter().filter(|logit| **logit >= threshold);
-                kept.extend(inside.map(|logit| quantise(expit(*logit))));
-            }
-            let mut words = [0; WORDS];
-            for (word, values) in words.iter_mut().zip(tile.values.chunks_exact(64)) {
-                // NaN is not inside.
-                let bits = values.iter().rev();
-                *word = bits.fold(0, |word, logit| word << 1 | u64::from(*logit >= threshold));
-            }
-            words.iter().any(|word| *word != 0).then_some((index, words))
-        });
-        let tiles = tiles.collect();
+    pub(super) fn new(flood: &Flood, canvas: &Canvas, inside: Inside) -> Self {
+        let Inside { tiles, probabilities } = inside;
         Self {
             steps: flood.steps(),
             seconds: flood.seconds(),
             got_too_weak: matches!(flood.end, Some(End::SeedTooWeak(_))),
-            is_weak: flood.logits.at(flood.seed) < canvas.logits.move_threshold,
+            is_weak: flood.home.at(flood.seed) < canvas.logits.move_threshold,
             tiles,
             probabilities,
             refused: flood.refused.clone(),
@@ -107,6 +92,64 @@ impl Object {
                 })
             })
         })
+    }
+}
+
+/// Voxels that are inside, tile by tile.
+pub(super) struct Inside {
+    tiles: Vec<(TileIndex, TileBits)>,
+    probabilities: Option<Vec<u8>>,
+}
+
+impl Inside {
+    /// `None` if the logits were where the network is, and are lost.
+    ///
+    /// # Errors
+    /// What `away` returns.
+    pub(super) fn of(
+        home: &Home,
+        canvas: &Canvas,
+        away: Option<&mut dyn ObjectTiles>,
+    ) -> Result<Option<Self>> {
+        let (object, away) = match (home, away) {
+            (Home::Here(_), _) => return Ok(Self::here(home, canvas)),
+            (Home::Away(_), None) => return Ok(None),
+            (Home::Away(home), Some(away)) => (&home.object, away),
+        };
+        if canvas.keeps_probabilities() {
+            let tiles = away.read(object, Which::All)?;
+            return Ok(tiles.map(|tiles| Self::of_logits(&ObjectLogits::of_tiles(tiles), canvas)));
+        }
+        let tiles = away.inside(object, canvas.logits.segment_threshold)?;
+        Ok(tiles.map(|tiles| Self { tiles, probabilities: None }))
+    }
+
+    /// `None` if the logits are not on this side.
+    pub(super) fn here(home: &Home, canvas: &Canvas) -> Option<Self> {
+        match home {
+            Home::Here(logits) => Some(Self::of_logits(logits, canvas)),
+            Home::Away(_) => None,
+        }
+    }
+
+    fn of_logits(logits: &ObjectLogits, canvas: &Canvas) -> Self {
+        let threshold = canvas.logits.segment_threshold;
+        let mut probabilities = canvas.keeps_probabilities().then(Vec::new);
+        let tiles = logits.tiles().filter_map(|(index, tile)| {
+            if let Some(kept) = &mut probabilities {
+                let inside = tile.values.iter().filter(|logit| **logit >= threshold);
+                kept.extend(inside.map(|logit| quantise(expit(*logit))));
+            }
+            let mut words = [0; TILE_VOXELS / 64];
+            for (word, values) in words.iter_mut().zip(tile.values.chunks_exact(64)) {
+                // NaN is not inside.
+                let bits = values.iter().rev();
+                *word = bits.fold(0, |word, logit| word << 1 | u64::from(*logit >= threshold));
+            }
+            words.iter().any(|word| *word != 0).then_some((index, words))
+        });
+        let tiles = tiles.collect();
+        Self { tiles, probabilities }
     }
 }
 

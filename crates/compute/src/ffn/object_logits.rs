@@ -10,7 +10,10 @@ pub(super) const TILE_EDGE: usize = 16;
 pub(super) const TILE_VOXELS: usize = TILE_EDGE * TILE_EDGE * TILE_EDGE;
 
 /// Number of a tile along z, y and x.
-pub(super) type TileIndex = [u32; 3];
+pub type TileIndex = [u32; 3];
+
+/// A bit for each voxel of a tile, in C order, the lowest first.
+pub type TileBits = [u64; TILE_VOXELS / 64];
 
 #[derive(Clone)]
 pub(super) struct Tile {
@@ -72,7 +75,14 @@ fn overlaps(start: Position, shape: [usize; 3]) -> impl Iterator<Item = Overlap>
     })
 }
 
-fn place([z, y, x]: Position) -> (TileIndex, usize) {
+/// The tiles that a window touches, in C order.
+#[cfg(feature = "cube")]
+pub(super) fn tiles_of(start: Position, shape: [usize; 3]) -> impl Iterator<Item = TileIndex> {
+    overlaps(start, shape).map(|overlap| overlap.tile)
+}
+
+/// The tile of a voxel, and its place there.
+pub(super) fn place([z, y, x]: Position) -> (TileIndex, usize) {
     let inside = |p: usize| p % TILE_EDGE;
     let tile = [z, y, x].map(|p| (p / TILE_EDGE) as u32);
     (tile, (inside(z) * TILE_EDGE + inside(y)) * TILE_EDGE + inside(x))
@@ -99,6 +109,21 @@ impl ObjectLogits {
         let low = |a: usize| tiles().map(|t| t[a]).min().unwrap_or(0) as usize;
         let high = |a: usize| tiles().map(|t| t[a] + 1).max().unwrap_or(0) as usize;
         [[0, 1, 2].map(|a| low(a) * TILE_EDGE), [0, 1, 2].map(|a| high(a) * TILE_EDGE)]
+    }
+
+    /// Made of tiles.
+    pub(super) fn of_tiles(tiles: Vec<(TileIndex, Vec<f32>)>) -> Self {
+        let mut logits = Self::default();
+        tiles.into_iter().for_each(|(index, values)| logits.restore(index, values));
+        logits
+    }
+
+    pub(super) fn num_tiles(&self) -> usize {
+        self.tiles.len()
+    }
+
+    pub(super) fn copy_tiles(&self) -> Vec<(TileIndex, Vec<f32>)> {
+        self.tiles().map(|(index, tile)| (index, tile.values.clone())).collect()
     }
 
     /// Memory of the tiles.
@@ -152,12 +177,12 @@ impl ObjectLogits {
     }
 
     /// The tiles that were written since the last call, in order of their numbers.
-    pub(super) fn take_changed(&mut self) -> Vec<(TileIndex, &[f32])> {
+    pub(super) fn take_changed(&mut self) -> Vec<(TileIndex, Vec<f32>)> {
         let changed = self.tiles.iter_mut().filter(|(_, tile)| tile.changed);
         let mut changed: Vec<_> = changed
             .map(|(index, tile)| {
                 tile.changed = false;
-                (*index, tile.values.as_slice())
+                (*index, tile.values.clone())
             })
             .collect();
         changed.sort_unstable_by_key(|(index, _)| *index);

@@ -7,9 +7,12 @@
 
 use super::canvas::{Canvas, LabelRun, Position};
 use super::flood::Flood;
+use super::home::Home;
 use super::object_logits::{TILE_EDGE, TILE_VOXELS};
+use super::residence::{TileValues, Which};
 use super::segment::{Counters, Origin};
 use super::segmenter::Segmenter;
+use super::steps::Steps;
 use crate::error::{Error, Result};
 
 /// A tile with its number.
@@ -45,11 +48,17 @@ impl Segmenter<'_> {
     }
 
     /// What has changed since the last call, or since the beginning. To be called between two calls of
-    /// [`Segmenter::advance`].
+    /// [`Segmenter::advance`], with the same steps; where logits are kept there, it waits for one under way.
+    /// Seeds that are settled then are told of with the next one.
     ///
-    /// Memory: 4 bytes a voxel of the object's tiles that were written, 12 bytes a row of labels, 1 byte a
+    /// Memory: 8 bytes a voxel of the object's tiles that were written, 12 bytes a row of labels, 1 byte a
     /// voxel of them if probabilities are kept.
-    pub fn take_changes(&mut self) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// What `steps` returns.
+    pub fn take_changes(&mut self, steps: &mut dyn Steps) -> Result<Vec<u8>> {
+        self.come_to_rest(steps)?;
+        let tiles = self.changed_tiles(steps)?;
         let mut out = Writer::default();
         out.u64(self.turn as u64);
         out.u64(self.next_id as u64);
@@ -67,17 +76,34 @@ impl Segmenter<'_> {
             [run.start, run.len, run.label as u32].into_iter().for_each(|word| out.u32(word));
         });
         out.list(&self.canvas.probabilities_of(&runs), |out, quantised| out.0.push(*quantised));
-        let turn = self.turn;
-        let attempt = self.attempts.get_mut(&turn);
+        let attempt = self.attempts.get(&self.turn);
         out.u64(u64::from(attempt.is_some()));
         let mut saved = Progress { origins: self.origins.len(), attempt: None };
         if let Some(attempt) = attempt {
             let before = self.saved.attempt.filter(|(number, _)| *number == attempt.number);
-            write_flood(&mut out, &mut attempt.flood, before.map(|(_, saved)| saved));
+            write_flood(&mut out, &attempt.flood, before.map(|(_, saved)| saved));
+            write_tiles(&mut out, &tiles);
             saved.attempt = Some((attempt.number, Saved::all_of(&attempt.flood)));
         }
         self.saved = saved;
-        out.0
+        Ok(out.0)
+    }
+
+    /// Tiles that were written since the last call, of the object whose turn it is. One that is lost goes.
+    fn changed_tiles(&mut self, steps: &mut dyn Steps) -> Result<Vec<TileValues>> {
+        let Some(attempt) = self.attempts.get_mut(&self.turn) else { return Ok(Vec::new()) };
+        let away = match &mut attempt.flood.home {
+            Home::Here(logits) => return Ok(logits.take_changed()),
+            Home::Away(away) => away,
+        };
+        let read = steps.tiles().map(|tiles| tiles.read(&away.object, Which::Changed));
+        let tiles = read.transpose()?.flatten();
+        if tiles.is_none() {
+            self.drop_attempt(self.turn);
+        }
+        let mut tiles = tiles.unwrap_or_default();
+        tiles.sort_unstable_by_key(|(index, _)| *index);
+        Ok(tiles)
     }
 
     /// Goes on where another segmenter of the same canvas and seeds was; its changes in their order. To
@@ -124,7 +150,7 @@ impl Segmenter<'_> {
 }
 
 /// The object, without what is saved of it already.
-fn write_flood(out: &mut Writer, flood: &mut Flood, before: Option<Saved>) {
+fn write_flood(out: &mut Writer, flood: &Flood, before: Option<Saved>) {
     out.u64(u64::from(before.is_some()));
     out.u64(flood.seconds().to_bits());
     let Saved { centres, refused } = before.unwrap_or_default();
@@ -137,9 +163,11 @@ fn write_flood(out: &mut Writer, flood: &mut Flood, before: Option<Saved>) {
     out.list(&flood.policy.done(), |out, cell| {
         cell.iter().for_each(|c| out.u64(*c as u64));
     });
-    let tiles = flood.logits.take_changed();
+}
+
+fn write_tiles(out: &mut Writer, tiles: &[TileValues]) {
     out.0.reserve_exact(8 + tiles.len() * TILE_BYTES);
-    out.list(&tiles, |out, (tile, values)| {
+    out.list(tiles, |out, (tile, values)| {
         tile.iter().for_each(|t| out.u32(*t));
         values.iter().for_each(|value| out.u32(value.to_bits()));
     });
@@ -177,7 +205,9 @@ fn read_flood(
         let inside = (0..3).all(|a| (tile[a] as usize) * TILE_EDGE < shape[a]);
         if inside { Ok((tile, values)) } else { Err(damaged()) }
     })?;
-    tiles.into_iter().for_each(|(tile, values)| flood.logits.restore(tile, values));
+    if let Home::Here(logits) = &mut flood.home {
+        tiles.into_iter().for_each(|(tile, values)| logits.restore(tile, values));
+    }
     let outside = flood.pending.is_some_and(|position| !canvas.holds_fov(position));
     if outside || flood.centres.len() != flood.deleted.len() {
         return Err(damaged());

@@ -12,12 +12,14 @@ use std::collections::BTreeMap;
 
 use super::canvas::{Canvas, Position, TRIED};
 use super::flood::{Flood, check_seed};
-use super::object::Object;
+use super::object::{Inside, Object};
 use super::restrict::{Everywhere, Restrict};
 use super::saved::Progress;
 use super::segment::{Counters, FloodEvent, Origin, Segmentation};
-use super::steps::{Fov, Steps, Ticket};
+use super::steps::{Fov, Steps};
 use crate::error::Result;
+
+mod under_way;
 
 /// Seeds after the one whose turn it is among which some are chosen to start early. An object of a seed
 /// that is far behind waits long, and is the likelier to be in vain.
@@ -47,6 +49,10 @@ pub struct Segmenter<'r> {
     pub(super) saved: Progress,
     /// No seed was found that could start early; asked again when a seed is settled.
     no_candidate: bool,
+    /// A seed for whose object there is no room where the network is.
+    has_no_room: Option<usize>,
+    /// There is no room for anything.
+    never_moves: bool,
     spare: Vec<Fov>,
 }
 
@@ -67,6 +73,7 @@ impl<'r> Segmenter<'r> {
     pub fn new(canvas: Canvas, seeds: Vec<[usize; 3]>) -> Result<Self> {
         seeds.iter().try_for_each(|seed| check_seed(&canvas, *seed))?;
         let counters = Counters { seeds: seeds.len() as u64, ..Counters::default() };
+        let never_moves = canvas.still().is_none();
         let next_id = canvas.segmentation().iter().max().map_or(0, |most| (*most).max(0)) + 1;
         Ok(Self {
             canvas,
@@ -84,6 +91,8 @@ impl<'r> Segmenter<'r> {
             attempts_made: 0,
             saved: Progress::default(),
             no_candidate: false,
+            has_no_room: None,
+            never_moves,
             spare: Vec::new(),
         })
     }
@@ -126,7 +135,7 @@ impl<'r> Segmenter<'r> {
         self.submit(steps)?;
         let fov = steps.wait()?;
         self.in_flight -= 1;
-        self.absorb(fov);
+        self.absorb(fov, steps)?;
         watch(FloodEvent::Step { steps: self.steps_taken });
         self.settle(watch);
         Ok(true)
@@ -234,7 +243,7 @@ impl<'r> Segmenter<'r> {
     }
 
     /// Labels were written: objects that grew into them would grow otherwise now.
-    fn drop_attempts_in_vain(&mut self) {
+    pub(super) fn drop_attempts_in_vain(&mut self) {
         let canvas = &self.canvas;
         let in_vain = |(_, attempt): &(&usize, &Attempt)| !attempt.flood.holds_on(canvas);
         let numbers: Vec<usize> = self.attempts.iter().filter(in_vain).map(|(n, _)| *n).collect();
@@ -292,74 +301,12 @@ impl<'r> Segmenter<'r> {
     pub(super) fn insert(&mut self, number: usize, flood: Flood) -> bool {
         let mut attempt =
             Attempt { number: self.attempts_made, flood, object: None, in_flight: false };
-        attempt.go_on(&self.canvas, self.restrict);
+        if attempt.flood.next_position(&self.canvas, self.restrict).is_none() {
+            let inside = Inside::here(&attempt.flood.home, &self.canvas);
+            attempt.object = inside.map(|inside| Object::new(&attempt.flood, &self.canvas, inside));
+        }
         let grows = attempt.object.is_none();
         self.attempts.insert(number, attempt);
         grows
-    }
-
-    /// Hands over the steps that are due, the one of the seed whose turn it is first.
-    fn submit(&mut self, steps: &mut dyn Steps) -> Result<()> {
-        let voxels = self.canvas.config.fov_voxels();
-        for (seed, attempt) in &mut self.attempts {
-            if attempt.in_flight || attempt.object.is_some() {
-                continue;
-            }
-            let mut fov = self.spare.pop().unwrap_or_default();
-            fov.image.resize(self.canvas.image_values(), 0.0);
-            for buffer in [&mut fov.seed, &mut fov.logits] {
-                buffer.resize(voxels, 0.0);
-            }
-            attempt.flood.gather(&self.canvas, &mut fov.image, &mut fov.seed);
-            fov.ticket = Ticket { seed: *seed, attempt: attempt.number };
-            attempt.in_flight = true;
-            self.in_flight += 1;
-            steps.submit(fov)?;
-        }
-        Ok(())
-    }
-
-    /// Takes a step that is done; one of an object that was thrown away is forgotten.
-    fn absorb(&mut self, mut fov: Fov) {
-        self.steps_taken += 1;
-        let Ticket { seed, attempt: number } = fov.ticket;
-        match self.attempts.get_mut(&seed).filter(|attempt| attempt.number == number) {
-            Some(attempt) => {
-                attempt.in_flight = false;
-                attempt.flood.absorb(&self.canvas, &mut fov.logits);
-                attempt.go_on(&self.canvas, self.restrict);
-            }
-            None => self.wasted_steps += 1,
-        }
-        self.spare.push(fov);
-        self.bound_memory();
-    }
-
-    /// Objects that grow early may take as much memory as one that fills the canvas; else the last goes.
-    fn bound_memory(&mut self) {
-        let bytes = |(number, attempt): (&usize, &Attempt)| {
-            let waits = attempt.object.as_ref().map_or(0, Object::bytes);
-            if *number == self.turn { 0 } else { attempt.flood.logits.bytes() + waits }
-        };
-        let taken: usize = self.attempts.iter().map(bytes).sum();
-        if taken > self.canvas.segmentation().len() * size_of::<f32>() {
-            let grows = |attempt: &Attempt| attempt.object.is_none();
-            let last = self.attempts.iter().rev().find(|(_, attempt)| grows(attempt));
-            let last = last.map(|(number, _)| *number).filter(|number| *number != self.turn);
-            if let Some(attempt) = last.and_then(|number| self.attempts.remove(&number)) {
-                self.waste(&attempt);
-                self.no_candidate = true;
-            }
-        }
-    }
-}
-
-impl Attempt {
-    /// Finds the next step, or ends the object.
-    fn go_on(&mut self, canvas: &Canvas, restrict: &dyn Restrict) {
-        if self.flood.next_position(canvas, restrict).is_none() {
-            self.object = Some(Object::new(&self.flood, canvas));
-            self.flood.logits = Default::default();
-        }
     }
 }

@@ -1,11 +1,12 @@
 //! Where steps of the network are computed: by the caller, or elsewhere.
 
 use super::network::Network;
+use super::residence::{ObjectTiles, Window, lose};
 use crate::error::Result;
 
 /// What a step sees, and what it says. All three have the FOV's voxels in C order `[z, y, x]`, the image
 /// for each channel.
-#[derive(Debug, Clone, Default)]
+#[derive(Default)]
 pub struct Fov {
     /// Normalised image.
     pub image: Vec<f32>,
@@ -13,6 +14,9 @@ pub struct Fov {
     pub seed: Vec<f32>,
     /// The new logits, once the step is done.
     pub logits: Vec<f32>,
+    /// If image and logits are where the network is: which step this is of them. The other fields are then
+    /// not used.
+    pub window: Option<Window>,
     /// Whose step it is.
     pub(super) ticket: Ticket,
 }
@@ -41,6 +45,12 @@ pub trait Steps {
     /// [`Error::DeviceFailed`](crate::Error::DeviceFailed) if the device fails;
     /// [`Error::Usage`](crate::Error::Usage) if there is nothing to wait for.
     fn wait(&mut self) -> Result<Fov>;
+
+    /// The place for logits of objects where the steps are computed; `None` if a step has to bring them along.
+    /// May change from call to call.
+    fn tiles(&mut self) -> Option<&mut dyn ObjectTiles> {
+        None
+    }
 
     /// Name of the device that computes now.
     fn device_name(&self) -> String;
@@ -100,6 +110,10 @@ impl Steps for Inline<'_> {
         self.done.pop().ok_or_else(nothing)
     }
 
+    fn tiles(&mut self) -> Option<&mut dyn ObjectTiles> {
+        self.network.residence().map(|residence| residence as &mut dyn ObjectTiles)
+    }
+
     fn device_name(&self) -> String {
         self.network.device_name()
     }
@@ -108,9 +122,16 @@ impl Steps for Inline<'_> {
 impl Buffers {
     /// One batch.
     pub(super) fn run(&mut self, network: &mut dyn Network, fovs: &mut [Fov]) -> Result<()> {
-        if let [fov] = fovs {
-            return network.step(&fov.image, &fov.seed, &mut fov.logits);
+        run_windows(network, fovs)?;
+        let mut fovs: Vec<&mut Fov> = fovs.iter_mut().filter(|f| f.window.is_none()).collect();
+        match fovs.as_mut_slice() {
+            [] => Ok(()),
+            [fov] => network.step(&fov.image, &fov.seed, &mut fov.logits),
+            fovs => self.run_values(network, fovs),
         }
+    }
+
+    fn run_values(&mut self, network: &mut dyn Network, fovs: &mut [&mut Fov]) -> Result<()> {
         self.images.clear();
         self.seeds.clear();
         for fov in &*fovs {
@@ -127,4 +148,25 @@ impl Buffers {
         }
         Ok(())
     }
+}
+
+/// The steps of a batch whose image and logits are where the network is.
+fn run_windows(network: &mut dyn Network, fovs: &mut [Fov]) -> Result<()> {
+    let mut windows = Vec::new();
+    let mut places = Vec::new();
+    for (place, fov) in fovs.iter_mut().enumerate() {
+        windows.extend(fov.window.take().inspect(|_| places.push(place)));
+    }
+    let done = match network.residence() {
+        _ if windows.is_empty() => Ok(()),
+        Some(residence) => residence.step(&mut windows),
+        None => {
+            lose(&mut windows);
+            Ok(())
+        }
+    };
+    for (place, window) in places.into_iter().zip(windows) {
+        fovs[place].window = Some(window);
+    }
+    done
 }

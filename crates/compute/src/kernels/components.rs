@@ -9,24 +9,12 @@ use cubecl::client::Client;
 use cubecl::prelude::*;
 use cubecl::server::Handle;
 
-use super::words;
+use super::words::{self, ordered};
 
 /// Parent of voxels that belong to nothing.
 const NONE: u32 = u32::MAX;
 /// Voxels that one unit counts the roots of.
 const RUN: usize = 256;
-
-/// Bits of a float as a number in the same order; both zeros are one, NaN is beyond the infinities.
-#[cube]
-fn ordered(bits: u32) -> u32 {
-    if bits == 0x8000_0000u32 {
-        0x8000_0000u32.runtime()
-    } else if bits >> 31u32 == 1u32 {
-        !bits
-    } else {
-        bits ^ 0x8000_0000u32
-    }
-}
 
 /// 1 for words from `low` to `high`, else 0; `floats`: words are bits of floats.
 #[cube(launch)]

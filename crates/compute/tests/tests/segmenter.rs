@@ -12,11 +12,11 @@ use exavox_compute::{Error, Result};
 use exavox_io::Voxels;
 use proptest::prelude::*;
 
-const CONFIG: ModelConfig = ModelConfig { fov_zyx: [7, 5, 9], deltas_zyx: [2, 1, 3] };
+pub(crate) const CONFIG: ModelConfig = ModelConfig { fov_zyx: [7, 5, 9], deltas_zyx: [2, 1, 3] };
 
 /// What a network says, as a function of what it sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     /// Bright voxels beside the object join it.
     Bright,
     /// Everything joins: all objects collide.
@@ -25,15 +25,15 @@ enum Kind {
     Fickle,
 }
 
-struct Fake {
+pub(crate) struct Fake {
     kind: Kind,
-    steps: usize,
+    pub(crate) steps: usize,
     /// Fails at this step, and only there.
     fails_at: Option<usize>,
 }
 
 impl Fake {
-    fn new(kind: Kind) -> Self {
+    pub(crate) fn new(kind: Kind) -> Self {
         Self { kind, steps: 0, fails_at: None }
     }
 }
@@ -82,16 +82,17 @@ fn number(state: &mut u64) -> u64 {
 }
 
 /// A volume of blobs, and seeds in some order: some outside the margin, some twice.
-struct Case {
-    image: Arc<Voxels>,
+pub(crate) struct Case {
+    pub(crate) image: Arc<Voxels>,
     /// With labels that are there before, and places where no FOV is centred.
-    places: bool,
-    seeds: Vec<[usize; 3]>,
-    options: InferenceOptions,
+    pub(crate) places: bool,
+    pub(crate) keeps_probabilities: bool,
+    pub(crate) seeds: Vec<[usize; 3]>,
+    pub(crate) options: InferenceOptions,
 }
 
 impl Case {
-    fn new(shape: [usize; 3], seeds: usize, disco: f32, seed: u64) -> Self {
+    pub(crate) fn new(shape: [usize; 3], seeds: usize, disco: f32, seed: u64) -> Self {
         let mut state = seed;
         let period = 4 + number(&mut state) % 5;
         let [_, ny, nx] = shape;
@@ -111,32 +112,35 @@ impl Case {
             ..InferenceOptions::default()
         };
         let image = Arc::new(Voxels::from_vec(shape, voxels).unwrap());
-        Self { image, places: false, seeds, options }
+        Self { image, places: false, keeps_probabilities: true, seeds, options }
     }
 
-    fn segmenter(&self) -> Segmenter<'static> {
-        let canvas = Canvas::new(Arc::clone(&self.image), CONFIG, self.options).unwrap();
-        if !self.places {
-            return Segmenter::new(canvas.with_probabilities(), self.seeds.clone()).unwrap();
+    pub(crate) fn segmenter(&self) -> Segmenter<'static> {
+        let mut canvas = Canvas::new(Arc::clone(&self.image), CONFIG, self.options).unwrap();
+        if self.places {
+            let before =
+                (0..self.image.len()).map(|i| if i % 499 < 20 { 1 + (i % 2) as i32 } else { 0 });
+            canvas = canvas.with_segmentation(before.collect()).unwrap();
         }
-        let before =
-            (0..self.image.len()).map(|i| if i % 499 < 20 { 1 + (i % 2) as i32 } else { 0 });
-        let canvas = canvas.with_segmentation(before.collect()).unwrap().with_probabilities();
-        Segmenter::new(canvas, self.seeds.clone()).unwrap().with_restriction(&Planes)
+        if self.keeps_probabilities {
+            canvas = canvas.with_probabilities();
+        }
+        let segmenter = Segmenter::new(canvas, self.seeds.clone()).unwrap();
+        if self.places { segmenter.with_restriction(&Planes) } else { segmenter }
     }
 
-    fn run(&self, steps: &mut dyn Steps) -> Segmentation {
+    pub(crate) fn run(&self, steps: &mut dyn Steps) -> Segmentation {
         let mut segmenter = self.segmenter();
         while segmenter.advance(steps, &mut |_| {}).unwrap() {}
         segmenter.finish()
     }
 
-    fn one_by_one(&self, kind: Kind) -> Segmentation {
+    pub(crate) fn one_by_one(&self, kind: Kind) -> Segmentation {
         self.run(&mut Inline::new(&mut Fake::new(kind), 1))
     }
 }
 
-fn assert_same(found: &Segmentation, expected: &Segmentation) {
+pub(crate) fn assert_same(found: &Segmentation, expected: &Segmentation) {
     let known = |s: &Segmentation| -> Vec<_> {
         s.origins.iter().map(|o| (o.id, o.seed_zyx, o.steps, o.voxels)).collect()
     };
@@ -178,7 +182,7 @@ impl Steps for Shuffled {
     }
 }
 
-fn kinds() -> impl Strategy<Value = Kind> {
+pub(crate) fn kinds() -> impl Strategy<Value = Kind> {
     prop::sample::select(vec![Kind::Bright, Kind::Greedy, Kind::Fickle])
 }
 
@@ -240,7 +244,7 @@ proptest! {
             if !more {
                 break;
             }
-            saved.push(segmenter.take_changes());
+            saved.push(segmenter.take_changes(&mut steps).unwrap());
             // The process dies, some steps after it was saved, or at once.
             if saved.len().is_multiple_of(2) {
                 lives += 1;
@@ -265,7 +269,7 @@ fn changes_that_are_torn_or_of_another_canvas_are_refused() {
     for _ in 0..30 {
         segmenter.advance(&mut steps, &mut |_| {}).unwrap();
     }
-    let changes = segmenter.take_changes();
+    let changes = segmenter.take_changes(&mut steps).unwrap();
     for length in (0..changes.len()).step_by(97).chain([changes.len() - 1]) {
         case.segmenter().apply_changes(&changes[..length]).unwrap_err();
     }

@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use exavox_compute::ffn::{Segmenter, TrainedModel};
+use exavox_compute::ffn::{Segmenter, Steps, TrainedModel};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -140,17 +140,26 @@ impl Checkpoint {
     }
 
     /// Appends what has changed, if it is time. A disk that is full does not end the run.
-    pub(super) fn save_if_due(&mut self, segmenter: &mut Segmenter<'_>, observer: &dyn Observer) {
+    ///
+    /// # Errors
+    /// What `steps`, those of the segmenter, return.
+    pub(super) fn save_if_due(
+        &mut self,
+        segmenter: &mut Segmenter<'_>,
+        steps: &mut dyn Steps,
+        observer: &dyn Observer,
+    ) -> Result<()> {
         if self.broken || self.last.elapsed() < self.interval {
-            return;
+            return Ok(());
         }
-        let changes = segmenter.take_changes();
+        let changes = segmenter.take_changes(steps)?;
         if let Err(error) = self.append(&changes) {
             self.broken = true;
             let text = format!("{error}; nothing more is saved before the end");
             observer.notify(&Event::Warning(&text));
         }
         self.last = Instant::now();
+        Ok(())
     }
 
     fn append(&mut self, changes: &[u8]) -> Result<()> {
