@@ -42,10 +42,10 @@ mod network;
 mod partial_fov;
 #[path = "tests/projection.rs"]
 mod projection;
-#[path = "tests/seed_memory.rs"]
-mod seed_memory;
 #[path = "tests/residence.rs"]
 mod residence;
+#[path = "tests/seed_memory.rs"]
+mod seed_memory;
 #[path = "tests/seeds.rs"]
 mod seeds;
 #[path = "tests/segmenter.rs"]

@@ -70,8 +70,11 @@ impl Both {
     }
 }
 
+/// Deleted voxels, faces, probes and tiles, floats as their bits.
+type Bits = (u32, Vec<(u32, [i64; 3])>, Vec<u32>, usize);
+
 /// An answer as numbers that can be compared bit by bit, faces in one order.
-fn bits(answer: &Answer) -> (u32, Vec<(u32, [i64; 3])>, Vec<u32>, usize) {
+fn bits(answer: &Answer) -> Bits {
     let Answer::Said(said) = answer else { panic!("{answer:?}") };
     let mut faces: Vec<_> = said.faces.iter().map(|(v, offset)| (v.to_bits(), *offset)).collect();
     faces.sort_unstable();
