@@ -51,6 +51,12 @@ impl Progress {
         Self { printer, style, stage: Mutex::new(None) }
     }
 
+    /// Whether there is a terminal to show progress on, and it is wanted.
+    #[cfg(feature = "train")]
+    pub(crate) fn is_on_terminal(&self) -> bool {
+        self.style == Style::Bar
+    }
+
     fn stage(&self) -> MutexGuard<'_, Option<Stage>> {
         // A worker that panicked while it held the lock leaves nothing worse than a wrong number.
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)

@@ -55,6 +55,9 @@ pub enum Event<'a> {
         /// Wall-clock time of the stage.
         seconds: f64,
     },
+    /// A training has taken a step; told before it is counted as an advance.
+    #[cfg(feature = "train")]
+    Trained(&'a crate::train::TrainView<'a>),
     /// Something that people should know, though the run goes on.
     Warning(&'a str),
 }

@@ -40,8 +40,11 @@ mod source;
 mod start;
 mod tally;
 mod validation;
+mod view;
 
 pub use config::TrainConfig;
 pub use folder::StartMode;
+pub use log::CurvePoint;
 pub use run::{Select, TrainReport, TrainRun, train};
 pub use validation::Validated;
+pub use view::TrainView;

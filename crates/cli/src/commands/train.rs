@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use exavox_compute::ComputeDevice;
+use exavox_pipeline::Observer;
 use exavox_pipeline::blocks::StopFlag;
 use exavox_pipeline::train::{Select, StartMode, TrainConfig, TrainReport, TrainRun, train};
 use serde::Serialize;
@@ -12,6 +13,11 @@ use serde::Serialize;
 use super::job::enter;
 use crate::context::Context;
 use crate::exit_status::ExitStatus;
+
+mod dashboard;
+mod signals;
+
+use dashboard::Dashboard;
 
 /// Train a flood-filling network on images with labels.
 ///
@@ -35,6 +41,10 @@ pub(crate) struct Args {
     /// Which checkpoint segment.toml names: the last one, or the one that did best in the validation.
     #[arg(long, value_name = "last|best", default_value = "last", value_parser = select)]
     select: Select,
+    /// On a terminal, show progress, curves and validations on a screen of its own. Elsewhere, and with
+    /// --quiet or --no-progress, the ordinary lines.
+    #[arg(long)]
+    dashboard: bool,
 }
 
 fn select(text: &str) -> Result<Select, String> {
@@ -60,9 +70,9 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
         },
         memory_bytes: context.memory_bytes(),
         select: args.select,
-        stop: stop_on_signals()?,
+        stop: StopFlag::default(),
     };
-    let mut report = train(&config, &run, &context.observer)?;
+    let mut report = watched(&config, &run, &args, context)?;
     // Names for people, who are not in the folder of the configuration.
     let folder = args.config.parent().unwrap_or(Path::new(""));
     for path in
@@ -85,14 +95,22 @@ fn devices(config: &TrainConfig, context: &Context) -> anyhow::Result<Vec<Comput
     config.run.devices.iter().map(open).collect()
 }
 
-/// Set by the first Ctrl-C or TERM; the second one ends the process at once.
-fn stop_on_signals() -> anyhow::Result<StopFlag> {
-    let stop = StopFlag::default();
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        signal_hook::flag::register_conditional_default(signal, stop.as_atomic())?;
-        signal_hook::flag::register(signal, stop.as_atomic())?;
+/// Trains, with the screen or the lines that are asked for.
+fn watched(
+    config: &TrainConfig,
+    run: &TrainRun,
+    args: &Args,
+    context: &Context,
+) -> anyhow::Result<TrainReport> {
+    if !(args.dashboard && cfg!(unix) && context.observer.is_on_terminal()) {
+        signals::stop_first(&run.stop)?;
+        return Ok(train(config, run, &context.observer)?);
     }
-    Ok(stop)
+    signals::stop_first_with_screen(&run.stop)?;
+    let screen = Dashboard::open(&config.run.output, &context.observer, context.printer);
+    let screen = screen.context("--dashboard: the terminal cannot be used")?;
+    let observer: &dyn Observer = &screen;
+    Ok(train(config, run, observer)?)
 }
 
 /// What `--json` prints.

@@ -179,3 +179,91 @@ fn memory_bounds_a_training() {
         "{error}"
     );
 }
+
+/// Runs on a pseudo terminal of `script`, with the shell's words before; nothing without that program.
+#[cfg(target_os = "linux")]
+fn on_a_terminal(folder: &Folder, before: &str, args: &str) -> Option<std::process::Command> {
+    let mut script = std::process::Command::new("script");
+    script.arg("--version").stdout(Stdio::null()).status().ok()?;
+    let program = folder.program();
+    let exe = program.get_program().to_string_lossy().into_owned();
+    let line = format!("stty rows 30 cols 100; {before} exec {exe} --device cpu {args}");
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).current_dir(folder.path()).stdin(Stdio::null());
+    Some(script)
+}
+
+/// What was drawn on the screen, and what stays.
+#[cfg(target_os = "linux")]
+fn drawn(output: &[u8]) -> (String, String) {
+    let text = String::from_utf8_lossy(output).into_owned();
+    let (_, screen) = text.split_once("\x1b[?1049h").expect("a screen was taken");
+    let (screen, after) = screen.split_once("\x1b[?1049l").expect("it was given back");
+    assert!(!after.contains("\x1b[?1049h") && !after.contains("\x1b[?25l"), "{after:?}");
+    assert!(after.starts_with("\x1b[?25h"), "the cursor is shown: {after:?}");
+    (screen.to_owned(), after.to_owned())
+}
+
+/// What a screen of 30 by 100 shows after text with places in it.
+#[cfg(target_os = "linux")]
+fn shown(text: &str) -> String {
+    let mut screen = vec![vec![' '; 100]; 30];
+    let (mut row, mut column) = (1, 1);
+    for part in text.split("\x1b[").skip(1) {
+        let end = part.find(|c: char| c.is_ascii_alphabetic()).unwrap();
+        if let Some((y, x)) = part[..end].split_once(';') {
+            (row, column) = (y.parse().unwrap(), x.parse().unwrap());
+        }
+        for c in part[end + 1..].chars() {
+            screen[row - 1][column - 1] = c;
+            column += 1;
+        }
+    }
+    screen.into_iter().map(|row| row.into_iter().collect::<String>() + "\n").collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_dashboard_is_drawn_and_leaves_the_terminal_as_it_was() {
+    let folder = folder();
+    configure(&folder, "out", 60);
+    let Some(mut script) = on_a_terminal(&folder, "", "train out.toml --dashboard") else { return };
+    let (screen, after) = drawn(&script.output().unwrap().stdout);
+    let screen = shown(&screen);
+    for text in
+        ["exavox train: out on cpu", "┌loss──", "┌F1──", "FOVs/s, ", "Ctrl-C ends it after a"]
+    {
+        assert!(screen.contains(text), "{text} in\n{screen}");
+    }
+    assert!(after.contains("checkpoint: "), "{after:?}");
+
+    let text = std::fs::read_to_string(folder.join("out.toml")).unwrap();
+    std::fs::write(folder.join("gone.toml"), text.replace("image.npy", "gone.npy")).unwrap();
+    let mut script = on_a_terminal(&folder, "", "train gone.toml --overwrite --dashboard").unwrap();
+    let (_, after) = drawn(&script.output().unwrap().stdout);
+    assert!(after.contains("error: ") && after.contains("gone.npy"), "{after:?}");
+
+    // Where there is no terminal, and where nothing is to be shown.
+    let run = folder.run(&["--device", "cpu", "train", "out.toml", "--overwrite", "--dashboard"]);
+    assert!(run.status == Some(0) && !run.stderr.contains('\x1b'), "{run:?}");
+    let quiet = "--no-progress train out.toml --overwrite --dashboard";
+    let output = on_a_terminal(&folder, "", quiet).unwrap().output().unwrap();
+    assert!(!output.stdout.contains(&0x1b), "{output:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn two_signals_leave_the_terminal_as_it_was() {
+    let folder = folder();
+    configure(&folder, "out", 1_000_000);
+    let args = "train out.toml --dashboard";
+    let Some(mut script) = on_a_terminal(&folder, "echo $$ > pid;", args) else { return };
+    let mut child = script.stdout(Stdio::piped()).spawn().unwrap();
+    assert!(wait_for_a_new_one(&folder, "out", &mut child));
+    let pid = std::fs::read_to_string(folder.join("pid")).unwrap();
+    // The first asks for an end, the second ends it, if it has not come to that.
+    for signal in ["-INT", "-TERM"] {
+        std::process::Command::new("kill").args([signal, pid.trim()]).status().unwrap();
+    }
+    drawn(&child.wait_with_output().unwrap().stdout);
+}

@@ -1,6 +1,6 @@
 //! Curves of a training as a page that any browser opens, rewritten at each checkpoint.
 
-use super::log::Point;
+use super::log::CurvePoint;
 use super::validation::Validated;
 use crate::estimate::chart::svg::{LEFT, MARGIN, RIGHT, Svg, tick_label, ticks};
 
@@ -17,7 +17,12 @@ struct Curve {
 }
 
 /// The page. `note`: what is known of the run, for people.
-pub(super) fn page(title: &str, note: &str, points: &[Point], validated: &[Validated]) -> String {
+pub(super) fn page(
+    title: &str,
+    note: &str,
+    points: &[CurvePoint],
+    validated: &[Validated],
+) -> String {
     let text = title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -28,13 +33,13 @@ pub(super) fn page(title: &str, note: &str, points: &[Point], validated: &[Valid
     )
 }
 
-fn picture(title: &str, note: &str, points: &[Point], validated: &[Validated]) -> String {
+fn picture(title: &str, note: &str, points: &[CurvePoint], validated: &[Validated]) -> String {
     let mut svg = Svg::new();
     svg.text("title", MARGIN, 26.0, title);
     svg.text("small", MARGIN, 45.0, note);
     let last = |step: Option<u64>| step.unwrap_or_default();
     let steps = last(points.last().map(|p| p.step)).max(last(validated.last().map(|v| v.step)));
-    let curve = |name, colour, value: fn(&Point) -> f64| Curve {
+    let curve = |name, colour, value: fn(&CurvePoint) -> f64| Curve {
         name,
         colour,
         points: thinned(points.iter().map(|p| (p.step as f64, value(p)))),
@@ -135,7 +140,8 @@ mod tests {
 
     #[test]
     fn a_page_of_nothing_and_of_something_is_drawn() {
-        let point = |step| Point { step, loss: 0.7, precision: 0.5, recall: f64::NAN, f1: 0.1 };
+        let point =
+            |step| CurvePoint { step, loss: 0.7, precision: 0.5, recall: f64::NAN, f1: 0.1 };
         for points in [vec![], vec![point(100)], (1..50).map(|i| point(i * 100)).collect()] {
             let page = page("a <b>", "note", &points, &[]);
             assert!(page.contains("a &lt;b&gt;") && page.ends_with("</html>\n"));

@@ -18,14 +18,19 @@ const MAX_BYTES: u64 = 2 << 30;
 const HEADER: &str = "step,fovs,seconds,loss,example_loss,accuracy,precision,recall,specificity,f1,\
                       moves_correct,moves_missed,moves_spurious,bad_steps";
 
-/// What curves are drawn from, line by line.
+/// What curves are drawn from: a line of the table `training.csv`. Not a number where nothing was counted.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Point {
-    pub(super) step: u64,
-    pub(super) loss: f64,
-    pub(super) precision: f64,
-    pub(super) recall: f64,
-    pub(super) f1: f64,
+pub struct CurvePoint {
+    /// The last step of the line.
+    pub step: u64,
+    /// Mean loss of its steps.
+    pub loss: f64,
+    /// Of the voxels of examples that were done: those rightly found, of those found.
+    pub precision: f64,
+    /// Of those that were to be found.
+    pub recall: f64,
+    /// Harmonic mean of the two.
+    pub f1: f64,
 }
 
 /// A line.
@@ -50,10 +55,10 @@ pub(super) fn line(progress: &Progress, tally: &Tally) -> String {
 }
 
 /// The curves' part of a line.
-fn point(line: &str) -> Option<Point> {
+fn point(line: &str) -> Option<CurvePoint> {
     let cells: Vec<&str> = line.split(',').collect();
     let number = |at: usize| cells.get(at).and_then(|cell| cell.parse::<f64>().ok());
-    Some(Point {
+    Some(CurvePoint {
         step: cells.first()?.parse().ok()?,
         loss: number(3)?,
         precision: number(6).unwrap_or(f64::NAN),
@@ -70,7 +75,7 @@ pub(super) struct Table<T> {
     rows: Vec<T>,
 }
 
-impl Table<Point> {
+impl Table<CurvePoint> {
     /// The training's own table.
     pub(super) fn training(path: &Path, up_to: u64) -> Result<Self> {
         Self::open(path, HEADER, point, up_to)

@@ -12,7 +12,7 @@ use super::folder::Folder;
 use super::generator::Generators;
 use super::geometry::Geometry;
 use super::learner::{Learner, MakeLearner, Place};
-use super::log::{Point, Table};
+use super::log::{CurvePoint, Table};
 use super::material::Material;
 use super::memory::Needs;
 use super::run::TrainRun;
@@ -39,6 +39,8 @@ pub(super) struct Session<'a> {
     needs: Needs,
     ending: Ending,
     place: Place,
+    /// Name of the device of that place.
+    device: String,
     learner: Box<dyn Learner>,
     generators: Generators,
     feeder: Feeder,
@@ -47,7 +49,7 @@ pub(super) struct Session<'a> {
     seconds_before: f64,
     started: Instant,
     tally: Tally,
-    table: Table<Point>,
+    table: Table<CurvePoint>,
     validation: Option<Validation>,
     /// The last one that was written, to go back to where a device is lost.
     saved: Checkpoint,

@@ -31,6 +31,7 @@ impl Session<'_> {
         let text = format!("{error}; training goes on on the CPU, from step {step}");
         self.observer.notify(&Event::Warning(&text));
         self.place = Place::Cpu;
+        self.device = self.maker.device_name(Place::Cpu);
         self.learner = make(self.maker, &self.saved, Place::Cpu)?;
         self.progress = self.saved.progress;
         self.seconds_before = self.saved.progress.seconds;
@@ -96,16 +97,6 @@ mod tests {
         ComputeError::DeviceFailed { device, reason }
     }
 
-    impl Network for Losing {
-        fn step(&mut self, _: &[f32], _: &[f32], _: &mut [f32]) -> Result<(), ComputeError> {
-            Err(lost())
-        }
-
-        fn device_name(&self) -> String {
-            "gpu".to_owned()
-        }
-    }
-
     struct Lost(Box<dyn Learner>, Option<Rc<Cell<u32>>>);
 
     impl Learner for Lost {
@@ -152,9 +143,7 @@ mod tests {
             observer: &'a dyn Observer,
         ) -> Result<(Box<dyn Network + 'a>, usize)> {
             if self.lost_in_validation && place == Place::Devices {
-                let trainers = Trainers { devices: Vec::new(), ..self.trainers };
-                let steps_left = Rc::clone(&self.steps_left);
-                return Ok((Box::new(Self { trainers, steps_left, lost_in_validation: true }), 1));
+                return Err(lost().into());
             }
             self.trainers.network(model, settings, Place::Cpu, observer)
         }

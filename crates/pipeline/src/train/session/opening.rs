@@ -71,6 +71,7 @@ impl<'a> Session<'a> {
             needs,
             ending: Ending::new(&config.run, batch, material.labelled_voxels()),
             place: Place::Devices,
+            device: maker.device_name(Place::Devices),
             learner: make(maker, &saved, Place::Devices)?,
             generators,
             feeder,

@@ -3,6 +3,7 @@
 use super::super::checkpoint::Progress;
 use super::super::run::TrainReport;
 use super::super::validation::Validation;
+use super::super::view::TrainView;
 use super::Session;
 use crate::progress::Event;
 
@@ -19,7 +20,7 @@ impl Session<'_> {
             loss: last.map(|point| point.loss),
             f1: last.map(|point| point.f1).filter(|f1| f1.is_finite()),
             seconds: self.progress.seconds,
-            device: self.maker.device_name(self.place),
+            device: self.device.clone(),
             best: self.validation.as_ref().and_then(Validation::best),
             ..TrainReport::empty(self.folder)
         }
@@ -49,11 +50,26 @@ impl Session<'_> {
         note
     }
 
+    fn view(&self) -> TrainView<'_> {
+        let Progress { step, fovs, bad_steps, seconds, .. } = self.progress;
+        TrainView {
+            step,
+            fovs,
+            seconds,
+            labelled_voxels: self.material.labelled_voxels(),
+            bad_steps,
+            device: &self.device,
+            curve: self.table.rows(),
+            validated: self.validation.as_ref().map(Validation::all).unwrap_or_default(),
+        }
+    }
+
     /// Tells the observer how far it is; `shown` is what was told before.
     pub(super) fn show(&self, shown: &mut u64) {
         let done = self.ending.done(&self.progress);
         let by = done.saturating_sub(*shown);
         *shown = done.max(*shown);
+        self.observer.notify(&Event::Trained(&self.view()));
         self.observer.notify(&Event::Advanced { by, note: &self.note() });
     }
 }
