@@ -48,7 +48,7 @@ impl Batch<'_> {
         self.fov.iter().product()
     }
 
-    /// Writes image and logits of `count` windows from `first` on to `input`, `[window, z, y, x, 2]`.
+    /// Writes image and logits of so many windows from the first on to `input`, `[window, z, y, x, 2]`.
     pub(crate) fn gather(
         &self,
         client: &Client,
@@ -68,7 +68,7 @@ impl Batch<'_> {
     }
 
     /// Makes logits of the updates, in place, and writes them to the tiles. What is said then: [`SAID`] words
-    /// for each window, and a word for each of `probes` places that stand in the plan from `probes_at` on.
+    /// for each window, and a word for each of the places that stand in the plan; `[probes_at, probes]`: from where on, how many.
     pub(crate) fn scatter(
         &self,
         client: &Client,

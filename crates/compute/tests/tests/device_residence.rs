@@ -201,9 +201,9 @@ fn check_on(spec: &str, count: u32) {
         DataType::F32,
         DataType::F64,
     ]);
-    let shapes = [9usize..30, 9usize..36, 12usize..50];
+    let shapes = [9usize..20, 9usize..24, 12usize..36];
     let discos = prop::sample::select(vec![-1.0f32, 0.0, 0.3, 1.0]);
-    let cases = (shapes, 1usize..20, discos, dtypes, 1usize..9, any::<u64>());
+    let cases = (shapes, 1usize..6, discos, dtypes, 1usize..9, any::<u64>());
     let mut runner = TestRunner::new(Config { cases: count, ..Config::default() });
     let test = |(shape, seeds, disco, dtype, batch, seed)| {
         check(&device, &case(shape, seeds, disco, dtype, seed), &flooding(seed), batch);
@@ -228,10 +228,10 @@ fn check(device: &ComputeDevice, case: &Case, weights: &Weights, batch: usize) -
 #[test]
 fn a_network_that_overflows_is_the_same_on_both_sides() {
     let Some(device) = device("cpu-jit") else { return };
-    let case = case([12, 24, 33], 12, 0.0, DataType::U8, 5);
+    let case = case([9, 18, 27], 4, 0.0, DataType::U8, 5);
     let mut weights = flooding(5);
     let (steps, deleted) = check(&device, &case, &weights, 3);
-    assert!(steps > 50 && deleted > 0, "{steps} steps, {deleted} deleted");
+    assert!(steps > 20 && deleted > 0, "{steps} steps, {deleted} deleted");
     weights.update.weights[..2].copy_from_slice(&[3e38, -3e38]);
     let (steps, _) = check(&device, &case, &weights, 3);
     assert!(steps > 5, "{steps} steps");
@@ -239,12 +239,12 @@ fn a_network_that_overflows_is_the_same_on_both_sides() {
 
 #[test]
 fn logits_on_cpu_jit_are_those_on_this_side() {
-    check_on("cpu-jit", 12);
+    check_on("cpu-jit", 8);
 }
 
 #[test]
 fn logits_on_wgpu_are_those_on_this_side() {
-    check_on("wgpu", 3);
+    check_on("wgpu", 2);
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn canvases_share_a_device() {
     let Some(device) = device("cpu-jit") else { return };
     let dtypes = [DataType::U8, DataType::F32, DataType::U16];
     let cases: Vec<Case> =
-        dtypes.iter().zip(1..).map(|(d, i)| case([14, 20, 30], 12, 0.0, *d, i)).collect();
+        dtypes.iter().zip(1..).map(|(d, i)| case([9, 18, 27], 4, 0.0, *d, i)).collect();
     let weights = Arc::new(flooding(5));
     let (for_executor, on) = (Arc::clone(&weights), device.clone());
     let make = move |_| -> Result<Box<dyn Network>> { Ok(Box::new(network(&for_executor, &on))) };
@@ -278,5 +278,5 @@ fn canvases_share_a_device() {
             steps += expected.counters.fov_steps;
         }
     });
-    assert!(steps > 50, "{steps} steps");
+    assert!(steps > 20, "{steps} steps");
 }

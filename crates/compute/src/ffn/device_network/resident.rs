@@ -158,8 +158,8 @@ impl Resident {
         self.news = News::default();
     }
 
-    /// Everything is gone. Whether it may go better without what is new: a larger pool,
-    /// or with `alone` the canvas.
+    /// Everything is gone. Whether it may go better without what is new: the larger pool, or, if a window
+    /// `alone` has failed, the image.
     pub(super) fn forget(&mut self, alone: bool) -> bool {
         let News { images, before } = std::mem::take(&mut self.news);
         let blamed = alone && before.is_none() && !images.is_empty();

@@ -74,7 +74,7 @@ impl Segmenter<'_> {
         if last == self.turn {
             self.has_no_room = Some(last);
             let is_new = |attempt: &Attempt| attempt.flood.centres.is_empty();
-            self.never_moves = self.attempts.get(&last).is_some_and(is_new);
+            self.never_moves |= self.attempts.get(&last).is_some_and(is_new);
         }
         self.drop_attempt(last);
     }

@@ -216,6 +216,7 @@ pub(super) fn search_faces(
 /// Puts together what the host is told: [`SAID`] words for each window, then single voxels of the pool, whose
 /// places stand in the plan from `probes_at` on.
 #[cube(launch)]
+#[allow(clippy::too_many_arguments)]
 pub(super) fn report(
     logits: &[u32],
     pool: &[u32],

@@ -27,7 +27,7 @@ pub(crate) struct Header {
     pub(crate) moves: f32,
     /// Logit from which on a voxel is surely inside.
     pub(crate) sure: f32,
-    /// From which share of such voxels on, if at all, what is outside stays outside.
+    /// If more than this share of the voxels is such, what is outside stays outside.
     pub(crate) share: Option<Share>,
     /// Distances of the faces from the centre.
     pub(crate) deltas: [usize; 3],
