@@ -17,6 +17,8 @@ mod device_network;
 mod device_volume;
 #[path = "tests/downsample.rs"]
 mod downsample;
+#[path = "tests/endpoints.rs"]
+mod endpoints;
 #[path = "tests/filters.rs"]
 mod filters;
 #[path = "tests/flax.rs"]
