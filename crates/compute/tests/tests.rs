@@ -22,6 +22,8 @@ mod device_volume;
 mod distance_passes;
 #[path = "tests/downsample.rs"]
 mod downsample;
+#[path = "tests/endpoints.rs"]
+mod endpoints;
 #[path = "tests/filters.rs"]
 mod filters;
 #[path = "tests/flax.rs"]

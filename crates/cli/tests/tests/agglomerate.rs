@@ -115,7 +115,7 @@ fn an_endpoint_is_followed_into_the_other_half() {
         "{covered}"
     );
     let error = agglomerate(&folder, &args).stderr;
-    assert!(error.starts_with("error: ") && error.contains("out.csv"), "{error}");
+    assert!(error.starts_with("error: out.covered.csv: exists already"), "{error}");
     let parquet =
         ["endpoints", "labels.npy", "image.npy", "ends.csv", "o.parquet", "--config", "a.toml"];
     agglomerate(&folder, &parquet).done();

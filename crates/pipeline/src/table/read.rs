@@ -1,8 +1,10 @@
 //! Tables read row by row, by the names of their columns, from CSV or Parquet.
 
 use std::fs::File;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 
@@ -70,8 +72,17 @@ impl TableReader {
     }
 
     fn read_parquet(&self, take: &mut dyn FnMut(&[Cell]) -> Result<()>) -> Result<()> {
+        // What the crate's own checks of damaged files leave out ends in a panic of its reader.
+        let read = AssertUnwindSafe(|| self.parquet_rows(take));
+        std::panic::catch_unwind(read)
+            .unwrap_or_else(|_| Err(wrong(&self.path, "damaged: no Parquet file can be so")))
+    }
+
+    fn parquet_rows(&self, take: &mut dyn FnMut(&[Cell]) -> Result<()>) -> Result<()> {
         let file = File::open(&self.path).map_err(exavox_io::Error::at(&self.path))?;
+        let bytes = file.metadata().map_err(exavox_io::Error::at(&self.path))?.len();
         let reader = SerializedFileReader::new(file).map_err(|e| wrong(&self.path, e))?;
+        check_columns(reader.metadata(), bytes).map_err(|e| wrong(&self.path, e))?;
         let rows = reader.get_row_iter(None).map_err(|e| wrong(&self.path, e))?;
         for row in rows {
             let row = row.map_err(|e| wrong(&self.path, e))?;
@@ -80,6 +91,22 @@ impl TableReader {
         }
         Ok(())
     }
+}
+
+/// Whether all columns lie inside the file, before anything of them is read.
+fn check_columns(metadata: &ParquetMetaData, bytes: u64) -> std::result::Result<(), String> {
+    for column in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
+        let starts = [Some(column.data_page_offset()), column.dictionary_page_offset()];
+        let start = starts.into_iter().flatten().min().unwrap_or(0);
+        let end = u64::try_from(start).ok().zip(u64::try_from(column.compressed_size()).ok());
+        if end.and_then(|(start, size)| start.checked_add(size)).is_none_or(|end| end > bytes) {
+            let (name, size) = (column.column_path(), column.compressed_size());
+            return Err(format!(
+                "damaged: column {name}: {size} bytes from {start} on, of a file of {bytes}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 impl Cell {
