@@ -234,16 +234,16 @@ pub(super) fn report(
         } else {
             let (window, item) = (at / SAID, at % SAID);
             let note = window * NOTES;
-            let mut word = notes[note + 2];
-            if item >= 1 {
-                if item < 7 {
-                    word = notes[note + FIRST + item - 1];
-                } else if item < 13 {
-                    let place = notes[note + FIRST + item - 7];
-                    word = 0xff80_0000u32.runtime();
-                    if place != NOWHERE {
-                        word = logits[window * fov.voxels + place as usize];
-                    }
+            let mut word = 0u32;
+            if item == 0 {
+                word = notes[note + 2];
+            } else if item < 7 {
+                word = notes[note + FIRST + item - 1];
+            } else if item < 13 {
+                let place = notes[note + FIRST + item - 7];
+                word = 0xff80_0000u32.runtime();
+                if place != NOWHERE {
+                    word = logits[window * fov.voxels + place as usize];
                 }
             }
             said[at] = word;
