@@ -38,6 +38,11 @@ impl Tables {
         self.files.write(work, [&covered, &endpoints])
     }
 
+    /// Refuses what has appeared in their places since.
+    pub(super) fn check(&self) -> Result<()> {
+        self.files.check()
+    }
+
     /// Puts both into place.
     pub(super) fn commit(&self, work: &Work) -> Result<()> {
         self.files.commit(work)

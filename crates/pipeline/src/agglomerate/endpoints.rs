@@ -18,6 +18,7 @@ use super::record::Log;
 use super::scene::Scene;
 use super::work::{Work, placing_mode};
 use super::{AgglomerateSettings, Endpoint, EndpointRecord};
+use crate::convert::same_place;
 use crate::error::{Error, Result};
 use crate::progress::{Event, Observer, Unit};
 use crate::segment::OpenMasks;
@@ -75,11 +76,12 @@ pub struct EndpointReport {
 /// [`Error::Settings`] with file and row, expected and found.
 pub fn read_endpoints(path: &Path) -> Result<Vec<Endpoint>> {
     let mut endpoints = Vec::new();
-    TableReader::new(path, &["id_a", "id", "z", "y", "x", "id_b"]).read(|cells| {
+    let columns = ["id_a", "id", "z", "y", "x", "id_b"];
+    TableReader::new(path, &columns).with_needed(&["z", "y", "x"]).read(|cells| {
         let [id_a, id, z, y, x, id_b] = cells else { return Err("a torn row".to_owned()) };
         if !matches!(id_b, Cell::Empty | Cell::Whole(0)) {
             return Err(format!(
-                "id_b: expected 0 or nothing, found {id_b:?}: a pair is no endpoint"
+                "id_b: expected 0 or nothing, found {id_b}: a pair is no endpoint"
             ));
         }
         let id = if *id_a == Cell::Empty { id.number("id_a")? } else { id_a.number("id_a")? };
@@ -136,6 +138,8 @@ pub fn extend_endpoints_with(
     let region = check(labels, image, settings)?;
     check_inside(labels, endpoints)?;
     let target = run.target.display().to_string();
+    same_place::refuse(labels.name(), &target)?;
+    same_place::refuse(image.name(), &target)?;
     let rule = &settings.rule;
     let tables = Tables::create(&run.target, placing_mode(&target, rule, run.mode)?)?;
     let work = Work::open(&target, run_plan(Some(labels), image, settings)?)?;
@@ -144,6 +148,7 @@ pub fn extend_endpoints_with(
     let scene = Scene { labels, image, masks, region, voxel_size_zyx, settings };
     let (records, before) = follow(&scene, endpoints, network, &work, observer)?;
     tables.write(&work, &records, distance_unit(&[labels, image]))?;
+    tables.check()?;
     work.begin_placing(rule)?;
     tables.commit(&work)?;
     work.finish(false)?;
@@ -185,19 +190,17 @@ fn follow(
     crate::labelling::stage(observer, "endpoints", total, Unit::Endpoints, || {
         let (mut records, mut before) = (Vec::new(), 0);
         for endpoint in endpoints {
-            let known = done.get(endpoint);
+            let known = done.remove(endpoint);
             before += u64::from(known.is_some());
-            let record = match known {
-                Some(record) => record.clone(),
+            records.push(match known {
+                Some(record) => record,
                 None => {
                     let record = scene.extend(*endpoint, network)?;
                     log.append(&record)?;
-                    done.insert(*endpoint, record.clone());
                     record
                 }
-            };
+            });
             observer.notify(&Event::Advanced { by: 1, note: "" });
-            records.push(record);
         }
         Ok((records, before))
     })

@@ -33,15 +33,22 @@ impl<const N: usize> Files<N> {
         Ok(())
     }
 
+    /// Refuses what has appeared in their places since.
+    pub(super) fn check(&self) -> Result<()> {
+        let is_taken = |path: &&PathBuf| path.symlink_metadata().is_ok();
+        match self.paths.iter().find(is_taken) {
+            Some(path) if self.mode != WriteMode::Overwrite => {
+                Err(IoError::Exists { place: Place::path(path) }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Puts them into place, in their order.
     pub(super) fn commit(&self, work: &Work) -> Result<()> {
-        for path in &self.paths {
-            if self.mode != WriteMode::Overwrite && path.symlink_metadata().is_ok() {
-                return Err(IoError::Exists { place: Place::path(path) }.into());
-            }
-            fs::rename(beside_work(work, path), path).map_err(IoError::at(path))?;
-        }
-        Ok(())
+        self.paths.iter().try_for_each(|path| {
+            Ok(fs::rename(beside_work(work, path), path).map_err(IoError::at(path))?)
+        })
     }
 }
 

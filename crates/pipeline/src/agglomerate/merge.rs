@@ -126,6 +126,7 @@ pub(super) fn merge(
     let writer = write_merged(labels, &roots, &outputs, size, observer)?;
     let columns = pair_columns(&records, &settings.rule, &points.distance_unit);
     outputs.files.write(work, &columns, &equivalence_columns(roots.renamings()), &html)?;
+    outputs.check()?;
     // From here on until the folder goes, a run that goes on may replace what is there.
     work.begin_placing(&settings.rule)?;
     // The labels come last: where they are, the rest is too.

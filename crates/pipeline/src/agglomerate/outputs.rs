@@ -41,6 +41,12 @@ impl Outputs {
         drop(VolumeWriter::create(target, &options)?);
         Ok(Self { target: target.to_owned(), options, files })
     }
+
+    /// Refuses what has appeared in the places of the results since.
+    pub(super) fn check(&self) -> Result<()> {
+        drop(VolumeWriter::create(&self.target, &self.options)?);
+        self.files.files.check()
+    }
 }
 
 impl SideFiles {

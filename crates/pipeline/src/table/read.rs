@@ -1,5 +1,6 @@
 //! Tables read row by row, by the names of their columns, from CSV or Parquet.
 
+use std::fmt;
 use std::fs::File;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -22,16 +23,34 @@ pub(crate) enum Cell {
     Other(String),
 }
 
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("nothing"),
+            Self::Whole(number) => number.fmt(f),
+            Self::Other(text) => write!(f, "'{text}'"),
+        }
+    }
+}
+
 /// Columns of a table, chosen by name.
 pub(crate) struct TableReader {
     path: PathBuf,
     columns: Vec<&'static str>,
+    needed: Vec<&'static str>,
 }
 
 impl TableReader {
     /// Of a file whose name says how it is written.
     pub(crate) fn new(path: &Path, columns: &[&'static str]) -> Self {
-        Self { path: path.to_owned(), columns: columns.to_vec() }
+        Self { path: path.to_owned(), columns: columns.to_vec(), needed: Vec::new() }
+    }
+
+    /// Refuses tables without these columns.
+    #[must_use]
+    pub(crate) fn with_needed(mut self, columns: &[&'static str]) -> Self {
+        self.needed = columns.to_vec();
+        self
     }
 
     /// Calls with the cells of each row, in the order in which the columns were named; what a table has no
@@ -60,6 +79,7 @@ impl TableReader {
         let mut reader = csv::Reader::from_reader(std::io::BufReader::new(file));
         let header = reader.headers().map_err(|e| wrong(&self.path, e))?.clone();
         let place = |name: &&str| header.iter().position(|title| title.trim() == *name);
+        self.check_header(|name| place(&name).is_some())?;
         let places: Vec<Option<usize>> = self.columns.iter().map(place).collect();
         for record in reader.records() {
             let record = record.map_err(|e| wrong(&self.path, e))?;
@@ -69,6 +89,13 @@ impl TableReader {
             take(&cells)?;
         }
         Ok(())
+    }
+
+    fn check_header(&self, has: impl Fn(&str) -> bool) -> Result<()> {
+        match self.needed.iter().find(|name| !has(name)) {
+            Some(name) => Err(wrong(&self.path, format!("expected a column {name}"))),
+            None => Ok(()),
+        }
     }
 
     fn read_parquet(&self, take: &mut dyn FnMut(&[Cell]) -> Result<()>) -> Result<()> {
@@ -83,6 +110,8 @@ impl TableReader {
         let bytes = file.metadata().map_err(exavox_io::Error::at(&self.path))?.len();
         let reader = SerializedFileReader::new(file).map_err(|e| wrong(&self.path, e))?;
         check_columns(reader.metadata(), bytes).map_err(|e| wrong(&self.path, e))?;
+        let schema = reader.metadata().file_metadata().schema();
+        self.check_header(|name| schema.get_fields().iter().any(|field| field.name() == name))?;
         let rows = reader.get_row_iter(None).map_err(|e| wrong(&self.path, e))?;
         for row in rows {
             let row = row.map_err(|e| wrong(&self.path, e))?;
@@ -113,7 +142,11 @@ impl Cell {
     fn of(text: &str) -> Self {
         match text.trim() {
             "" => Self::Empty,
-            text => text.parse().map_or_else(|_| Self::Other(text.to_owned()), Self::Whole),
+            // As pandas writes whole numbers of a column with gaps.
+            text => match text.strip_suffix(".0").unwrap_or(text).parse() {
+                Ok(number) => Self::Whole(number),
+                Err(_) => Self::Other(text.to_owned()),
+            },
         }
     }
 
@@ -148,6 +181,8 @@ fn cell(row: &Row, name: &str) -> Cell {
         Field::Double(value) if value.is_nan() => Cell::Empty,
         Field::Double(value) => whole(*value),
         Field::Float(value) if value.is_nan() => Cell::Empty,
+        // Above, neighbours are the same f32.
+        Field::Float(value) if *value >= 16_777_216.0 => Cell::Other(value.to_string()),
         Field::Float(value) => whole(f64::from(*value)),
         Field::Str(text) => Cell::of(text),
         other => Cell::Other(other.to_string()),

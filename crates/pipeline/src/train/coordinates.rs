@@ -61,15 +61,21 @@ impl Coordinates {
                 None => found.too_near += 1,
             }
             if found.centres.len() as u64 > most {
-                let message = format!(
-                    "expected at most {most} coordinates: {} MiB of memory may be used",
-                    memory >> 20
-                );
+                let why = match most {
+                    MAX_RECORDS => String::new(),
+                    _ => format!(": {} MiB of memory may be used", memory >> 20),
+                };
+                let message = format!("expected at most {most} coordinates{why}");
                 return Err(wrong(number, message));
             }
             number += 1;
         }
         Ok(found)
+    }
+
+    /// Bytes of memory, with those of a random order.
+    pub(super) fn bytes(&self) -> u64 {
+        20 * self.centres.len() as u64
     }
 
     /// How many of the file are left out and why; nothing if none is.

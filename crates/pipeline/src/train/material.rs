@@ -110,7 +110,7 @@ impl Material {
     /// Bytes of labels that are held while examples are made.
     pub(super) fn label_bytes(&self) -> u64 {
         match &self.centres {
-            Centres::Listed(_) => 0,
+            Centres::Listed(coordinates) => coordinates.bytes(),
             Centres::Balanced(_) => self.survey.block_bytes().saturating_add(self.kept_bytes),
         }
     }

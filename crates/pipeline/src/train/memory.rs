@@ -36,6 +36,8 @@ pub(super) struct Needs {
     activations: u64,
     /// Labels of a block and around it, from which centres are drawn.
     labels: u64,
+    /// The region of the validation, and what segmenting it takes.
+    validation: u64,
 }
 
 impl Needs {
@@ -62,6 +64,7 @@ impl Needs {
             parameters: config.model.parameters().saturating_mul(PARAMETER),
             activations: activations.saturating_add(inputs),
             labels: 0,
+            validation: 0,
         }
     }
 
@@ -77,10 +80,17 @@ impl Needs {
         Self { labels: bytes, ..self }
     }
 
+    /// With a validation.
+    pub(super) fn with_validation(self, bytes: u64) -> Self {
+        Self { validation: bytes, ..self }
+    }
+
     /// All of it, with one example that waits.
     pub(super) fn total(&self) -> u64 {
-        let Self { example, making, under_way, parameters, activations, labels, .. } = *self;
-        let parts = [example, making, under_way, parameters, activations, labels];
+        let Self {
+            example, making, under_way, parameters, activations, labels, validation, ..
+        } = *self;
+        let parts = [example, making, under_way, parameters, activations, labels, validation];
         parts.into_iter().fold(0, u64::saturating_add)
     }
 
@@ -92,11 +102,13 @@ impl Needs {
         if self.total() <= memory {
             return Ok(());
         }
-        let Self { example, making, under_way, parameters, activations, labels, .. } = *self;
+        let Self {
+            example, making, under_way, parameters, activations, labels, validation, ..
+        } = *self;
         let [z, y, x] = self.canvas;
         let message = format!(
             "needs about {} MiB of memory, {} MiB may be used: {} for {} examples of [{z}, {y}, {x}] voxels, {} to \
-             make the next, {} for a step, {} for parameters, {} for labels; choose a smaller optimizer.batch, \
+             make the next, {} for a step, {} for parameters, {} for labels, {} for the validation; choose a smaller optimizer.batch, \
              moves.fov_moves, model.fov_zyx or sampling.lom_radius_zyx",
             mib(self.total()),
             memory >> 20,
@@ -106,6 +118,7 @@ impl Needs {
             mib(activations),
             mib(parameters),
             mib(labels),
+            mib(validation),
         );
         Err(Error::settings("training", message))
     }

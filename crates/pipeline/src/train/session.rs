@@ -67,8 +67,9 @@ impl Session<'_> {
         }
         let ended = self.steps(&mut shown);
         // Steps since the last line; those before an error tell of it.
-        self.log()?;
+        let logged = self.log();
         ended?;
+        logged?;
         if self.saved.progress.step != self.progress.step || self.progress.step == 0 {
             self.save()?;
         }

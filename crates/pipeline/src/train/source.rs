@@ -87,16 +87,8 @@ impl Source {
 
 /// A region by its text; all of the volume if there is none.
 pub(super) fn region(volume: &Volume, text: Option<&str>) -> Result<BoundingBox> {
-    let whole = BoundingBox::whole(volume.shape());
-    let Some(text) = text else { return Ok(whole) };
-    let mut region: BoundingBox = text.parse()?;
-    for a in 0..3 {
-        if region.end[a] == u64::MAX {
-            region.end[a] = whole.end[a];
-        }
-    }
-    region.check_inside(volume.shape(), volume.name())?;
-    Ok(region)
+    let wanted = text.map(str::parse).transpose()?;
+    crate::selection::region_of(volume.name(), volume.shape(), wanted)
 }
 
 /// Refuses labels that are not of this image.

@@ -90,6 +90,20 @@ impl Validation {
         })
     }
 
+    /// Bytes that it takes beside the training.
+    pub(super) fn bytes(&self) -> u64 {
+        bytes(&self.region, &self.settings)
+    }
+
+    /// Forgets what was noted after so many steps.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub(super) fn go_back(&mut self, path: &std::path::Path, step: u64) -> Result<()> {
+        self.table = Table::open(path, HEADER, parse, step)?;
+        Ok(())
+    }
+
     /// Segments with weights, and notes how good that is.
     ///
     /// # Errors
@@ -149,12 +163,21 @@ impl Validation {
     }
 }
 
+/// Bytes that a region takes while it is segmented.
+fn bytes(region: &BoundingBox, settings: &SegmentSettings) -> u64 {
+    let each = settings.bytes_per_voxel().saturating_add(LABELS);
+    region.num_voxels().saturating_mul(each)
+}
+
 /// Refuses a region that does not fit beside the training.
 fn check_memory(region: &BoundingBox, settings: &SegmentSettings, memory: u64) -> Result<()> {
-    let each = settings.bytes_per_voxel().saturating_add(LABELS);
-    let needed = region.num_voxels().saturating_mul(each);
     // Labels inside a subvolume are 32 bits with a sign.
-    if needed <= memory && region.num_voxels() <= i32::MAX as u64 {
+    if region.num_voxels() > i32::MAX as u64 {
+        let message = format!("region {region}: expected at most {} voxels", i32::MAX);
+        return Err(Error::settings("validation.roi", message));
+    }
+    let needed = bytes(region, settings);
+    if needed <= memory {
         return Ok(());
     }
     let message = format!(

@@ -377,14 +377,26 @@ fn a_run_that_ended_between_its_tables_and_its_labels_goes_on() {
     };
     run("whole.zarr", &Silent, settings).unwrap();
     let target = folder.path("out.zarr");
-    let error = run("out.zarr", &InTheWay(target.clone()), settings).unwrap_err().to_string();
-    assert!(error.contains("out.zarr") && error.contains("exists"), "{error}");
+    // What is not of this run stays, and nothing is put beside it.
+    for _ in 0..2 {
+        let error = run("out.zarr", &InTheWay(target.clone()), settings).unwrap_err().to_string();
+        assert!(error.contains("out.zarr") && error.contains("exists"), "{error}");
+        assert!(!folder.path("out.pairs.csv").exists());
+        assert_eq!(std::fs::read_dir(&target).unwrap().count(), 0);
+    }
+    std::fs::remove_dir(&target).unwrap();
+    // As after a kill between the tables and the labels.
+    let mut keeping = tubes.run("out.zarr");
+    keeping.keep_work = true;
+    agglomerate(&labels, &image, settings, &keeping, &Silent).unwrap();
+    std::fs::remove_dir_all(&target).unwrap();
+    std::fs::write(folder.path(".out.zarr.agglomerate/placing"), format!("{:?}\n", settings.rule))
+        .unwrap();
     let tables = || {
         ["out.pairs.csv", "out.equivalences.csv"].map(|n| std::fs::read(folder.path(n)).unwrap())
     };
     let before = tables();
     assert!(folder.path("out.report.html").exists());
-    std::fs::remove_dir(&target).unwrap();
     // What was asked for then may be put into its place; something else may not replace it.
     let mut other = settings.clone();
     other.rule.min_iou = 0.9;
@@ -634,7 +646,7 @@ fn tables_of_endpoints_are_read_from_csv_and_parquet_and_damage_is_named() {
     }
     let csv = folder.path("p.csv");
     for (text, expected) in [
-        ("id,z,y\n1,2,3\n", "row 1: x: expected a whole number, found nothing"),
+        ("id,z,y\n1,2,3\n", "expected a column x"),
         ("id,z,y,x\n1,2,3,4\n7,1,b,3\n", "row 2: y: expected a whole number, found 'b'"),
         ("id,z,y,x\n0,2,3,4\n", "row 1: expected a label above 0"),
         ("id_a,z,y,x,id_b\n1,2,3,4,9\n", "row 1: id_b: expected 0 or nothing"),

@@ -1,4 +1,4 @@
-//! A device that is lost, in a step or in a validation.
+//! A device that is lost in a step. What a device fails at in a validation is done by the CPU there.
 
 use std::time::Instant;
 
@@ -7,8 +7,9 @@ use exavox_compute::Error as ComputeError;
 use super::super::learner::Place;
 use super::super::log::{self, Table};
 use super::super::tally::Tally;
+use super::super::validation;
 use super::Session;
-use super::opening::{make, open_validation, restore};
+use super::opening::{make, restore};
 use crate::error::{Error, Result};
 use crate::progress::Event;
 
@@ -38,8 +39,9 @@ impl Session<'_> {
         self.started = Instant::now();
         self.tally = Tally::default();
         self.table = Table::training(&self.folder.join(log::TABLE), step)?;
-        let left = memory.saturating_sub(needs.total());
-        self.validation = open_validation(self.config, self.folder, step, left)?;
+        if let Some(validation) = &mut self.validation {
+            validation.go_back(&self.folder.join(validation::TABLE), step)?;
+        }
         let ahead = needs.ahead(memory);
         self.feeder = restore(&self.material, &self.saved, &mut self.generators, ahead)?;
         Ok(())
@@ -47,20 +49,11 @@ impl Session<'_> {
 
     /// Validates the weights of the last checkpoint.
     pub(super) fn validate(&mut self) -> Result<()> {
-        if let Err(error) = self.validate_once() {
-            // The weights are those of the last checkpoint: nothing is gone back over.
-            self.fall_back(error)?;
-            self.validate_once()?;
-        }
-        self.prune()?;
-        self.draw()
-    }
-
-    fn validate_once(&mut self) -> Result<()> {
         let Some(validation) = &mut self.validation else { return Ok(()) };
         let (step, weights) = (self.progress.step, &self.saved.weights);
         validation.run(step, weights, (self.maker, self.place), self.observer)?;
-        Ok(())
+        self.prune()?;
+        self.draw()
     }
 }
 
@@ -85,11 +78,10 @@ mod tests {
     use crate::progress::Observer;
     use crate::segment::SegmentSettings;
 
-    /// Trainers on the CPU, of which the first is lost after some steps, or in its validation.
+    /// Trainers on the CPU, of which the first is lost after some steps.
     struct Losing {
         trainers: Trainers,
         steps_left: Rc<Cell<u32>>,
-        lost_in_validation: bool,
     }
 
     fn lost() -> ComputeError {
@@ -139,12 +131,9 @@ mod tests {
             &self,
             model: &'a TrainedModel,
             settings: &SegmentSettings,
-            place: Place,
+            _place: Place,
             observer: &'a dyn Observer,
         ) -> Result<(Box<dyn Network + 'a>, usize)> {
-            if self.lost_in_validation && place == Place::Devices {
-                return Err(lost().into());
-            }
             self.trainers.network(model, settings, Place::Cpu, observer)
         }
 
@@ -183,7 +172,6 @@ mod tests {
         directory: &std::path::Path,
         output: &str,
         steps_left: u32,
-        lost_in_validation: bool,
     ) -> (String, Vec<u8>, String, Vec<String>) {
         let path = |name: &str| directory.join(name).display().to_string();
         let text = format!(
@@ -199,7 +187,7 @@ mod tests {
         let (options, model) = (config.optimizer.options(), config.model.config());
         let trainers = Trainers { model, options, devices: Vec::new() };
         let steps_left = Rc::new(Cell::new(steps_left));
-        let maker = Losing { trainers, steps_left, lost_in_validation };
+        let maker = Losing { trainers, steps_left };
         let run = TrainRun {
             devices: vec![ComputeDevice::cpu().unwrap()],
             start: StartMode::CreateNew,
@@ -222,13 +210,13 @@ mod tests {
         let path = |name: &str| directory.path().join(name);
         write(&path("labels.npy"), |n| 1 + u8::from(n % 12 > 5));
         write(&path("image.npy"), |n| 40 + 100 * u8::from(n % 12 > 5) + (n % 7) as u8);
-        let train = |output: &str, left, lost| trained(directory.path(), output, left, lost);
-        let (device, whole, table, warnings) = train("whole", 100, false);
+        let train = |output: &str, left| trained(directory.path(), output, left);
+        let (device, whole, table, warnings) = train("whole", 100);
         assert_eq!((device.as_str(), warnings.len()), ("Devices", 0));
         assert_eq!(table.lines().count(), 3, "{table}");
-        for (left, in_validation, step) in [(8, false, 6), (2, false, 0), (100, true, 6)] {
+        for (left, step) in [(8, 6), (2, 0)] {
             let output = format!("lost-{left}");
-            let (device, weights, validated, warnings) = train(&output, left, in_validation);
+            let (device, weights, validated, warnings) = train(&output, left);
             assert_eq!((device.as_str(), warnings.len()), ("Cpu", 1));
             let expected =
                 format!("it fell off the bus; training goes on on the CPU, from step {step}");

@@ -58,6 +58,7 @@ impl<'a> Session<'a> {
         let policy = MovePolicy::new(&config.moves, geometry, seed);
         let validation =
             open_validation(config, folder, step, memory.saturating_sub(needs.total()))?;
+        let needs = needs.with_validation(validation.as_ref().map_or(0, Validation::bytes));
         let mut generators = Generators::new(geometry, policy, batch);
         let feeder = restore(&material, &saved, &mut generators, needs.ahead(memory))?;
         let session = Self {
