@@ -8,7 +8,7 @@ use super::home::Home;
 use super::movement::FaceMax;
 use super::network::Network;
 use super::object_logits::ObjectLogits;
-use super::residence::{Answer, ObjectTiles, Said, Window};
+use super::residence::{Answer, ObjectTiles, Said, Which, Window};
 use super::restrict::Restrict;
 use super::steps::Fov;
 use crate::error::{Error, Result};
@@ -125,13 +125,27 @@ impl Flood {
         }
     }
 
-    /// Moves the logits to where the network is, if there is room.
+    /// Moves the logits to where the network is; `false` if there is no room.
     ///
     /// # Errors
     /// What `to` returns.
-    pub(super) fn move_away(&mut self, to: &mut dyn ObjectTiles) -> Result<()> {
-        let asked = self.policy.open().chain(self.pending).chain([self.seed]);
+    pub(super) fn move_away(&mut self, to: &mut dyn ObjectTiles) -> Result<bool> {
+        let asked = self.policy.open(|_| true).chain(self.pending).chain([self.seed]);
         self.home.move_away(to, self.centres.is_empty(), asked)
+    }
+
+    /// Fetches the logits from where the network is; `false` if there are none, or they are lost.
+    ///
+    /// # Errors
+    /// What `from` returns.
+    pub(super) fn come_back(&mut self, from: &mut dyn ObjectTiles) -> Result<bool> {
+        let Home::Away(away) = &self.home else { return Ok(false) };
+        if self.centres.is_empty() {
+            return Ok(false);
+        }
+        let Some(tiles) = from.read(&away.object, Which::All)? else { return Ok(false) };
+        self.home = Home::Here(ObjectLogits::of_written(tiles));
+        Ok(true)
     }
 
     /// Writes what the pending step is made of.
@@ -151,13 +165,14 @@ impl Flood {
         let (Some(position), Home::Away(away)) = (self.pending, &self.home) else { return None };
         let start = canvas.window_start(position);
         let fov = canvas.config.fov_zyx;
-        let is_inside = |p: &Position| (0..3).all(|a| start[a] <= p[a] && p[a] < start[a] + fov[a]);
+        let is_inside = |p: Position| (0..3).all(|a| start[a] <= p[a] && p[a] < start[a] + fov[a]);
+        let seed = Some(self.seed).filter(|seed| is_inside(*seed));
         Some(Window {
             canvas: Arc::clone(canvas.still()?),
             object: away.object.clone(),
             start,
             seed: self.centres.is_empty().then_some(canvas.logits.init_activation),
-            probes: self.policy.open().chain([self.seed]).filter(is_inside).collect(),
+            probes: self.policy.open(is_inside).chain(seed).collect(),
             answer: Answer::Open,
         })
     }
@@ -206,7 +221,7 @@ impl Flood {
         let (Some(position), Home::Away(away)) = (self.pending, &mut self.home) else { return };
         away.note(position, probes, said);
         self.policy.take_maxima(&said.faces, position);
-        away.forget_others(self.policy.open().chain([self.seed]));
+        away.forget_others(self.policy.open(|_| true).chain([self.seed]));
         self.note_step(position, said.deleted);
     }
 

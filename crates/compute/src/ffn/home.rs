@@ -46,22 +46,23 @@ impl Home {
         }
     }
 
-    /// Moves logits to where the network is, if there is room. `is_new`: there is nothing but a seed, which
+    /// Moves logits to where the network is; `false` if there is no room. `is_new`: there is nothing but a seed, which
     /// the first step brings along. `asked`: the voxels whose logits will be asked for.
     pub(super) fn move_away(
         &mut self,
         to: &mut dyn ObjectTiles,
         is_new: bool,
         asked: impl Iterator<Item = Position>,
-    ) -> Result<()> {
-        let Self::Here(logits) = self else { return Ok(()) };
+    ) -> Result<bool> {
+        let Self::Here(logits) = self else { return Ok(true) };
         let object = ObjectKey::new();
         let known = asked.map(|position| (position, logits.at(position))).collect();
         let tiles = logits.num_tiles();
-        if is_new || to.restore(&object, logits.copy_tiles())? {
+        let moves = is_new || to.restore(&object, logits.copy_tiles())?;
+        if moves {
             *self = Self::Away(Away { object, known, enough: 64, tiles });
         }
-        Ok(())
+        Ok(moves)
     }
 }
 

@@ -81,10 +81,10 @@ impl FaceMax {
         self.queue.iter().copied().collect()
     }
 
-    /// Positions in the queue whose cells have not been stepped on: those that may be asked for.
-    pub(super) fn open(&self) -> impl Iterator<Item = Position> {
+    /// Of some positions, those in the queue whose cells have not been stepped on: they may be asked for.
+    pub(super) fn open(&self, some: impl Fn(Position) -> bool) -> impl Iterator<Item = Position> {
         let is_open = |position: &Position| !self.done.contains(&self.cell(*position));
-        self.queue.iter().copied().filter(is_open)
+        self.queue.iter().copied().filter(move |position| some(*position)).filter(is_open)
     }
 
     /// Cells that have been stepped on, in order of their numbers.

@@ -118,6 +118,13 @@ impl ObjectLogits {
         logits
     }
 
+    /// The same, all of them written since [`ObjectLogits::take_changed`].
+    pub(super) fn of_written(tiles: Vec<(TileIndex, Vec<f32>)>) -> Self {
+        let mut logits = Self::of_tiles(tiles);
+        logits.tiles.values_mut().for_each(|tile| tile.changed = true);
+        logits
+    }
+
     pub(super) fn num_tiles(&self) -> usize {
         self.tiles.len()
     }

@@ -51,7 +51,7 @@ pub struct Segmenter<'r> {
     no_candidate: bool,
     /// A seed for whose object there is no room where the network is.
     has_no_room: Option<usize>,
-    /// There is no room for anything.
+    /// The first step of an object had no room: all that follow stay on this side.
     never_moves: bool,
     spare: Vec<Fov>,
 }
@@ -63,6 +63,8 @@ pub(super) struct Attempt {
     /// Once it has ended; its logits are gone then.
     object: Option<Object>,
     in_flight: bool,
+    /// There was no room for its logits where the network is.
+    stays_here: bool,
 }
 
 impl<'r> Segmenter<'r> {
@@ -299,8 +301,13 @@ impl<'r> Segmenter<'r> {
     }
 
     pub(super) fn insert(&mut self, number: usize, flood: Flood) -> bool {
-        let mut attempt =
-            Attempt { number: self.attempts_made, flood, object: None, in_flight: false };
+        let mut attempt = Attempt {
+            number: self.attempts_made,
+            flood,
+            object: None,
+            in_flight: false,
+            stays_here: false,
+        };
         if attempt.flood.next_position(&self.canvas, self.restrict).is_none() {
             let inside = Inside::here(&attempt.flood.home, &self.canvas);
             attempt.object = inside.map(|inside| Object::new(&attempt.flood, &self.canvas, inside));

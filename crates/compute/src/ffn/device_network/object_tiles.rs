@@ -24,8 +24,8 @@ impl Resident {
         let mut found = Vec::new();
         for part in object.tiles().chunks(AT_ONCE) {
             let (indices, slots): (Vec<TileIndex>, Vec<u32>) = part.iter().copied().unzip();
-            let words =
-                self.download(tiles::launch_inside(&self.client, pool, &slots, threshold))?;
+            let words = tiles::launch_inside(&self.client, pool, &slots, threshold);
+            let words = self.download(words, slots.len() * tiles::BIT_WORDS)?;
             let bits = words.chunks_exact(tiles::BIT_WORDS).map(bits_of);
             let inside = indices.into_iter().zip(bits);
             found.extend(inside.filter(|(_, bits)| bits.iter().any(|word| *word != 0)));
@@ -47,7 +47,8 @@ impl Resident {
         let mut found = Vec::with_capacity(wanted.len());
         for part in wanted.chunks(AT_ONCE) {
             let (indices, slots): (Vec<TileIndex>, Vec<u32>) = part.iter().copied().unzip();
-            let words = self.download(tiles::launch_take(&self.client, pool, &slots))?;
+            let words = tiles::launch_take(&self.client, pool, &slots);
+            let words = self.download(words, slots.len() * TILE_VOXELS)?;
             let floats = |words: &[u32]| words.iter().map(|bits| f32::from_bits(*bits)).collect();
             found.extend(indices.into_iter().zip(words.chunks_exact(TILE_VOXELS).map(floats)));
         }
@@ -78,9 +79,13 @@ impl Resident {
         Some((self.pool.as_ref()?, self.objects.get(&object.number())?))
     }
 
-    fn download(&self, words: Handle) -> Result<Vec<u32>, String> {
+    fn download(&self, words: Handle, expected: usize) -> Result<Vec<u32>, String> {
         let bytes = self.client.read_one(words).map_err(|error| error.to_string())?;
-        Ok(bytemuck::pod_collect_to_vec(&bytes))
+        let words: Vec<u32> = bytemuck::pod_collect_to_vec(&bytes);
+        match words.len() {
+            found if found == expected => Ok(words),
+            found => Err(format!("expected {expected} words, found {found}")),
+        }
     }
 }
 

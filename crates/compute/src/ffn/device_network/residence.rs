@@ -59,8 +59,8 @@ impl DeviceNetwork {
 
     /// After a batch of `part` windows has failed.
     fn do_without(&mut self, part: usize, error: Error) -> Result<()> {
-        self.release();
         let goes_on = self.resident.forget(part == 1);
+        self.release();
         if !goes_on && part == 1 {
             return Err(error);
         }
@@ -72,8 +72,8 @@ impl DeviceNetwork {
 
     /// After something else than a batch has failed.
     fn give_up(&mut self, reason: &str) -> Error {
-        self.release();
         self.resident.forget(false);
+        self.release();
         failed(&self.device, reason)
     }
 }
@@ -94,6 +94,10 @@ impl ObjectTiles for DeviceNetwork {
     }
 
     fn restore(&mut self, object: &ObjectKey, tiles: Vec<TileValues>) -> Result<bool> {
-        guarded(|| self.resident.restore(object, &tiles)).map_err(|reason| self.give_up(&reason))
+        // Probably there was no memory for a larger pool; a device that is gone fails at its next batch.
+        guarded(|| self.resident.restore(object, &tiles)).or_else(|reason| {
+            let _ = self.give_up(&reason);
+            Ok(false)
+        })
     }
 }

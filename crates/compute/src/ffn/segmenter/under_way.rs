@@ -15,9 +15,10 @@ impl Segmenter<'_> {
             if attempt.in_flight || attempt.object.is_some() {
                 continue;
             }
-            let can_move = !self.never_moves && self.has_no_room != Some(*seed);
+            let can_move =
+                !self.never_moves && self.has_no_room != Some(*seed) && !attempt.stays_here;
             if let Some(tiles) = steps.tiles().filter(|_| can_move) {
-                attempt.flood.move_away(tiles)?;
+                attempt.stays_here = !attempt.flood.move_away(tiles)?;
             }
             let mut fov = self.spare.pop().unwrap_or_default();
             attempt.flood.ask(&self.canvas, &mut fov);
@@ -38,7 +39,7 @@ impl Segmenter<'_> {
                 attempt.in_flight = false;
                 match attempt.flood.hear(&self.canvas, &mut fov) {
                     Heard::Step => self.go_on(seed, steps.tiles())?,
-                    Heard::NoRoom => self.make_room(seed),
+                    Heard::NoRoom => self.make_room(seed, steps)?,
                     Heard::Lost => self.drop_attempt(seed),
                 }
             }
@@ -67,16 +68,21 @@ impl Segmenter<'_> {
     }
 
     /// There is no room for the step of a seed where the network is. An object of a later seed goes; if there
-    /// is none, the object begins again on this side, and if not even its first step had room, all do.
-    fn make_room(&mut self, seed: usize) {
+    /// is none, the object comes back to this side, and if not even its first step had room, all stay here.
+    fn make_room(&mut self, seed: usize, steps: &mut dyn Steps) -> Result<()> {
         self.no_candidate = true;
         let last = self.last_growing().unwrap_or(seed);
         if last == self.turn {
             self.has_no_room = Some(last);
-            let is_new = |attempt: &Attempt| attempt.flood.centres.is_empty();
-            self.never_moves |= self.attempts.get(&last).is_some_and(is_new);
+            if let (Some(attempt), Some(tiles)) = (self.attempts.get_mut(&last), steps.tiles()) {
+                self.never_moves |= attempt.flood.centres.is_empty();
+                if attempt.flood.come_back(tiles)? {
+                    return Ok(());
+                }
+            }
         }
         self.drop_attempt(last);
+        Ok(())
     }
 
     /// An object goes, to begin again when its turn comes.
