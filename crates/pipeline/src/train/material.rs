@@ -140,7 +140,7 @@ fn listed(
         .map(|(source, grid)| Named { name: source.table.name.clone(), centres: grid.region() });
     let named: Vec<Named> = named.collect();
     let mut coordinates = Coordinates::open(Path::new(path), &named, memory)?;
-    coordinates.leave_out_masked(survey)?;
+    coordinates.leave_out_masked(survey, observer)?;
     let told = coordinates.left_out().map_err(|message| Error::settings(path, message))?;
     if let Some(text) = told {
         observer.notify(&Event::Warning(&format!("{path}: {text}")));

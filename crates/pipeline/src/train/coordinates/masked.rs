@@ -5,6 +5,8 @@ use rayon::prelude::*;
 use super::super::census::Survey;
 use super::Coordinates;
 use crate::error::Result;
+use crate::labelling::stage;
+use crate::progress::{Event, Observer, Unit};
 
 impl Coordinates {
     /// Leaves out those in masked voxels. Each block of a mask that has a centre is read once; 4 bytes of
@@ -12,14 +14,28 @@ impl Coordinates {
     ///
     /// # Errors
     /// What the masks say when they are read.
-    pub(in super::super) fn leave_out_masked(&mut self, survey: &Survey) -> Result<()> {
+    pub(in super::super) fn leave_out_masked(
+        &mut self,
+        survey: &Survey,
+        observer: &dyn Observer,
+    ) -> Result<()> {
         let has_mask = |n: &u32| survey.sources[self.volume(*n)].mask.is_some();
         let mut order: Vec<u32> = (0..self.centres.len() as u32).filter(has_mask).collect();
         let key = |n: &u32| (self.volume(*n), self.block(survey, *n));
         order.par_sort_unstable_by_key(key);
-        let blocks = order.par_chunk_by(|a, b| key(a) == key(b));
+        let blocks: Vec<&[u32]> = order.chunk_by(|a, b| key(a) == key(b)).collect();
+        if blocks.is_empty() {
+            return Ok(());
+        }
+        let masked_of = |block: &&[u32]| {
+            let masked = self.masked_of(survey, block)?;
+            observer.notify(&Event::Advanced { by: 1, note: "" });
+            Ok(masked)
+        };
         let masked: Vec<Vec<u32>> =
-            blocks.map(|block| self.masked_of(survey, block)).collect::<Result<_>>()?;
+            stage(observer, "masks", blocks.len() as u64, Unit::Blocks, || {
+                blocks.par_iter().map(masked_of).collect()
+            })?;
         let mut stays = vec![true; self.centres.len()];
         for n in masked.iter().flatten() {
             stays[*n as usize] = false;
