@@ -62,7 +62,7 @@ pub struct SkeletonOptions {
 /// Judges labels (channel 0) along skeletons.
 ///
 /// # Errors
-/// [`Error::Settings`] with file and line if a skeleton is none or has a node outside; if there are none,
+/// [`Error::Settings`](crate::Error::Settings) with file and line if a skeleton is none or has a node outside; if there are none,
 /// or they have no length; if the size of a voxel is needed and not known; if the labels are no integers.
 pub fn evaluate_skeletons(
     labels: &Volume,

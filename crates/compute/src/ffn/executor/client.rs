@@ -10,7 +10,7 @@ use crate::ffn::object_logits::{TileBits, TileIndex};
 use crate::ffn::residence::{ObjectKey, ObjectTiles, TileValues, Which};
 use crate::ffn::steps::{Fov, Steps};
 
-/// One of the clients of an [`Executor`].
+/// One of the clients of an [`Executor`](super::Executor).
 pub struct Client {
     requests: Option<Sender<Request>>,
     shared: Arc<Shared>,
