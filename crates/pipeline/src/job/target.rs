@@ -157,24 +157,6 @@ impl SharedTarget {
         }
     }
 
-    /// Removes what a process left that wrote a block after the volume was finished: it was cut off and
-    /// believed to be dead.
-    ///
-    /// # Errors
-    /// If the system refuses.
-    pub fn sweep(&self) -> Result<()> {
-        if self.factor.is_some() || !self.is_finished()? {
-            return Ok(());
-        }
-        let partial = self.partial()?;
-        match std::fs::remove_dir_all(&partial) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(exavox_io::Error::io(exavox_io::Place::path(&partial), e).into())
-            }
-            _ => Ok(()),
-        }
-    }
-
     fn partial(&self) -> Result<PathBuf> {
         Ok(VolumeWriter::resume_path(&self.name)?)
     }

@@ -58,7 +58,6 @@ impl<'a> Blockwise<'a> {
             let message = "has been finished by others meanwhile";
             return Err(Error::settings(self.target.name(), message));
         }
-        self.target.sweep()?;
         Ok(joined(&digests))
     }
 }
