@@ -157,7 +157,8 @@ fn new_bar(name: &str, total: u64, unit: Unit) -> ProgressBar {
     bar
 }
 
-fn amount(count: u64, unit: Unit) -> String {
+/// A count with its unit.
+pub(crate) fn amount(count: u64, unit: Unit) -> String {
     match unit {
         Unit::Bytes => DecimalBytes(count).to_string(),
         Unit::Voxels => format!("{} voxels", HumanCount(count)),

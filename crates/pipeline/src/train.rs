@@ -43,6 +43,7 @@ mod validation;
 mod view;
 
 pub use config::TrainConfig;
+pub use curves::thinned;
 pub use folder::StartMode;
 pub use log::CurvePoint;
 pub use run::{Select, TrainReport, TrainRun, train};

@@ -32,12 +32,18 @@ pub(crate) fn enter(folder: &Path) -> anyhow::Result<()> {
 /// An engine that ends with the block at hand when the process is asked to; asked twice, at once.
 pub(crate) fn engine(context: &Context) -> anyhow::Result<LocalEngine> {
     let stop = StopFlag::default();
+    stop_first(&stop)?;
+    let memory_bytes = context.block_bytes().unwrap_or_else(|| context.memory_bytes());
+    Ok(LocalEngine { threads: context.threads, memory_bytes, stop })
+}
+
+/// The first INT or TERM asks to end, the second one ends at once.
+pub(crate) fn stop_first(stop: &StopFlag) -> std::io::Result<()> {
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register_conditional_default(signal, stop.as_atomic())?;
         signal_hook::flag::register(signal, stop.as_atomic())?;
     }
-    let memory_bytes = context.block_bytes().unwrap_or_else(|| context.memory_bytes());
-    Ok(LocalEngine { threads: context.threads, memory_bytes, stop })
+    Ok(())
 }
 
 /// Folder of a job that a command runs by itself: hidden, beside the target, `.NAME.job`.

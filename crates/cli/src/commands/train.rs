@@ -103,7 +103,7 @@ fn watched(
     context: &Context,
 ) -> anyhow::Result<TrainReport> {
     if !(args.dashboard && cfg!(unix) && context.observer.is_on_terminal()) {
-        signals::stop_first(&run.stop)?;
+        super::job::stop_first(&run.stop)?;
         return Ok(train(config, run, &context.observer)?);
     }
     signals::stop_first_with_screen(&run.stop)?;

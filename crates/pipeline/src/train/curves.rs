@@ -42,7 +42,7 @@ fn picture(title: &str, note: &str, points: &[CurvePoint], validated: &[Validate
     let curve = |name, colour, value: fn(&CurvePoint) -> f64| Curve {
         name,
         colour,
-        points: thinned(points.iter().map(|p| (p.step as f64, value(p)))),
+        points: thinned(points.iter().map(|p| (p.step, value(p))), POINTS),
     };
     let mut top = 80.0;
     let loss = [curve("loss", 0, |p| p.loss)];
@@ -65,7 +65,7 @@ fn picture(title: &str, note: &str, points: &[CurvePoint], validated: &[Validate
         let of = |name, colour, value: fn(&Validated) -> f64| Curve {
             name,
             colour,
-            points: thinned(validated.iter().map(|v| (v.step as f64, value(v)))),
+            points: thinned(validated.iter().map(|v| (v.step, value(v))), POINTS),
         };
         let voi = [
             of("VOI split", 0, |v| v.voi_split),
@@ -115,10 +115,11 @@ fn panel(
     last + GAP
 }
 
-/// At most so many points, each the mean of some; what is not a number is left out.
-fn thinned(points: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
+/// At most so many points of a curve, step and value, each the mean of some; what is not a number is left out.
+pub fn thinned(points: impl Iterator<Item = (u64, f64)>, most: usize) -> Vec<(f64, f64)> {
+    let points = points.map(|(step, value)| (step as f64, value));
     let points: Vec<_> = points.filter(|(_, value)| value.is_finite()).collect();
-    let each = points.len().div_ceil(POINTS).max(1);
+    let each = points.len().div_ceil(most.max(1)).max(1);
     let mean = |chunk: &[(f64, f64)]| {
         let sum = chunk.iter().fold((0.0, 0.0), |sum, p| (sum.0 + p.0, sum.1 + p.1));
         (sum.0 / chunk.len() as f64, sum.1 / chunk.len() as f64)
@@ -132,8 +133,8 @@ mod tests {
 
     #[test]
     fn long_curves_are_thinned_and_holes_left_out() {
-        let many = (0..100_000).map(|i| (f64::from(i), if i % 2 == 0 { f64::NAN } else { 2.0 }));
-        let thin = thinned(many);
+        let many = (0..100_000).map(|i| (i, if i % 2 == 0 { f64::NAN } else { 2.0 }));
+        let thin = thinned(many, POINTS);
         assert!(thin.len() <= POINTS && thin.len() > POINTS / 2);
         assert!(thin.iter().all(|p| p.1 == 2.0));
     }

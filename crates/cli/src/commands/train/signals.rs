@@ -3,17 +3,8 @@
 use exavox_pipeline::blocks::StopFlag;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-/// The first one sets the flag; the second one ends the process at once.
-pub(super) fn stop_first(stop: &StopFlag) -> std::io::Result<()> {
-    for signal in [SIGTERM, SIGINT] {
-        signal_hook::flag::register_conditional_default(signal, stop.as_atomic())?;
-        signal_hook::flag::register(signal, stop.as_atomic())?;
-    }
-    Ok(())
-}
-
-/// As [`stop_first`]; the second one gives the terminal back first, which is more than a handler of signals
-/// may do: a thread waits for them.
+/// As [`stop_first`](crate::commands::job::stop_first); the second one gives the terminal back first, which is
+/// more than a handler of signals may do: a thread waits for them.
 #[cfg(unix)]
 pub(super) fn stop_first_with_screen(stop: &StopFlag) -> std::io::Result<()> {
     let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT])?;
@@ -35,5 +26,5 @@ pub(super) fn stop_first_with_screen(stop: &StopFlag) -> std::io::Result<()> {
 /// As [`stop_first`].
 #[cfg(not(unix))]
 pub(super) fn stop_first_with_screen(stop: &StopFlag) -> std::io::Result<()> {
-    stop_first(stop)
+    crate::commands::job::stop_first(stop)
 }

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use exavox_pipeline::Unit;
-use exavox_pipeline::train::{CurvePoint, Validated};
+use exavox_pipeline::train::{CurvePoint, Validated, thinned};
 use indicatif::{HumanCount, HumanDuration};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -13,6 +12,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType, LineGauge, Paragraph, Row, Table};
 
 use super::state::{Stage, State, Training};
+use crate::progress::amount;
 
 /// Validations and warnings that are shown, the last ones.
 const VALIDATIONS: usize = 4;
@@ -64,16 +64,11 @@ fn heading(state: &State) -> String {
 
 fn gauge(frame: &mut Frame<'_>, area: Rect, stage: &Stage, now: Instant) {
     let share = (stage.done as f64 / stage.total.max(1) as f64).clamp(0.0, 1.0);
-    let (done, total) = (HumanCount(stage.done), HumanCount(stage.total));
-    let unit = match stage.unit {
-        Unit::Blocks => "blocks",
-        Unit::Seconds => "seconds",
-        _ => "steps",
-    };
+    let (done, total) = (HumanCount(stage.done), amount(stage.total, stage.unit));
     let left = stage.left(now).map(|left| format!(", {} left", HumanDuration(left)));
     let left = left.unwrap_or_default();
     let percent = 100.0 * share;
-    let label = format!("{}: {percent:.0} %, {done} of {total} {unit}{left} ", stage.name);
+    let label = format!("{}: {percent:.0} %, {done} of {total}{left} ", stage.name);
     let gauge = LineGauge::default().filled_symbol("█").unfilled_symbol("░");
     frame.render_widget(gauge.ratio(share).label(label), area);
 }
@@ -104,7 +99,8 @@ fn lines(training: &Training) -> Vec<Line<'_>> {
 
 fn charts(frame: &mut Frame<'_>, area: Rect, curve: &[CurvePoint]) {
     let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(area);
-    let of = |value: fn(&CurvePoint) -> f64| thinned(curve.iter().map(|p| (p.step, value(p))));
+    let of =
+        |value: fn(&CurvePoint) -> f64| thinned(curve.iter().map(|p| (p.step, value(p))), POINTS);
     let loss = of(|p| p.loss);
     let most = loss.iter().map(|p| p.1).fold(0.0, f64::max) * 1.05;
     chart(frame, left, "loss", &loss, most);
@@ -145,23 +141,11 @@ fn last<T>(all: &[T], most: usize) -> &[T] {
     &all[all.len().saturating_sub(most)..]
 }
 
-/// At most so many points; what is not a number is left out.
-fn thinned(points: impl Iterator<Item = (u64, f64)>) -> Vec<(f64, f64)> {
-    let points = points.map(|(step, value)| (step as f64, value));
-    let points: Vec<_> = points.filter(|(_, value)| value.is_finite()).collect();
-    let each = points.len().div_ceil(POINTS).max(1);
-    let mean = |chunk: &[(f64, f64)]| {
-        let sum = chunk.iter().fold((0.0, 0.0), |sum, p| (sum.0 + p.0, sum.1 + p.1));
-        (sum.0 / chunk.len() as f64, sum.1 / chunk.len() as f64)
-    };
-    points.chunks(each).map(mean).collect()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use exavox_pipeline::Event;
     use exavox_pipeline::train::TrainView;
+    use exavox_pipeline::{Event, Unit};
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 
@@ -238,8 +222,9 @@ mod tests {
     #[test]
     fn nothing_is_too_small_or_too_early() {
         for (width, height) in [(1, 1), (3, 2), (20, 5), (300, 100)] {
-            drawn(&State::new("x"), width, height);
-            drawn(&state(), width, height);
+            for state in [State::new("x"), state()] {
+                assert_eq!(drawn(&state, width, height).lines().count(), usize::from(height));
+            }
         }
     }
 
