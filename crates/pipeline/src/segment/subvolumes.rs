@@ -150,16 +150,19 @@ pub fn fitting_subvolume(
         if now.iter().fold(1, |n: u64, v| n.saturating_mul(*v)) <= voxels {
             return Some(now);
         }
-        let cut = |a: usize| {
-            let mut more = counts;
-            // By an eighth where there are many: a volume of any size takes few steps.
-            more[a] += 1 + counts[a] / 8;
-            more
+        let cut_by = |a: usize, more: u64| {
+            let mut cut = counts;
+            cut[a] += more;
+            cut
         };
-        let can = |a: &usize| {
-            shape[*a] > 2 * overlap[*a] && size(cut(*a))[*a] >= smallest[*a].max(2 * overlap[*a])
+        let can = |a: usize, more: u64| {
+            shape[a] > 2 * overlap[a]
+                && size(cut_by(a, more))[a] >= smallest[a].max(2 * overlap[a])
         };
-        counts = cut((0..3).filter(can).max_by_key(|a| now[*a])?);
+        let longest = (0..3).filter(|a| can(*a, 1)).max_by_key(|a| now[*a])?;
+        // By an eighth where there are many: a volume of any size takes few steps.
+        let eighth = 1 + counts[longest] / 8;
+        counts = cut_by(longest, if can(longest, eighth) { eighth } else { 1 });
     }
 }
 
@@ -217,7 +220,14 @@ mod tests {
             overlap in prop::array::uniform3(0_u64..20),
             voxels in 100_000_u64..3_000_000,
         ) {
-            let size = fitting_subvolume(shape, overlap, [40; 3], voxels).unwrap();
+            // The least that an axis may have, by trying all numbers of pieces.
+            let least: u64 = (0..3).map(|a| {
+                let pieces = |n| (shape[a] - overlap[a]).div_ceil(n) + overlap[a];
+                (1..=shape[a]).map(pieces).filter(|size| *size >= 40).min().unwrap_or(shape[a])
+            }).product();
+            let found = fitting_subvolume(shape, overlap, [40; 3], voxels);
+            prop_assert_eq!(found.is_some(), least <= voxels);
+            let Some(size) = found else { return Ok(()) };
             prop_assert!(size.iter().product::<u64>() <= voxels);
             prop_assert!((0..3).all(|a| size[a] >= 40 && size[a] <= shape[a]));
             // All are about equal: the last is shifted back by less than there are of them.
