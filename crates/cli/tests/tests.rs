@@ -45,6 +45,8 @@ mod segment;
 mod segment_at_once;
 #[path = "tests/slurm.rs"]
 mod slurm;
+#[path = "tests/slurm_labels.rs"]
+mod slurm_labels;
 #[path = "tests/submit.rs"]
 mod submit;
 #[cfg(feature = "train")]

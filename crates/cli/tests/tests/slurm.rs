@@ -34,15 +34,15 @@ factor = [1, 2, 2]
 layout = { chunk = [8, 16, 16], block = [8, 16, 16] }
 ";
 
-/// Holds the first task of stage 1.downsample on nodes n2 and n3 in the middle of its shard, until somebody
-/// removes a file, and says when it has ended.
-const HELD: &str = r#"#!/bin/bash
+/// Holds the first task of stage `$held` on nodes n2 and n3 in the middle of its shard, until somebody removes
+/// a file, and says when it has ended.
+pub(crate) const HELD: &str = r#"#!/bin/bash
 "$exavox" "$@" &
 worker=$!
 trap 'kill -TERM $worker' TERM
 node=$SLURMD_NODENAME
-ledger=$folder/cluster/plan.job/ledger/1.downsample/0
-if [[ "$*" = *1.downsample* && $node != n1 && ! -e $folder/held-$node ]] && mkdir "$folder/held-$node.by"; then
+ledger=$folder/cluster/plan.job/ledger/$held/0
+if [[ "$*" = *"$held"* && $node != n1 && ! -e $folder/held-$node ]] && mkdir "$folder/held-$node.by"; then
     # A journal appears with the first block that is done.
     while ! compgen -G "$ledger/0.$worker-*.log" >/dev/null; do
         kill -STOP $worker && sleep 0.02 && kill -CONT $worker && sleep 0.01 || break
@@ -61,18 +61,19 @@ wait $worker
 
 /// Fails at first where a file says so, as if the disk were full.
 const TEMPORARY: &str = r#"#!/bin/bash
-if [[ "$*" = *1.downsample* && ${SLURM_ARRAY_TASK_ID:-} = 3 && ${SLURM_RESTART_COUNT:-0} = 0 ]]; then
+if [[ "$*" = *"$held"* && ${SLURM_ARRAY_TASK_ID:-} = 3 && ${SLURM_RESTART_COUNT:-0} = 0 ]]; then
     touch "$folder/failed-once"
     exit 75
 fi
 exec "$exavox" "$@"
 "#;
 
-fn write_program(folder: &Folder, text: &str) -> PathBuf {
+/// A script that runs the worker in its own way, and does something to the tasks of a stage.
+pub(crate) fn write_program(folder: &Folder, stage: &str, text: &str) -> PathBuf {
     use std::os::unix::fs::PermissionsExt;
     let path = folder.join("program");
     let head = format!(
-        "#!/bin/bash\nexavox='{}' folder='{}'\n",
+        "#!/bin/bash\nexavox='{}' folder='{}' held='{stage}'\n",
         env!("CARGO_BIN_EXE_exavox"),
         folder.path().display()
     );
@@ -82,7 +83,7 @@ fn write_program(folder: &Folder, text: &str) -> PathBuf {
 }
 
 /// The same plan in two folders: one for the cluster, one for this machine.
-fn write_plans(folder: &Folder, program: &Path, text: &str) {
+pub(crate) fn write_plans(folder: &Folder, program: &Path, text: &str) {
     for place in ["cluster", "local"] {
         fs::create_dir(folder.join(place)).unwrap();
         let text = text.replace("$program", &program.display().to_string());
@@ -102,7 +103,7 @@ fn write_source(folder: &Folder) {
 }
 
 /// Paths and contents of all files below a folder.
-fn tree(path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+pub(crate) fn tree(path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     let mut open = vec![path.to_owned()];
     while let Some(next) = open.pop() {
@@ -125,7 +126,8 @@ fn done(folder: &Folder, stage: &str) -> (u64, u64) {
     (stage["done"].as_u64().unwrap(), stage["blocks"].as_u64().unwrap())
 }
 
-fn is_done(folder: &Folder, stage: &str) -> bool {
+/// Whether all of them are.
+pub(crate) fn is_done(folder: &Folder, stage: &str) -> bool {
     let (done, blocks) = done(folder, stage);
     done == blocks
 }
@@ -144,7 +146,7 @@ fn assert_same(folder: &Folder) {
 fn power_and_network_cuts_change_no_bit() {
     let Some(lab) = Lab::start() else { return };
     let folder = Folder::in_memory();
-    let program = write_program(&folder, HELD);
+    let program = write_program(&folder, "1.downsample", HELD);
     write_plans(&folder, &program, PLAN);
     write_source(&folder);
     let at = |name: &str| folder.join(name).display().to_string();
@@ -184,7 +186,7 @@ fn power_and_network_cuts_change_no_bit() {
 fn what_fails_for_good_stops_the_chain_until_it_is_mended() {
     let Some(lab) = Lab::start() else { return };
     let folder = Folder::in_memory();
-    let program = write_program(&folder, TEMPORARY);
+    let program = write_program(&folder, "1.downsample", TEMPORARY);
     write_plans(&folder, &program, &PLAN.replace("a.npy", "a.zarr"));
     folder.write_ramp("a.npy", SHAPE, DataType::U16);
     folder.run(&["convert", "a.npy", "a.zarr", "--chunk", "32,32,32"]).done();

@@ -156,8 +156,7 @@ pub fn fitting_subvolume(
             cut
         };
         let can = |a: usize, more: u64| {
-            shape[a] > 2 * overlap[a]
-                && size(cut_by(a, more))[a] >= smallest[a].max(2 * overlap[a])
+            shape[a] > 2 * overlap[a] && size(cut_by(a, more))[a] >= smallest[a].max(2 * overlap[a])
         };
         let longest = (0..3).filter(|a| can(*a, 1)).max_by_key(|a| now[*a])?;
         // By an eighth where there are many: a volume of any size takes few steps.

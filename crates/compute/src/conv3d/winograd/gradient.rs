@@ -333,7 +333,7 @@ mod tests {
                 found
             };
             // Of the sum of all absolute products.
-            let tolerance = 1e-5 * voxels.max(10) as f64;
+            let tolerance = 3e-5 * voxels.max(10) as f64;
             for isa in Isa::all() {
                 let found = on(isa, 1);
                 for (f, e) in found.iter().zip(&expected) {
