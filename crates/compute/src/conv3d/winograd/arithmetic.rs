@@ -2,8 +2,7 @@
 //!
 //! Integers: the weights of a point and an output are scaled so that their absolute values add up to at
 //! most 2^16, the inputs of a row and a point to at most 2^15; no sum can overflow then. The scale of
-//! inputs comes from the largest value of the row and the norm of the transform, so that it costs one
-//! pass over a row that is in the first-level cache. Scales follow from a strip's values alone: results
+//! inputs comes from the largest value of the row, noted when the row is made, and the norm of the transform. Scales follow from a strip's values alone: results
 //! do not depend on the number of threads.
 
 use crate::simd::lanes::{HalfLine, Integers, LANES, Lanes, Simd, vectors};
@@ -22,8 +21,10 @@ pub(super) trait Arithmetic<S: Simd> {
     /// Inputs in a unit of 32 bits.
     const INPUTS: usize;
 
-    /// Factors that make numbers of a row's inputs, for each point in x.
-    fn input_factors(simd: S, row: &[f32]) -> [f32; POINTS];
+    /// A bound of absolute values that holds for one more.
+    fn note(simd: S, value: S::Vector, bound: S::Vector) -> S::Vector;
+    /// Factors that make numbers of a row's inputs, for each point in x, from the bound of its values.
+    fn input_factors(simd: S, bound: &Lanes) -> [f32; POINTS];
     /// Sixteen inputs times a factor, as units.
     fn store(simd: S, value: S::Vector, factor: f32, to: &mut [f32]);
     /// `sum + unit * weights`.
@@ -41,7 +42,12 @@ impl<S: Simd> Arithmetic<S> for Floats {
     const INPUTS: usize = 1;
 
     #[inline(always)]
-    fn input_factors(_simd: S, _row: &[f32]) -> [f32; POINTS] {
+    fn note(_simd: S, _value: S::Vector, bound: S::Vector) -> S::Vector {
+        bound
+    }
+
+    #[inline(always)]
+    fn input_factors(_simd: S, _bound: &Lanes) -> [f32; POINTS] {
         [1.0; POINTS]
     }
 
@@ -75,23 +81,22 @@ impl<S: Integers> Arithmetic<S> for Shorts {
     const INPUTS: usize = 2;
 
     #[inline(always)]
-    fn input_factors(simd: S, row: &[f32]) -> [f32; POINTS] {
-        let zero = simd.splat(0.0);
-        let mut largest = zero;
-        for value in vectors(row) {
-            let value = simd.load(value);
-            largest = simd.max(simd.max(value, simd.sub(zero, value)), largest);
-        }
-        let mut lanes: Lanes = [0.0; LANES];
-        simd.store(largest, &mut lanes);
-        let mut bound = f32::MIN_POSITIVE;
-        for lane in lanes {
-            bound = bound.max(lane);
+    fn note(simd: S, value: S::Vector, bound: S::Vector) -> S::Vector {
+        let negative = simd.sub(simd.splat(0.0), value);
+        simd.max(simd.max(value, negative), bound)
+    }
+
+    #[inline(always)]
+    fn input_factors(_simd: S, bound: &Lanes) -> [f32; POINTS] {
+        let mut largest = f32::MIN_POSITIVE;
+        for lane in bound {
+            // Not `max`, which looks for NaN: there is none among bounds.
+            largest = if *lane > largest { *lane } else { largest };
         }
         let mut factors = [0.0; POINTS];
         for point in 0..POINTS {
             // Of a row of zeros, or nearly, nothing is left; of one with infinities neither.
-            factors[point] = (LARGEST / (NORMS[point] * bound)).min(f32::MAX);
+            factors[point] = (LARGEST / (NORMS[point] * largest)).min(f32::MAX);
         }
         factors
     }

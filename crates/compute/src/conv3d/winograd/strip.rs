@@ -8,9 +8,10 @@ use super::schedule::Taken;
 use super::tiling::{MAX_OUTPUTS, MAX_POINTS, Tile};
 use super::{Around, PackedWeights, Plan};
 use crate::simd::aligned::AlignedBuffer;
-use crate::simd::lanes::Simd;
+use crate::simd::lanes::{Lanes, Simd};
 
 mod across;
+mod ahead;
 mod input;
 mod output;
 pub(super) mod rows;
@@ -61,6 +62,8 @@ pub(super) struct Scratch {
     held: Option<Held>,
     /// One point in z: `[point y][x][channel]`.
     rows: AlignedBuffer,
+    /// Bounds of their inputs' absolute values, lane by lane.
+    bounds: [Lanes; MAX_POINTS],
     /// One point in z and y, `[point x][block of inputs][tile][depth]`.
     v: AlignedBuffer,
     /// Its products, `[point x][block of outputs][tile][width]`.
@@ -122,8 +125,8 @@ pub(super) fn compute<A: Arithmetic<S>, S: Simd>(
     let place = strip.place;
     input::fill_ring(simd, context, place, scratch);
     for point in 0..place.z.tile.points() {
-        across::from_ring(simd, context.plan, place, point, scratch);
-        across::multiply::<A, S>(simd, context, place, point, scratch);
+        across::from_ring::<A, S>(simd, context.plan, place, point, scratch);
+        across::multiply::<A, S>(simd, context, strip, point, scratch);
         across::to_w(simd, context.plan, place, point, scratch);
     }
     output::write(simd, context, place, scratch, &mut strip.rows);

@@ -2,17 +2,17 @@
 
 use super::super::arithmetic::{Arithmetic, POINTS};
 use super::super::product::{self, Inputs, Weights};
-use super::super::schedule::Place;
+use super::super::schedule::{Place, Taken};
 use super::super::tiling::{Kind, MAX_OUTPUTS, Tile};
 use super::super::transform::{Input3, Input5, Output3, Output5, Transform};
 use super::super::{Plan, StripContext};
-use super::rows::{load, rows, rows_mut, split, transform};
-use super::{Rows, SLOTS, Scratch};
+use super::rows::{load, rows, rows_mut, split, transform, transform_noting};
+use super::{Rows, SLOTS, Scratch, ahead};
 use crate::simd::lanes::{LANES, Lanes, Simd, vectors, vectors_mut};
 
-/// Rows of the ring, transformed along y.
+/// Rows of the ring, transformed along y, and their bounds.
 #[inline(always)]
-pub(super) fn from_ring<S: Simd>(
+pub(super) fn from_ring<A: Arithmetic<S>, S: Simd>(
     simd: S,
     plan: &Plan,
     place: Place,
@@ -26,15 +26,15 @@ pub(super) fn from_ring<S: Simd>(
         let slot = (place.y.start + i) % SLOTS;
         vectors(&ring[slot * length..][..length])
     };
-    let to = &mut scratch.rows;
+    let (to, bounds) = (&mut scratch.rows, &mut scratch.bounds);
     match place.y.tile {
         Tile::F3 => {
             let to = rows_mut::<5>(to, sizes.shared(), length);
-            transform::<Input3, S, 5, 5>(simd, std::array::from_fn(row), to);
+            transform_noting::<A, Input3, S, 5, 5>(simd, std::array::from_fn(row), to, bounds);
         }
         Tile::F5 => {
             let to = rows_mut::<7>(to, sizes.shared(), length);
-            transform::<Input5, S, 7, 7>(simd, std::array::from_fn(row), to);
+            transform_noting::<A, Input5, S, 7, 7>(simd, std::array::from_fn(row), to, bounds);
         }
     }
 }
@@ -44,11 +44,11 @@ pub(super) fn from_ring<S: Simd>(
 pub(super) fn multiply<A: Arithmetic<S>, S: Simd>(
     simd: S,
     context: &StripContext<'_>,
-    place: Place,
+    strip: &Taken<'_>,
     point_z: usize,
     scratch: &mut Scratch,
 ) {
-    let plan = context.plan;
+    let (plan, place) = (context.plan, strip.place);
     let points_y = place.y.tile.points();
     let (length, units) = (plan.point_len(), plan.units() * plan.padded_outputs());
     let kind = Kind { z: place.z.tile, y: place.y.tile };
@@ -58,7 +58,9 @@ pub(super) fn multiply<A: Arithmetic<S>, S: Simd>(
     let m_length = plan.tiling.x * plan.padded_outputs();
     for (point_y, row) in scratch.rows.chunks_exact_mut(shared).take(points_y).enumerate() {
         let first = (point_z * points_y + point_y) * POINTS;
-        let factors = into_v::<A, S>(simd, plan, row, &mut scratch.v);
+        ahead::ask(simd, context, strip, [point_z, point_y]);
+        let factors = A::input_factors(simd, &scratch.bounds[point_y]);
+        into_v::<A, S>(simd, plan, row, &factors, &mut scratch.v);
         let points = scratch.v.chunks_exact(v_length).zip(scratch.m.chunks_exact_mut(m_length));
         for (point_x, (v, m)) in points.take(POINTS).enumerate() {
             let point = first + point_x;
@@ -73,19 +75,19 @@ pub(super) fn multiply<A: Arithmetic<S>, S: Simd>(
     }
 }
 
-/// A row to the points in x; returns the factors of the points.
+/// A row to the points in x, times the factors of the points.
 #[inline(always)]
 fn into_v<A: Arithmetic<S>, S: Simd>(
     simd: S,
     plan: &Plan,
     row: &[f32],
+    factors: &[f32; POINTS],
     v: &mut [f32],
-) -> [f32; POINTS] {
+) {
     let channels = plan.padded_inputs() / LANES;
     let (depth, units) = (plan.depth / LANES, LANES / A::INPUTS);
     let tiles = plan.tiling.x;
     let length = tiles * channels * units;
-    let factors = A::input_factors(simd, &row[..(tiles * 3 + 2) * plan.padded_inputs()]);
     let row = vectors(row);
     let points: [&mut [f32]; POINTS] = split(v, length);
     for (block, first) in (0..channels).step_by(depth).enumerate() {
@@ -104,7 +106,6 @@ fn into_v<A: Arithmetic<S>, S: Simd>(
             }
         }
     }
-    factors
 }
 
 /// The products at the points in x to a row of outputs.

@@ -1,5 +1,6 @@
 //! Transforms applied to whole rows, vector by vector.
 
+use super::super::arithmetic::{Arithmetic, Floats};
 use super::super::transform::Transform;
 use crate::simd::lanes::{Lanes, Simd, vectors, vectors_mut};
 
@@ -38,8 +39,25 @@ pub(in super::super) fn split<const N: usize>(
 #[inline(always)]
 pub(in super::super) fn transform<T: Transform<I, O>, S: Simd, const I: usize, const O: usize>(
     simd: S,
+    from: [&[Lanes]; I],
+    to: [&mut [Lanes]; O],
+) {
+    transform_noting::<Floats, T, S, I, O>(simd, from, to, &mut []);
+}
+
+/// As [`transform`]; gives a bound of the absolute values of each row that comes out, lane by lane.
+#[inline(always)]
+pub(super) fn transform_noting<
+    A: Arithmetic<S>,
+    T: Transform<I, O>,
+    S: Simd,
+    const I: usize,
+    const O: usize,
+>(
+    simd: S,
     mut from: [&[Lanes]; I],
     mut to: [&mut [Lanes]; O],
+    bounds: &mut [Lanes],
 ) {
     let length = from[0].len();
     for row in &mut from {
@@ -48,11 +66,16 @@ pub(in super::super) fn transform<T: Transform<I, O>, S: Simd, const I: usize, c
     for row in &mut to {
         *row = &mut std::mem::take(row)[..length];
     }
+    let mut noted = [simd.splat(0.0); O];
     for at in 0..length {
         let values = T::apply(simd, load(simd, &from, at));
         for o in 0..O {
             simd.store(values[o], &mut to[o][at]);
+            noted[o] = A::note(simd, values[o], noted[o]);
         }
+    }
+    for (bound, noted) in bounds.iter_mut().zip(noted) {
+        simd.store(noted, bound);
     }
 }
 
