@@ -21,7 +21,7 @@ mod children;
 /// all, burn, devices, and the limit of this machine.
 ///
 /// Groups are projection, flood, components, distance, gaussian and ffn; without GROUP all are measured.
-/// Inputs are made by the program and the same each time. Each row runs in a process of its own, whose peak of memory
+/// Of a group with several inputs, GROUP/CASE takes one: distance/few-zeros. Inputs are made by the program and the same each time. Each row runs in a process of its own, whose peak of memory
 /// counts from the moment when its inputs are read; one run comes before those that count. The limit
 /// is what reading the input, writing the output and multiply-adds take at least, measured just before
 /// on one core and on all. Rows that cannot run here are listed with the reason.
@@ -59,8 +59,8 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
     let folder = tempfile::tempdir().context("a folder for the inputs could not be made")?;
     let bench = Bench { args: &args, context, folder: folder.path() };
     let mut sections = Vec::new();
-    for group in groups {
-        for case in group.cases() {
+    for (group, cases) in groups {
+        for case in cases {
             sections.push(bench.section(group, case)?);
         }
     }
@@ -80,9 +80,9 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
     Ok(if right { ExitStatus::Done } else { ExitStatus::Incomplete })
 }
 
-fn groups(names: &[String]) -> anyhow::Result<Vec<&'static dyn Group>> {
+fn groups(names: &[String]) -> anyhow::Result<Vec<(&'static dyn Group, &'static [Case])>> {
     if names.is_empty() {
-        return Ok(all_groups().to_vec());
+        return Ok(all_groups().map(|group| (group, group.cases())).to_vec());
     }
     names.iter().map(|name| Ok(find_group(name)?)).collect()
 }

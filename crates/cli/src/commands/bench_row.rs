@@ -30,7 +30,7 @@ pub(crate) struct Args {
 
 /// Measures and prints.
 pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
-    let group = find_group(&args.group)?;
+    let (group, _) = find_group(&args.group)?;
     let case = group.cases().iter().find(|case| case.name == args.case);
     let case = case.with_context(|| format!("{} has no case {}", args.group, args.case))?;
     let implementations = group.implementations();

@@ -11,7 +11,7 @@ fn every_row_is_measured_or_has_a_reason_and_all_agree() {
     let more = ["--quick", "--size", "5,5,7", "--csv", "t.csv", "--svg", "t.svg"];
     let table = folder.run(&[&args[..], &more].concat()).json();
     let sections = table["sections"].as_array().unwrap();
-    assert_eq!(sections.len(), 1 + 2 + 3 + 2 + 1 + 1);
+    assert_eq!(sections.len(), 1 + 2 + 5 + 3 + 1 + 1);
     let mut rows = 0;
     for section in sections {
         assert!(section["machine"]["read_bytes_per_second_1"].as_f64().unwrap() > 0.0);
@@ -39,9 +39,11 @@ fn wrong_use_ends_with_2_and_a_missing_peer_is_a_row() {
     let folder = Folder::new();
     let error = folder.run(&["--quiet", "bench", "tomography"]).error();
     assert!(error.contains("tomography") && error.contains("projection"), "{error}");
+    let error = folder.run(&["--quiet", "bench", "components/smooth"]).error();
+    assert!(error.contains("case 'smooth'") && error.contains("labels-26"), "{error}");
     let error = folder.run(&["--quiet", "bench", "ffn", "--size", "4,5,5"]).error();
     assert!(error.contains("FOV along z") && error.contains("odd"), "{error}");
-    let args = ["--quiet", "bench", "components", "--size", "3,4,5", "--quick"];
+    let args = ["--quiet", "bench", "components/labels-6", "--size", "3,4,5", "--quick"];
     let run = folder.run(&[&args[..], &["--peers", "no-such-python"]].concat()).done();
     assert!(run.stdout.contains("no-such-python"), "{run:?}");
 }

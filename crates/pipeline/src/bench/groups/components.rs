@@ -1,9 +1,9 @@
-//! Connected components of a mask, numbered in the order of their first voxels.
+//! Connected components of a mask, or of labels, numbered in the order of their first voxels.
 
 use exavox_compute::ops::Connectivity;
-use exavox_compute::ops::connected_components::{Foreground, label_mask};
+use exavox_compute::ops::connected_components::{Foreground, label_equal, label_mask};
 use exavox_compute::ops::on_device;
-use exavox_io::Voxels;
+use exavox_io::{Element, Voxels};
 use ndarray::Array3;
 
 use crate::bench::answer::highest;
@@ -19,7 +19,7 @@ impl Group for Components {
     }
 
     fn about(&self) -> &'static str {
-        "connected components of a mask, uint8 to uint32"
+        "connected components of a mask (uint8) or of labels (uint32), to uint32"
     }
 
     fn cases(&self) -> &'static [Case] {
@@ -27,31 +27,41 @@ impl Group for Components {
             Case { name: "smooth-6", shape: [256; 3], quick_shape: [96; 3] },
             Case { name: "smooth-26", shape: [256; 3], quick_shape: [96; 3] },
             Case { name: "random-6", shape: [256; 3], quick_shape: [96; 3] },
+            Case { name: "labels-6", shape: [256; 3], quick_shape: [96; 3] },
+            Case { name: "labels-26", shape: [256; 3], quick_shape: [96; 3] },
         ]
     }
 
     fn inputs(&self, case: &Case, shape: [usize; 3]) -> Result<Vec<(String, Voxels)>> {
-        let mask = if case.name.starts_with("smooth") {
-            let noise = smooth_noise(shape, 3);
-            let limit = threshold(&noise, 0.64);
-            noise.iter().map(|v| u8::from(*v > limit)).collect()
-        } else {
-            values(shape.iter().product(), |i| (hash(i, 7) >> 63) as u8)
+        let voxels = match case.name {
+            name if name.starts_with("labels") => Voxels::from_vec(shape, labels(shape))?,
+            name if name.starts_with("smooth") => {
+                let noise = smooth_noise(shape, 3);
+                let limit = threshold(&noise, 0.64);
+                let mask = noise.iter().map(|v| u8::from(*v > limit)).collect();
+                Voxels::from_vec(shape, mask)?
+            }
+            _ => {
+                let random = values(shape.iter().product(), |i| (hash(i, 7) >> 63) as u8);
+                Voxels::from_vec(shape, random)?
+            }
         };
-        Ok(vec![("mask".to_owned(), Voxels::from_vec(shape, mask)?)])
+        Ok(vec![("voxels".to_owned(), voxels)])
     }
 
-    fn work(&self, _case: &Case, shape: [usize; 3]) -> Work {
+    fn work(&self, case: &Case, shape: [usize; 3]) -> Work {
         let voxels = shape.iter().product::<usize>() as u64;
-        Work { voxels, bytes: 5 * voxels, flops: 0 }
+        Work { voxels, bytes: if of_labels(case) { 8 } else { 5 } * voxels, flops: 0 }
     }
 
     fn implementations(&self) -> Vec<Implementation> {
         let mut all = vec![
-            Implementation::on_one_core("scalar", |s| prepared(s, scalar)),
-            Implementation::on_one_core("ndarray", |s| prepared(s, by_ndarray)),
-            Implementation::on_one_core("cpu", |s| prepared(s, ours)),
-            Implementation::on_all_cores("cpu", |s| prepared(s, ours)),
+            Implementation::on_one_core("scalar", |s| prepared(s, [scalar::<u8>, scalar::<u32>])),
+            Implementation::on_one_core("ndarray", |s| {
+                prepared(s, [by_ndarray::<u8>, by_ndarray::<u32>])
+            }),
+            Implementation::on_one_core("cpu", |s| prepared(s, [ours, ours_of_labels])),
+            Implementation::on_all_cores("cpu", |s| prepared(s, [ours, ours_of_labels])),
         ];
         all.extend(Implementation::on_devices(
             |_| Err(Error::settings("burn", "has no connected components")),
@@ -65,21 +75,39 @@ impl Group for Components {
     }
 }
 
+/// As many labels as smooth noise has steps of a sixteenth, which touch each other; and background.
+fn labels(shape: [usize; 3]) -> Vec<u32> {
+    let noise = smooth_noise(shape, 3);
+    let [low, high] = [0.999, 0.001].map(|share| threshold(&noise, share));
+    let step = |v: &f32| ((v - low) / (high - low) * 16.0).clamp(0.0, 16.0) as u32;
+    noise.iter().map(step).collect()
+}
+
+fn of_labels(case: &Case) -> bool {
+    case.name.starts_with("labels")
+}
+
 type Label = fn(&Voxels, usize) -> Result<Voxels>;
 
-fn prepared(setting: Setting, label: Label) -> Result<Task> {
-    let mask = setting.input("mask")?;
-    let neighbours = neighbours(&setting.case);
-    Ok(Box::new(move || Ok(vec![label(&mask, neighbours)?])))
+/// With what masks are labelled, and labels.
+fn prepared(setting: Setting, label: [Label; 2]) -> Result<Task> {
+    let voxels = setting.input("voxels")?;
+    let (label, neighbours) =
+        (label[usize::from(of_labels(&setting.case))], neighbours(&setting.case));
+    Ok(Box::new(move || Ok(vec![label(&voxels, neighbours)?])))
 }
 
 /// Copies to the device and back are part of it.
 fn on_a_device(setting: Setting) -> Result<Task> {
-    let (mask, device) = (setting.input("mask")?, setting.device()?);
+    let (voxels, device) = (setting.input("voxels")?, setting.device()?);
     let connectivity = connectivity(neighbours(&setting.case));
-    let foreground = Foreground::NonZero;
+    let (of_labels, foreground) = (of_labels(&setting.case), Foreground::NonZero);
     Ok(Box::new(move || {
-        let found = on_device::components_of_mask(&device, &mask, foreground, connectivity)?;
+        let found = if of_labels {
+            on_device::components_of_labels(&device, &voxels, connectivity)?
+        } else {
+            on_device::components_of_mask(&device, &voxels, foreground, connectivity)?
+        };
         Ok(vec![found.labels])
     }))
 }
@@ -96,18 +124,27 @@ fn ours(mask: &Voxels, neighbours: usize) -> Result<Voxels> {
     Ok(label_mask(mask, Foreground::NonZero, connectivity(neighbours))?.labels)
 }
 
-fn scalar(mask: &Voxels, neighbours: usize) -> Result<Voxels> {
-    let labels = label_scalar(mask.as_slice::<u8>()?, mask.shape(), neighbours);
-    Ok(Voxels::from_vec(mask.shape(), labels)?)
+fn ours_of_labels(labels: &Voxels, neighbours: usize) -> Result<Voxels> {
+    Ok(label_equal(labels, connectivity(neighbours))?.labels)
 }
 
-/// Two passes with union-find over voxels (Rosenfeld and Pfaltz 1966), the classic.
-pub(super) fn label_scalar(mask: &[u8], [_, ny, nx]: [usize; 3], neighbours: usize) -> Vec<u32> {
+fn scalar<T: Element + Default>(voxels: &Voxels, neighbours: usize) -> Result<Voxels> {
+    let labels = label_scalar(voxels.as_slice::<T>()?, voxels.shape(), neighbours);
+    Ok(Voxels::from_vec(voxels.shape(), labels)?)
+}
+
+/// Two passes with union-find over voxels (Rosenfeld and Pfaltz 1966), the classic: of equal values that
+/// are not zero.
+pub(super) fn label_scalar<T: Copy + PartialEq + Default>(
+    voxels: &[T],
+    [_, ny, nx]: [usize; 3],
+    neighbours: usize,
+) -> Vec<u32> {
     let before = before(neighbours);
-    let mut labels = vec![0_u32; mask.len()];
+    let mut labels = vec![0_u32; voxels.len()];
     let mut parents = vec![0_u32];
-    for at in 0..mask.len() {
-        if mask[at] == 0 {
+    for at in 0..voxels.len() {
+        if voxels[at] == T::default() {
             continue;
         }
         let (z, y, x) = (at / (ny * nx), at / nx % ny, at % nx);
@@ -117,7 +154,7 @@ pub(super) fn label_scalar(mask: &[u8], [_, ny, nx]: [usize; 3], neighbours: usi
                 && (dx == 0 || (dx < 0 && x > 0) || (dx > 0 && x + 1 < nx));
             let offset = (dz * ny as isize + dy) * nx as isize + dx;
             let Some(other) = at.checked_add_signed(offset).filter(|_| inside) else { continue };
-            if labels[other] != 0 {
+            if voxels[other] == voxels[at] {
                 labels[at] = join(&mut parents, labels[at], labels[other]);
             }
         }
@@ -182,13 +219,13 @@ pub(super) fn largest(labels: &[u32]) -> Option<usize> {
 }
 
 /// A component after the other, each filled from its first voxel, on arrays of three axes.
-fn by_ndarray(mask: &Voxels, neighbours: usize) -> Result<Voxels> {
-    let (view, shape) = (mask.view::<u8>()?, mask.shape());
+fn by_ndarray<T: Element + Default>(voxels: &Voxels, neighbours: usize) -> Result<Voxels> {
+    let (view, shape) = (voxels.view::<T>()?, voxels.shape());
     let mut offsets = before(neighbours);
     offsets.extend(before(neighbours).into_iter().map(|o| o.map(|v| -v)));
     let mut labels = Array3::<u32>::zeros(shape);
     let (mut count, mut stack) = (0, Vec::new());
-    for (start, _) in view.indexed_iter().filter(|(_, v)| **v != 0) {
+    for (start, _) in view.indexed_iter().filter(|(_, v)| **v != T::default()) {
         if labels[start] != 0 {
             continue;
         }
@@ -202,7 +239,7 @@ fn by_ndarray(mask: &Voxels, neighbours: usize) -> Result<Voxels> {
                     continue;
                 };
                 let inside = z < shape[0] && y < shape[1] && x < shape[2];
-                if inside && view[(z, y, x)] != 0 && labels[(z, y, x)] == 0 {
+                if inside && view[(z, y, x)] == view[start] && labels[(z, y, x)] == 0 {
                     labels[(z, y, x)] = count;
                     stack.push((z, y, x));
                 }
@@ -221,11 +258,15 @@ mod tests {
     fn all_label_alike() {
         for case in Components.cases() {
             for shape in [[9, 10, 11], [1, 1, 7], [6, 1, 1]] {
-                let mask = Components.inputs(case, shape).unwrap().remove(0).1;
+                let voxels = Components.inputs(case, shape).unwrap().remove(0).1;
+                let all: [Label; 3] = match of_labels(case) {
+                    false => [scalar::<u8>, by_ndarray::<u8>, ours],
+                    true => [scalar::<u32>, by_ndarray::<u32>, ours_of_labels],
+                };
                 for neighbours in [6, 26] {
-                    let labels = scalar(&mask, neighbours).unwrap();
-                    assert_eq!(by_ndarray(&mask, neighbours).unwrap(), labels);
-                    assert_eq!(ours(&mask, neighbours).unwrap(), labels);
+                    let [first, second, third] = all.map(|of| of(&voxels, neighbours).unwrap());
+                    assert_eq!(second, first);
+                    assert_eq!(third, first);
                 }
             }
         }
@@ -234,7 +275,7 @@ mod tests {
     #[test]
     fn corners_touch_with_26_only() {
         let mask = Voxels::from_vec([2, 2, 2], vec![1_u8, 0, 0, 0, 0, 0, 0, 1]).unwrap();
-        let labels = |n| scalar(&mask, n).unwrap().as_slice::<u32>().unwrap().to_vec();
+        let labels = |n| scalar::<u8>(&mask, n).unwrap().as_slice::<u32>().unwrap().to_vec();
         assert_eq!(labels(6), [1, 0, 0, 0, 0, 0, 0, 2]);
         assert_eq!(labels(26), [1, 0, 0, 0, 0, 0, 0, 1]);
         assert_eq!(largest(&[0, 2, 1, 2]), Some(1));

@@ -4,7 +4,7 @@ use exavox_compute::ops::distance_transform::{DistanceOptions, distance_transfor
 use exavox_io::Voxels;
 use ndarray::{Array3, Axis};
 
-use crate::bench::random::{smooth_noise, threshold};
+use crate::bench::random::{hash, smooth_noise, threshold};
 use crate::bench::{Case, Group, Implementation, Setting, Task, Work};
 use crate::error::{Error, Result};
 
@@ -26,6 +26,7 @@ impl Group for Distance {
         &[
             Case { name: "smooth", shape: [256; 3], quick_shape: [96; 3] },
             Case { name: "one-zero", shape: [256; 3], quick_shape: [96; 3] },
+            Case { name: "few-zeros", shape: [512; 3], quick_shape: [96; 3] },
         ]
     }
 
@@ -34,6 +35,9 @@ impl Group for Distance {
         let mut mask = vec![1_u8; count];
         // With no background at all there would be no distance.
         mask[count / 2] = 0;
+        if case.name == "few-zeros" {
+            (0..20).for_each(|n| mask[(hash(n, 5) % count as u64) as usize] = 0);
+        }
         if case.name == "smooth" {
             let noise = smooth_noise(shape, 3);
             let limit = threshold(&noise, 0.64);
