@@ -21,6 +21,7 @@ mod ledger;
 mod on_device;
 pub mod peak_memory;
 pub mod picture;
+mod placing;
 pub mod progress;
 pub mod project;
 pub mod reconcile;

@@ -19,8 +19,9 @@ pub(crate) mod inference;
 mod initial;
 mod masks;
 mod model_table;
-mod origins;
+pub(crate) mod origins;
 pub(crate) mod outputs;
+pub(crate) mod plan;
 mod prepared;
 mod request;
 mod run;
@@ -169,4 +170,11 @@ pub(crate) fn beside(target: &str, suffix: &str) -> PathBuf {
     let path = Path::new(target.trim_end_matches('/'));
     let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     path.with_file_name(format!("{stem}.{suffix}"))
+}
+
+/// `a/labels.zarr` -> `a/.labels.zarr.SUFFIX`: of a run that is under way.
+fn hidden_beside(target: &str, suffix: &str) -> PathBuf {
+    let path = Path::new(target.trim_end_matches('/'));
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    path.with_file_name(format!(".{name}.{suffix}"))
 }

@@ -38,6 +38,8 @@ mod resume;
 mod segment;
 #[path = "tests/segment_places.rs"]
 mod segment_places;
+#[path = "tests/segment_placing.rs"]
+mod segment_placing;
 #[path = "tests/subvolumes.rs"]
 mod subvolumes;
 #[cfg(feature = "train")]

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use exavox_io::Error as IoError;
 use exavox_io::staging::{Staged, WriteMode};
-use exavox_io::{Error as IoError, Place};
 
 use super::work::Work;
 use crate::error::Result;
+use crate::placing::refuse_taken;
 
 /// Files of one run, by the paths at which they will be.
 pub(super) struct Files<const N: usize> {
@@ -35,13 +36,7 @@ impl<const N: usize> Files<N> {
 
     /// Refuses what has appeared in their places since.
     pub(super) fn check(&self) -> Result<()> {
-        let is_taken = |path: &&PathBuf| path.symlink_metadata().is_ok();
-        match self.paths.iter().find(is_taken) {
-            Some(path) if self.mode != WriteMode::Overwrite => {
-                Err(IoError::Exists { place: Place::path(path) }.into())
-            }
-            _ => Ok(()),
-        }
+        refuse_taken(&self.paths, self.mode)
     }
 
     /// Puts them into place, in their order.

@@ -10,13 +10,14 @@ use serde::Serialize;
 
 use super::merge::merge;
 use super::outputs::Outputs;
-use super::plan::{plan, run_plan, value};
+use super::plan::run_plan;
 use super::work::{Work, folder_of};
 use super::{AgglomerateReport, AgglomerateRun, AgglomerateSettings, ConsensusOptions, consensus};
 use crate::convert::same_place;
 use crate::error::{Error, Result};
 use crate::progress::Observer;
 use crate::segment::inference::{network_on_device, open_model};
+use crate::segment::plan::{plan, value};
 use crate::segment::{SeedTable, Seeds, SegmentRun, SegmentSettings, region_of, segment_with};
 
 /// How often the state of a segmentation is saved.
@@ -80,13 +81,13 @@ pub fn agglomerate_image_with(
         .with_voxel_size(image.metadata().voxel_size)
         .with_mode(run.mode);
     let outputs = Outputs::create(&run.target, write, &settings.rule, run.pairs_format)?;
-    let mut plan = run_plan(None, image, settings)?;
-    plan.extend(self::plan(vec![
+    let mut plan_of_run = run_plan(None, image, settings)?;
+    plan_of_run.extend(plan(vec![
         ("labels", value(&"forward and reverse")),
         ("seeds", value(&SeedTable::of(&settings.segment))),
         ("split_min_size", value(&settings.split_min_size)),
     ])?);
-    let work = Work::open(&run.target, plan)?;
+    let work = Work::open(&run.target, plan_of_run)?;
 
     let stages = Stages { image, run, work: &work, observer };
     let forward = stages.segment("forward", network, &settings.segment)?;

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use exavox_compute::ffn::agglomerate::MergeRule;
 use exavox_io::volume::WriteMode;
-use exavox_io::{Error as IoError, Place, staging};
+use exavox_io::{Error as IoError, Place};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::ledger::{Ledger, Plan, Survives};
+use crate::placing::Placing;
 
 /// Name of the ledger in the folder.
 const PLAN: &str = "plan";
@@ -63,14 +64,13 @@ impl Work {
 
     /// Notes that results are put into place from now on.
     pub(super) fn begin_placing(&self, rule: &MergeRule) -> Result<()> {
-        Ok(staging::write_whole(&self.path(PLACING), placed_by(rule).as_bytes())?)
+        placing(&self.folder).begin(&placed_by(rule))
     }
 
     /// All results are in place: removes the folder, unless it is to be kept.
     pub(super) fn finish(self, keep: bool) -> Result<()> {
         let Self { folder, ledger } = self;
-        let placing = folder.join(PLACING);
-        fs::remove_file(&placing).map_err(IoError::at(&placing))?;
+        placing(&folder).end()?;
         if keep {
             return Ok(());
         }
@@ -79,11 +79,13 @@ impl Work {
     }
 }
 
-/// How results are put into place. A run that was killed while it did so has left some of them: they are
-/// replaced if they are those that were asked for then.
+/// How results are put into place: those that a run of the same rule was killed over are replaced.
 pub(super) fn placing_mode(target: &str, rule: &MergeRule, asked: WriteMode) -> Result<WriteMode> {
-    let begun = fs::read_to_string(folder_of(target)?.join(PLACING));
-    Ok(if begun.is_ok_and(|text| text == placed_by(rule)) { WriteMode::Overwrite } else { asked })
+    Ok(placing(&folder_of(target)?).mode(&placed_by(rule), asked))
+}
+
+fn placing(folder: &Path) -> Placing {
+    Placing::at(folder.join(PLACING))
 }
 
 fn placed_by(rule: &MergeRule) -> String {
@@ -122,8 +124,8 @@ fn clear(folder: &Path) -> Result<()> {
 mod tests {
     use serde_json::json;
 
-    use super::super::plan::plan;
     use super::*;
+    use crate::segment::plan::plan;
 
     fn open(target: &str, radius: u64) -> Result<Work> {
         let table = json!({"radius": radius, "border": null});

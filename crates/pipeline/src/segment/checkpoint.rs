@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::inference::Subvolume;
-use super::{InferenceTable, ModelTable, SegmentSettings};
+use super::{InferenceTable, ModelTable, SegmentSettings, hidden_beside};
 use crate::blocks::Digest;
 use crate::error::{Error, Result};
 use crate::job::stamp;
@@ -99,7 +99,7 @@ impl Checkpoint {
     /// # Errors
     /// If another process works with it.
     pub(super) fn open(target: &str, interval: Duration) -> Result<Self> {
-        let path = place(target);
+        let path = hidden_beside(target, "checkpoint");
         let file = if path.exists() { Some(lock(&path)?) } else { None };
         let (plan, last) = (Map::new(), Instant::now());
         Ok(Self { path, interval, file, plan, last, broken: false })
@@ -188,13 +188,6 @@ impl Checkpoint {
             None => Ok(()),
         }
     }
-}
-
-/// `a/labels.zarr` -> `a/.labels.zarr.checkpoint`.
-fn place(target: &str) -> PathBuf {
-    let path = Path::new(target.trim_end_matches('/'));
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    path.with_file_name(format!(".{name}.checkpoint"))
 }
 
 /// Length of the first line; 0 if there is none that is whole.

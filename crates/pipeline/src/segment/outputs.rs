@@ -10,6 +10,7 @@ use exavox_io::{BoundingBox, Error as IoError};
 use super::initial::LabelIds;
 use super::{JoinedReport, MaskTable, SeedTable, Seeds, SegmentReport, SegmentSettings, beside};
 use crate::error::Result;
+use crate::placing::refuse_taken;
 use crate::reconcile::Refusals;
 use crate::report::{Overlay, Page as HtmlPage, Table};
 use crate::table::csv_bytes;
@@ -34,6 +35,7 @@ pub(crate) struct Page<'a> {
 pub(super) struct SideFiles {
     paths: [PathBuf; 3],
     staged: [Staged; 3],
+    mode: WriteMode,
 }
 
 impl SideFiles {
@@ -44,7 +46,7 @@ impl SideFiles {
         let [table, report, counters] = &paths;
         let staged = |path: &Path| Staged::new(path, mode);
         let staged = [staged(table)?, staged(report)?, staged(counters)?];
-        Ok(Self { paths, staged })
+        Ok(Self { paths, staged, mode })
     }
 
     pub(super) fn table(&self) -> &Path {
@@ -65,6 +67,11 @@ impl SideFiles {
             put(staged.path(), path, bytes)?;
         }
         Ok(())
+    }
+
+    /// Refuses what has appeared in their places since.
+    pub(super) fn check(&self) -> Result<()> {
+        refuse_taken(&self.paths, self.mode)
     }
 
     pub(super) fn commit(self) -> Result<()> {

@@ -2,16 +2,21 @@
 //! it writes.
 
 use exavox_compute::ffn::Segmentation;
-use exavox_io::{BoundingBox, DataType, Metadata, Volume, VolumeWriter, Voxels, WriteOptions};
+use exavox_io::{BoundingBox, DataType, Volume, VolumeWriter, Voxels, WriteOptions};
+use serde_json::Value;
 
 use super::checkpoint::Checkpoint;
 use super::counters::Counted;
 use super::inference::Subvolume;
 use super::initial::{InitialLabels, LabelIds};
 use super::outputs::{Origins, Page, SideFiles, html};
-use super::{OpenMasks, SegmentReport, SegmentRun, SegmentSettings, check_memory, region_of};
+use super::plan::{labels_plan, value};
+use super::{
+    OpenMasks, SegmentReport, SegmentRun, SegmentSettings, check_memory, hidden_beside, region_of,
+};
 use crate::convert::same_place;
 use crate::error::Result;
+use crate::placing::Placing;
 use crate::report::Overlay;
 
 /// Inputs that are open, and outputs under construction.
@@ -24,6 +29,9 @@ pub(super) struct Prepared {
     pub(super) initial: Option<Vec<i32>>,
     ids: LabelIds,
     writers: Writers,
+    placing: Placing,
+    /// What the results depend on.
+    made_of: String,
 }
 
 impl Prepared {
@@ -37,12 +45,18 @@ impl Prepared {
         let region = region_of(image.name(), image.shape(), settings)?;
         check_memory(&region, settings, run.memory_bytes)?;
         let masks = OpenMasks::open(settings, image)?;
-        let side_files = SideFiles::create(&run.target, run.mode)?;
+        let placing = Placing::at(hidden_beside(&run.target, "placing"));
+        let made_of = made_of(image, settings, run)?;
+        let mode = placing.mode(&made_of, run.mode);
+        let side_files = SideFiles::create(&run.target, mode)?;
         let open = |interval| Checkpoint::open(&run.target, interval);
         let checkpoint = run.checkpoint_interval.map(open).transpose()?;
         let (initial, ids) = initial_labels(image, settings, &region)?;
-        let writers = Writers::create(image.metadata(), &region, ids.dtype(), run)?;
-        Ok(Self { region, masks, side_files, checkpoint, initial, ids, writers })
+        let options = WriteOptions::new(ids.dtype(), region.shape())
+            .with_voxel_size(image.metadata().voxel_size)
+            .with_mode(mode);
+        let writers = Writers::create(options, run)?;
+        Ok(Self { region, masks, side_files, checkpoint, initial, ids, writers, placing, made_of })
     }
 
     /// Writes all outputs and puts them into place; `image`: its name.
@@ -54,7 +68,8 @@ impl Prepared {
         found: Segmentation,
         report: &SegmentReport,
     ) -> Result<()> {
-        let Self { region, side_files, checkpoint, ids, writers, .. } = self;
+        let Self { region, side_files, ids, writers, .. } = &self;
+        let region = *region;
         let (voxels, voxel_size) = (&subvolume.image, subvolume.voxel_size);
         if let Some(probabilities) = found.probabilities {
             writers.write_probabilities(Voxels::from_vec(voxels.shape(), probabilities)?)?;
@@ -64,7 +79,7 @@ impl Prepared {
         let counted = Counted { subvolumes: 1, counters, stage_seconds, valid_seconds };
         let labels = ids.renamed(voxels.shape(), found.labels)?;
         write_slabs(&writers.labels, &labels)?;
-        let origins = Origins { origins: &found.origins, start: region.start, ids: &ids };
+        let origins = Origins { origins: &found.origins, start: region.start, ids };
         let html = html(Page {
             image,
             settings,
@@ -74,11 +89,28 @@ impl Prepared {
             overlay: Overlay { image: voxels, labels: &labels, origin: region.start, voxel_size },
         })?;
         side_files.write(&origins.csv_table()?, &html, &counted.text())?;
-        // The labels come last: where they are, everything else is too.
-        side_files.commit()?;
-        writers.finish()?;
-        checkpoint.map_or(Ok(()), Checkpoint::remove)
+        self.place()
     }
+
+    /// Puts what is written into its places.
+    fn place(self) -> Result<()> {
+        self.side_files.check()?;
+        self.writers.check()?;
+        // From here on until that file goes, a run of the same may replace what is there.
+        self.placing.begin(&self.made_of)?;
+        // The labels come last: where they are, everything else is too.
+        self.side_files.commit()?;
+        self.writers.finish()?;
+        self.placing.end()?;
+        self.checkpoint.map_or(Ok(()), Checkpoint::remove)
+    }
+}
+
+/// Everything that the results depend on, as text.
+fn made_of(image: &Volume, settings: &SegmentSettings, run: &SegmentRun) -> Result<String> {
+    let mut plan = labels_plan(image, settings)?;
+    plan.insert("probabilities".to_owned(), value(&run.probabilities)?);
+    Ok(format!("{}\n", Value::Object(plan)))
 }
 
 fn initial_labels(
@@ -96,26 +128,35 @@ fn initial_labels(
 struct Writers {
     labels: VolumeWriter,
     probabilities: Option<VolumeWriter>,
+    /// Where they will be.
+    places: Vec<(String, WriteOptions)>,
 }
 
 impl Writers {
-    fn create(
-        metadata: &Metadata,
-        region: &BoundingBox,
-        labels: DataType,
-        run: &SegmentRun,
-    ) -> Result<Self> {
-        let create = |target: &str, dtype: DataType| {
-            let options = WriteOptions::new(dtype, region.shape())
-                .with_voxel_size(metadata.voxel_size)
-                .with_mode(run.mode);
-            VolumeWriter::create(target, &options)
+    /// `options`: those of the labels.
+    fn create(options: WriteOptions, run: &SegmentRun) -> Result<Self> {
+        let mut places = Vec::new();
+        let mut create = |target: &str, options: &WriteOptions| {
+            places.push((target.to_owned(), options.clone()));
+            VolumeWriter::create(target, options)
         };
         if let Some(target) = &run.probabilities {
             same_place::refuse(&run.target, target)?;
         }
-        let probabilities = run.probabilities.as_deref().map(|to| create(to, DataType::U8));
-        Ok(Self { labels: create(&run.target, labels)?, probabilities: probabilities.transpose()? })
+        let mut quantised = options.clone();
+        quantised.dtype = DataType::U8;
+        let probabilities = run.probabilities.as_deref().map(|to| create(to, &quantised));
+        let probabilities = probabilities.transpose()?;
+        let labels = create(&run.target, &options)?;
+        Ok(Self { labels, probabilities, places })
+    }
+
+    /// Refuses what has appeared in their places since.
+    fn check(&self) -> Result<()> {
+        for (target, options) in &self.places {
+            drop(VolumeWriter::create(target, options)?);
+        }
+        Ok(())
     }
 
     fn write_probabilities(&self, probabilities: Voxels) -> Result<()> {
