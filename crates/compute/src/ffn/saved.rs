@@ -10,7 +10,7 @@ use super::flood::Flood;
 use super::home::Home;
 use super::object_logits::{TILE_EDGE, TILE_VOXELS};
 use super::residence::{TileValues, Which};
-use super::segment::{Counters, Origin};
+use super::segment::{Counters, FloodEvent, Origin};
 use super::segmenter::Segmenter;
 use super::steps::Steps;
 use crate::error::{Error, Result};
@@ -49,15 +49,19 @@ impl Segmenter<'_> {
 
     /// What has changed since the last call, or since the beginning. To be called between two calls of
     /// [`Segmenter::advance`], with the same steps; where logits are kept there, it waits for one under way.
-    /// Seeds that are settled then are told of with the next one.
+    /// `watch` is told of that step and of seeds that are settled by it, as in [`Segmenter::advance`].
     ///
     /// Memory: 8 bytes a voxel of the object's tiles that were written, 12 bytes a row of labels, 1 byte a
     /// voxel of them if probabilities are kept.
     ///
     /// # Errors
     /// What `steps` returns.
-    pub fn take_changes(&mut self, steps: &mut dyn Steps) -> Result<Vec<u8>> {
-        self.come_to_rest(steps)?;
+    pub fn take_changes(
+        &mut self,
+        steps: &mut dyn Steps,
+        watch: &mut dyn FnMut(FloodEvent<'_>),
+    ) -> Result<Vec<u8>> {
+        self.come_to_rest(steps, watch)?;
         let tiles = self.changed_tiles(steps)?;
         let mut out = Writer::default();
         out.u64(self.turn as u64);

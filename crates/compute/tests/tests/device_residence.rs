@@ -184,7 +184,7 @@ fn run_in_pieces(case: &Case, network: &mut dyn Network, batch: usize) -> Segmen
         if !(0..40).all(|_| segmenter.advance(&mut steps, &mut |_| {}).unwrap()) {
             return segmenter.finish();
         }
-        saved.push(segmenter.take_changes(&mut steps).unwrap());
+        saved.push(segmenter.take_changes(&mut steps, &mut |_| {}).unwrap());
     }
 }
 

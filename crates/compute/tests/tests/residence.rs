@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Weak;
 
 use exavox_compute::ffn::{
-    Answer, Executor, ExecutorOptions, FallbackNetwork, Inline, Network, ObjectKey, ObjectTiles,
-    Residence, Said, TileBits, TileIndex, TileValues, Which, Window, face_maxima,
+    Answer, Executor, ExecutorOptions, FallbackNetwork, FloodEvent, Inline, Network, ObjectKey,
+    ObjectTiles, Residence, Said, TileBits, TileIndex, TileValues, Which, Window, face_maxima,
 };
 use exavox_compute::{Error, Result};
 use proptest::prelude::*;
@@ -262,7 +262,7 @@ proptest! {
             if !more {
                 break;
             }
-            saved.push(segmenter.take_changes(&mut steps).unwrap());
+            saved.push(segmenter.take_changes(&mut steps, &mut |_| {}).unwrap());
             if saved.len().is_multiple_of(2) {
                 let more = segmenter.advance(&mut steps, &mut |_| {}).unwrap();
                 prop_assert!(more || segmenter.num_settled() == segmenter.num_seeds());
@@ -274,6 +274,43 @@ proptest! {
         }
         assert_same(&segmenter.finish(), &expected);
     }
+}
+
+/// Runs a case, saving after each step; how many seeds were settled meanwhile. All of them are told of.
+fn settled_while_saved(case: &Case, kind: Kind, batch: usize) -> usize {
+    let mut network = Maps::new(Fake::new(kind));
+    let mut steps = Inline::new(&mut network, batch);
+    let mut segmenter = case.segmenter().noting_changes();
+    let (mut segments, mut seeds, mut last_step, mut while_saved) = (Vec::new(), 0, 0, 0);
+    let mut watch = |event: FloodEvent<'_>| match event {
+        FloodEvent::Segment(origin) => segments.push(origin.id),
+        FloodEvent::Seed { .. } => seeds += 1,
+        FloodEvent::Step { steps } => {
+            assert_eq!(steps, last_step + 1);
+            last_step = steps;
+        }
+    };
+    while segmenter.advance(&mut steps, &mut watch).unwrap() {
+        let before = segmenter.num_settled();
+        segmenter.take_changes(&mut steps, &mut watch).unwrap();
+        while_saved += segmenter.num_settled() - before;
+    }
+    assert_eq!(seeds, segmenter.num_seeds());
+    let origins: Vec<u32> = segmenter.finish().origins.iter().map(|origin| origin.id).collect();
+    assert_eq!(segments, origins);
+    while_saved
+}
+
+#[test]
+fn what_is_settled_while_it_is_saved_is_told_of() {
+    let mut all = 0;
+    for seed in 0..24 {
+        let case = Case::new([16, 24, 40], 40, 0.0, seed);
+        for kind in [Kind::Bright, Kind::Fickle] {
+            all += settled_while_saved(&case, kind, 2 + seed as usize % 7);
+        }
+    }
+    assert!(all > 0);
 }
 
 /// The device fails for good at one call or another: objects begin again on the CPU, with one warning.

@@ -244,7 +244,7 @@ proptest! {
             if !more {
                 break;
             }
-            saved.push(segmenter.take_changes(&mut steps).unwrap());
+            saved.push(segmenter.take_changes(&mut steps, &mut |_| {}).unwrap());
             // The process dies, some steps after it was saved, or at once.
             if saved.len().is_multiple_of(2) {
                 lives += 1;
@@ -269,7 +269,7 @@ fn changes_that_are_torn_or_of_another_canvas_are_refused() {
     for _ in 0..30 {
         segmenter.advance(&mut steps, &mut |_| {}).unwrap();
     }
-    let changes = segmenter.take_changes(&mut steps).unwrap();
+    let changes = segmenter.take_changes(&mut steps, &mut |_| {}).unwrap();
     for length in (0..changes.len()).step_by(97).chain([changes.len() - 1]) {
         case.segmenter().apply_changes(&changes[..length]).unwrap_err();
     }

@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use exavox_compute::ffn::{Segmenter, Steps, TrainedModel};
+use exavox_compute::ffn::{FloodEvent, Segmenter, Steps, TrainedModel};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -139,7 +139,8 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Appends what has changed, if it is time. A disk that is full does not end the run.
+    /// Appends what has changed, if it is time; `watch` is told of what is settled by the way. A disk that is
+    /// full does not end the run.
     ///
     /// # Errors
     /// What `steps`, those of the segmenter, return.
@@ -147,12 +148,13 @@ impl Checkpoint {
         &mut self,
         segmenter: &mut Segmenter<'_>,
         steps: &mut dyn Steps,
+        watch: &mut dyn FnMut(FloodEvent<'_>),
         observer: &dyn Observer,
     ) -> Result<()> {
         if self.broken || self.last.elapsed() < self.interval {
             return Ok(());
         }
-        let changes = segmenter.take_changes(steps)?;
+        let changes = segmenter.take_changes(steps, watch)?;
         if let Err(error) = self.append(&changes) {
             self.broken = true;
             let text = format!("{error}; nothing more is saved before the end");

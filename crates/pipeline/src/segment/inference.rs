@@ -280,7 +280,7 @@ fn flood(
     };
     while segmenter.advance(steps, &mut watch)? {
         if let Some(checkpoint) = &mut checkpoint {
-            checkpoint.save_if_due(&mut segmenter, steps, observer)?;
+            checkpoint.save_if_due(&mut segmenter, steps, &mut watch, observer)?;
         }
         for warning in steps.take_warnings() {
             observer.notify(&Event::Warning(&warning));

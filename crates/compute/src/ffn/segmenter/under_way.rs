@@ -6,6 +6,7 @@ use crate::ffn::flood::Heard;
 use crate::ffn::home::Home;
 use crate::ffn::object::{Inside, Object};
 use crate::ffn::residence::ObjectTiles;
+use crate::ffn::segment::FloodEvent;
 use crate::ffn::steps::{Fov, Steps, Ticket};
 
 impl Segmenter<'_> {
@@ -114,14 +115,19 @@ impl Segmenter<'_> {
     }
 
     /// Waits until no step of the seed whose turn it is changes logits elsewhere.
-    pub(in crate::ffn) fn come_to_rest(&mut self, steps: &mut dyn Steps) -> Result<()> {
+    pub(in crate::ffn) fn come_to_rest(
+        &mut self,
+        steps: &mut dyn Steps,
+        watch: &mut dyn FnMut(FloodEvent<'_>),
+    ) -> Result<()> {
         let moves =
             |attempt: &Attempt| attempt.in_flight && matches!(attempt.flood.home, Home::Away(_));
         while self.attempts.get(&self.turn).is_some_and(moves) {
             let fov = steps.wait()?;
             self.in_flight -= 1;
             self.absorb(fov, steps)?;
-            self.settle(&mut |_| {});
+            watch(FloodEvent::Step { steps: self.steps_taken });
+            self.settle(watch);
         }
         Ok(())
     }
