@@ -6,7 +6,9 @@ use std::path::Path;
 use crate::error::{Error, Result};
 
 mod csv;
+mod page_headers;
 mod parquet;
+mod parquet_rows;
 mod read;
 
 pub(crate) use csv::csv_bytes;

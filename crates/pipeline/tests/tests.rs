@@ -24,6 +24,8 @@ mod filter;
 mod flood;
 #[path = "tests/jobs.rs"]
 mod jobs;
+#[path = "tests/parquet_damage.rs"]
+mod parquet_damage;
 #[path = "tests/planes.rs"]
 mod planes;
 #[path = "tests/project.rs"]
