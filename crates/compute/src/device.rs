@@ -78,6 +78,7 @@ pub struct ComputeDevice {
     /// More devices for work that can be dealt out.
     others: Vec<Self>,
     batch: Option<usize>,
+    takes_host_memory: bool,
 }
 
 impl fmt::Debug for ComputeDevice {
@@ -109,7 +110,8 @@ impl ComputeDevice {
         {
             let (spec, name) = (DeviceSpec::Cpu, "cpu".to_owned());
             let burn = Device::flex();
-            Ok(Self { spec, name, burn, client: None, others: Vec::new(), batch: None })
+            let (others, batch) = (Vec::new(), None);
+            Ok(Self { spec, name, burn, client: None, others, batch, takes_host_memory: false })
         }
         #[cfg(not(feature = "flex"))]
         Err(unavailable(DeviceSpec::Cpu, "this build is without the feature 'flex'"))
@@ -139,6 +141,12 @@ impl ComputeDevice {
     /// Whether this is the CPU by burn's own backend, to which failing devices fall back.
     pub fn is_cpu(&self) -> bool {
         self.spec == DeviceSpec::Cpu
+    }
+
+    /// Whether what is put on it takes memory of this machine, beside what is there already: `cpu-jit` and
+    /// software adapters.
+    pub fn takes_host_memory(&self) -> bool {
+        self.takes_host_memory
     }
 
     /// With more devices: networks of many subvolumes are dealt out to all, everything else uses this
@@ -181,8 +189,10 @@ impl ComputeDevice {
         // The driver is reached here for the first time; a broken one panics inside the runtime.
         let client = guarded(|| found.device.client()).map_err(|why| unavailable(spec, why))?;
         let burn = Device::new(found.device);
+        let takes_host_memory = found.software || found.spec == DeviceSpec::CpuJit;
         let (spec, name, client) = (found.spec, found.name, Some(client));
-        Ok(Self { spec, name, burn, client, others: Vec::new(), batch: None })
+        let (others, batch) = (Vec::new(), None);
+        Ok(Self { spec, name, burn, client, others, batch, takes_host_memory })
     }
 
     #[cfg(not(feature = "cube"))]

@@ -17,6 +17,7 @@ pub mod agglomerate;
 mod architecture;
 mod canvas;
 mod config;
+mod device_memory;
 #[cfg(feature = "cube")]
 mod device_network;
 mod executor;
@@ -54,6 +55,7 @@ pub use architecture::{
 };
 pub use canvas::{Canvas, CanvasChannel};
 pub use config::{InferenceOptions, ModelConfig};
+pub use device_memory::{DEVICE_BATCH, device_batch_bytes, device_canvas_bytes};
 #[cfg(feature = "cube")]
 pub use device_network::DeviceNetwork;
 pub use executor::{Client, Executor, ExecutorOptions, Executors, Warn};

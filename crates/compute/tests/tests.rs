@@ -9,6 +9,8 @@ mod connected_components;
 #[cfg(all(feature = "train", feature = "flex"))]
 #[path = "tests/conv3d_gradients.rs"]
 mod conv3d_gradients;
+#[path = "tests/device_memory.rs"]
+mod device_memory;
 #[cfg(feature = "cube")]
 #[path = "tests/device_network.rs"]
 mod device_network;

@@ -18,6 +18,7 @@ pub(crate) mod counters;
 pub(crate) mod inference;
 mod initial;
 mod masks;
+pub(crate) mod memory;
 mod model_table;
 pub(crate) mod origins;
 pub(crate) mod outputs;
@@ -34,6 +35,7 @@ mod text_proto;
 
 pub use channels::{ImageChannel, MoreChannels, PerChannel};
 pub use masks::{MaskChannelTable, MaskTable, ShiftMaskTable};
+pub use memory::fits_one_subvolume;
 pub use model_table::{FamilyName, Features, ModelTable, PaddingName, PrecisionName};
 pub use request::Request;
 pub use run::{JoinedReport, SegmentReport, SegmentRun};
@@ -46,14 +48,8 @@ pub(crate) use checkpoint::weights;
 pub(crate) use masks::OpenMasks;
 
 use inference::{Subvolume, infer_saved, network_on_device, open_model, read_more};
+use memory::check_memory;
 use prepared::Prepared;
-
-/// Bytes a voxel takes at the peak: the image as it is (4 for the widest usual type), labels (4), masks and
-/// probabilities (2), logits of an object and of those before their turn where they fill everything (4 and
-/// 4), a state that is being saved (4); or, before there are logits, the seed policy's work (13) beside
-/// image, masks and labels. Further channels and policies that may take every voxel need more:
-/// [`SegmentSettings::bytes_per_voxel`].
-pub(crate) const BYTES_PER_VOXEL: u64 = 22;
 
 /// Segments one channel of a volume and writes labels, table and report; all of them or none.
 ///
@@ -69,7 +65,7 @@ pub fn segment(
     // Everything that can be refused is refused before the hours begin.
     settings.check()?;
     let region = region_of(image.name(), image.shape(), settings)?;
-    check_memory(&region, settings, run.memory_bytes)?;
+    check_memory(&region, settings, &run.device, run.memory_bytes)?;
     let model = open_model(settings)?;
     let mut network = network_on_device(&model, settings, &run.device, observer)?;
     segment_with(network.as_mut(), image, settings, run, observer)
@@ -140,29 +136,6 @@ pub fn region_of(name: &str, shape: [u64; 3], settings: &SegmentSettings) -> Res
         }
     }
     Ok(region)
-}
-
-/// Whether a region can be segmented as one subvolume in so much memory.
-pub fn fits_one_subvolume(
-    region: &BoundingBox,
-    settings: &SegmentSettings,
-    memory_bytes: u64,
-) -> bool {
-    check_memory(region, settings, memory_bytes).is_ok()
-}
-
-fn check_memory(region: &BoundingBox, settings: &SegmentSettings, available: u64) -> Result<()> {
-    let needed = region.num_voxels().saturating_mul(settings.bytes_per_voxel());
-    // Labels inside a subvolume are 32 bits with a sign.
-    let too_many = region.num_voxels() > i32::MAX as u64;
-    if needed > available || too_many {
-        let (needed, available) = (needed >> 20, available >> 20);
-        let message = format!(
-            "needs {needed} MiB of memory, {available} MiB may be used; choose a smaller --roi, or --subvolume"
-        );
-        return Err(Error::settings(format!("region {region}"), message));
-    }
-    Ok(())
 }
 
 /// `labels.zarr` -> `labels.SUFFIX`, in the same directory.

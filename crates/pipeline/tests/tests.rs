@@ -38,6 +38,8 @@ mod records;
 mod resume;
 #[path = "tests/segment.rs"]
 mod segment;
+#[path = "tests/segment_memory.rs"]
+mod segment_memory;
 #[path = "tests/segment_places.rs"]
 mod segment_places;
 #[path = "tests/segment_placing.rs"]

@@ -155,15 +155,15 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
     let inputs = inputs(&args, context)?;
     let options = OpenOptions::default().with_scale(args.flags.scale);
     let image = Volume::open_with(&inputs.image, &options)?;
-    if let Some(job) = subvolumes::planned(&args, &inputs, &image, context)? {
-        return job.run(context);
+    let device = context.open_device()?.with_batch(args.batch());
+    if let Some(job) = subvolumes::planned(&args, &inputs, &image, &device, context)? {
+        return job.run(&device, context);
     }
-    let batch = args.batch();
     let run = SegmentRun {
         target: inputs.labels,
         probabilities: args.probabilities.clone(),
         mode: if args.overwrite { WriteMode::Overwrite } else { WriteMode::CreateNew },
-        device: context.open_device()?.with_batch(batch),
+        device,
         memory_bytes: context.memory_bytes(),
         checkpoint_interval: args.checkpoint_interval.0,
     };

@@ -5,6 +5,7 @@ use cubecl::client::Client;
 use cubecl::server::Handle;
 
 use super::config::ModelConfig;
+use super::device_memory::DEVICE_BATCH;
 use super::network::{Network, check_batch, in_parts};
 use super::residence::Residence;
 use super::weights::{Layer, Weights};
@@ -20,9 +21,6 @@ mod plan;
 mod residence;
 mod resident;
 mod slots;
-
-/// FOVs at once that keep a large GPU busy.
-const PREFERRED_BATCH: usize = 16;
 
 /// A convolution whose weights are on the device.
 struct DeviceLayer {
@@ -257,7 +255,7 @@ impl Network for DeviceNetwork {
     }
 
     fn preferred_batch(&self) -> usize {
-        PREFERRED_BATCH.min(self.most)
+        DEVICE_BATCH.min(self.most)
     }
 
     fn residence(&mut self) -> Option<&mut dyn Residence> {

@@ -116,7 +116,7 @@ impl LocalEngine {
     ) -> Result<StageReport> {
         let started = Instant::now();
         let blocks = range.end - range.start;
-        let at_once = plan.at_once(self.memory_bytes)?;
+        let at_once = stage.with_device(plan).at_once(self.memory_bytes)?;
         let missing = count_missing(ledger, range.clone())?;
         let workers = (self.threads.get() as u64).min(at_once).min(missing.max(1)) as usize;
         observer.notify(&Event::Started { stage: &plan.name, total: missing, unit: Unit::Blocks });

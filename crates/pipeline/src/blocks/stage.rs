@@ -31,6 +31,11 @@ pub trait Stage: Send + Sync {
     /// If it cannot be made: the stage cannot run.
     fn worker(&self) -> Result<Box<dyn BlockWorker + '_>>;
 
+    /// The plan with what the device of the stage takes of this machine's memory, where it does.
+    fn with_device(&self, plan: &StagePlan) -> StagePlan {
+        plan.clone()
+    }
+
     /// Where a block lies, for people: `z0:z1,y0:y1,x0:x1` where it is a box.
     fn describe(&self, block: u64) -> String;
 

@@ -9,11 +9,10 @@ use super::checkpoint::Checkpoint;
 use super::counters::Counted;
 use super::inference::Subvolume;
 use super::initial::{InitialLabels, LabelIds};
+use super::memory::check_memory;
 use super::outputs::{Origins, Page, SideFiles, html};
 use super::plan::{labels_plan, value};
-use super::{
-    OpenMasks, SegmentReport, SegmentRun, SegmentSettings, check_memory, hidden_beside, region_of,
-};
+use super::{OpenMasks, SegmentReport, SegmentRun, SegmentSettings, hidden_beside, region_of};
 use crate::convert::same_place;
 use crate::error::Result;
 use crate::placing::Placing;
@@ -43,7 +42,7 @@ impl Prepared {
     ) -> Result<Self> {
         settings.check()?;
         let region = region_of(image.name(), image.shape(), settings)?;
-        check_memory(&region, settings, run.memory_bytes)?;
+        check_memory(&region, settings, &run.device, run.memory_bytes)?;
         let masks = OpenMasks::open(settings, image)?;
         let placing = Placing::at(hidden_beside(&run.target, "placing"));
         let made_of = made_of(image, settings, run)?;

@@ -119,16 +119,6 @@ impl SegmentSettings {
         masks.filter_map(|mask| mask.volume.as_ref()).chain(shifts)
     }
 
-    /// Memory that a subvolume takes for each voxel.
-    pub(crate) fn bytes_per_voxel(&self) -> u64 {
-        let policy = match &self.seeds {
-            Seeds::Policy(policy) => policy.extra_bytes_per_voxel(),
-            Seeds::Points(_) => 0,
-        };
-        let more = 4 * self.more_channels.numbers.len() as u64;
-        super::BYTES_PER_VOXEL.saturating_add(policy).saturating_add(more)
-    }
-
     /// Whether everything goes together that can be told without reading a volume.
     pub(crate) fn check(&self) -> Result<()> {
         if let Seeds::Policy(policy) = &self.seeds {

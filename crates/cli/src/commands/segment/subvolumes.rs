@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use exavox_compute::ComputeDevice;
 use exavox_io::Volume;
 use exavox_pipeline::blocks::{LocalEngine, StopFlag};
 use exavox_pipeline::job::steps::{SegmentSpec, StepSpec};
@@ -50,7 +51,6 @@ pub(super) struct Planned {
     spec: SegmentSpec,
     folder: PathBuf,
     keep: bool,
-    batch: Option<usize>,
 }
 
 /// The job, unless the image is segmented as one subvolume.
@@ -58,6 +58,7 @@ pub(super) fn planned(
     args: &Args,
     inputs: &Inputs,
     image: &Volume,
+    device: &ComputeDevice,
     context: &Context,
 ) -> anyhow::Result<Option<Planned>> {
     let (settings, flags) = (&inputs.settings, &args.subvolumes);
@@ -65,8 +66,8 @@ pub(super) fn planned(
     let folder = flags.job.clone().unwrap_or_else(|| beside(&inputs.labels));
     let begun = begun(&folder)?;
     let memory = context.memory_bytes();
-    if flags.subvolume.is_none() && begun.is_none() && fits_one_subvolume(&region, settings, memory)
-    {
+    let is_cut = flags.subvolume.is_some() || begun.is_some();
+    if !is_cut && fits_one_subvolume(&region, settings, device, memory) {
         return Ok(None);
     }
     if args.probabilities.is_some() {
@@ -93,7 +94,7 @@ pub(super) fn planned(
         }
         (None, None) => {
             let at_once = context.threads.get() as u64;
-            spec.choose_subvolume(region.shape(), settings, memory, at_once)?;
+            spec.choose_subvolume(region.shape(), settings, device, memory, at_once)?;
         }
     }
     let overlap = *spec.overlap.get_or_insert(SegmentSpec::default_overlap(settings));
@@ -105,7 +106,7 @@ pub(super) fn planned(
         text(overlap),
         folder.display()
     ));
-    Ok(Some(Planned { spec, folder, keep: flags.keep_job, batch: args.batch() }))
+    Ok(Some(Planned { spec, folder, keep: flags.keep_job }))
 }
 
 fn text([z, y, x]: [u64; 3]) -> String {
@@ -133,7 +134,11 @@ fn begun(folder: &Path) -> anyhow::Result<Option<SegmentSpec>> {
 
 impl Planned {
     /// Does what is left.
-    pub(super) fn run(self, context: &Context) -> anyhow::Result<ExitStatus> {
+    pub(super) fn run(
+        self,
+        device: &ComputeDevice,
+        context: &Context,
+    ) -> anyhow::Result<ExitStatus> {
         let step = StepSpec::Segment(Box::new(self.spec.clone()));
         let job = Job::create(&self.folder, &Plan::of_step(step))?;
         let engine = LocalEngine {
@@ -141,8 +146,7 @@ impl Planned {
             memory_bytes: context.memory_bytes(),
             stop: StopFlag::default(),
         };
-        let device = context.open_device()?.with_batch(self.batch);
-        let run = job.run(&engine, &device, &context.observer)?;
+        let run = job.run(&engine, device, &context.observer)?;
         if !run.complete {
             tell_failures(&run, context);
             context.printer.note("the same command goes on with what is missing");

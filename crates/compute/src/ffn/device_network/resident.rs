@@ -9,13 +9,11 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::images;
 use super::plan::{Part, Plan};
 use super::slots::Slots;
+use crate::ffn::device_memory::MOST_SLOTS;
 use crate::ffn::object_logits::{TileIndex, tiles_of};
 use crate::ffn::residence::{Answer, CanvasImage, ObjectKey, Window};
 use crate::kernels::tiles;
 use crate::kernels::windows::{Batch, Image, UNKNOWN};
-
-/// Most slots: words are counted with 32 bits, and some are left for those who double.
-const MOST: usize = 1 << 18;
 
 /// Images and objects on a device.
 ///
@@ -89,7 +87,7 @@ impl Resident {
             images: FxHashMap::default(),
             refused: FxHashSet::default(),
             objects: FxHashMap::default(),
-            slots: Slots::new(slots.min(MOST)),
+            slots: Slots::new(slots.min(MOST_SLOTS as usize)),
             pool: None,
             news: News::default(),
         }

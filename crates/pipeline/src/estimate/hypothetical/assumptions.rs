@@ -4,7 +4,7 @@ use super::super::quantity::count;
 use super::labels::{LABELLED_PER_SECOND, RENAMED_PER_SECOND};
 use super::merges::{BYTES_PER_EDGE, EDGES_PER_SECOND, FACE_VOXELS_PER_EDGE, FAN_IN};
 use super::pyramid::COARSENED_PER_SECOND;
-use super::segment::{FLOP_PER_STEP, STEPS_PER_MVOXEL, STEPS_PER_SECOND};
+use super::segment::{FLOP_PER_STEP, STEPS_PER_MVOXEL, STEPS_PER_SECOND, device_memory};
 use super::single::{CONVERTED_PER_SECOND, FILTERED_PER_SECOND, PROJECTED_PER_SECOND};
 use super::{ComputeRate, Hypothetical, Work};
 
@@ -16,6 +16,9 @@ impl Hypothetical {
             "blocks take {:.0} % more or less (standard deviation)",
             self.spread * 100.0
         ));
+        if self.work == Work::Segment {
+            lines.push(device_memory(self));
+        }
         if self.work.makes_labels() {
             lines.push(format!(
                 "a pair of labels for {FACE_VOXELS_PER_EDGE} voxels of face, {BYTES_PER_EDGE} bytes each, \

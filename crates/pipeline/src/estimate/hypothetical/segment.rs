@@ -1,9 +1,12 @@
 //! Flood-filling networks: subvolumes that overlap, their labels brought together, one label space.
 
+use exavox_compute::ffn::{DEVICE_BATCH, device_batch_bytes, device_canvas_bytes};
+
+use super::super::quantity;
 use super::super::stage::StageModel;
 use super::{ComputeRate, Hypothetical, labels, merges};
 use crate::error::{Error, Result};
-use crate::segment::BYTES_PER_VOXEL;
+use crate::segment::memory::{BYTES_PER_VOXEL, FEATURES};
 
 /// Operations of a step of the published network: depth 12, 32 features, a FOV of 33^3.
 pub(super) const FLOP_PER_STEP: f64 = 45.83e9;
@@ -15,6 +18,22 @@ pub(super) const STEPS_PER_SECOND: f64 = 84.7;
 const COMPARED_PER_SECOND: f64 = 100e6;
 /// Labels of a subvolume.
 const LOCAL_BYTES: usize = 4;
+
+/// Voxels of the FOV of that network.
+const FOV_VOXELS: u64 = 33 * 33 * 33;
+
+/// What a device with memory of its own needs beside the weights, in words.
+pub(super) fn device_memory(plan: &Hypothetical) -> String {
+    let voxels = plan.memory_of(plan.subvolume_zyx, 1);
+    let canvas = device_canvas_bytes(voxels, plan.dtype.size() as u64);
+    let batch = device_batch_bytes(FOV_VOXELS, FEATURES, DEVICE_BATCH as u64);
+    format!(
+        "device memory: up to {} for a subvolume whose image and logits stay on a GPU, {} for {DEVICE_BATCH} \
+         steps at once",
+        quantity::bytes(canvas.into()),
+        quantity::bytes(batch.into())
+    )
+}
 
 pub(super) fn stages(plan: &Hypothetical) -> Result<Vec<StageModel>> {
     let grid = plan.subvolumes()?;

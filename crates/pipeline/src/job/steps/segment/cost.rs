@@ -1,10 +1,13 @@
 //! What the stages will take, by arithmetic.
 
+use exavox_compute::ComputeDevice;
+use exavox_compute::ffn::DEVICE_BATCH;
 use exavox_io::Metadata;
 
 use super::{Segment, SegmentSpec, cells};
 use crate::blocks::StagePlan;
 use crate::error::{Error, Result};
+use crate::segment::memory::canvas_bytes_here;
 use crate::segment::{SegmentSettings, fitting_subvolume};
 use crate::union::MIN_MEMORY_BYTES;
 
@@ -21,10 +24,12 @@ pub(super) const SHOWN_EDGE: u64 = 256;
 const SHARED_BYTES: u64 = 16 << 20;
 /// Edge of the largest subvolume that is chosen: a larger one saves little of the overlap.
 const LARGEST_EDGE: u64 = 512;
+/// So many that the bytes of one on a device come out whole.
+const MANY_VOXELS: u64 = 1 << 20;
 
 impl SegmentSpec {
-    /// Chooses subvolumes for a region of `shape`, so that `at_once` of them fit into memory: about equal,
-    /// as large as that allows, at most 512 voxels along an axis.
+    /// Chooses subvolumes for a region of `shape`, so that `at_once` of them fit into memory, with what the
+    /// device takes of it: about equal, as large as that allows, at most 512 voxels along an axis.
     ///
     /// # Errors
     /// [`Error::Settings`] if not even subvolumes of twice the field of view do.
@@ -32,15 +37,18 @@ impl SegmentSpec {
         &mut self,
         shape: [u64; 3],
         settings: &SegmentSettings,
+        device: &ComputeDevice,
         memory_bytes: u64,
         at_once: u64,
     ) -> Result<()> {
         let overlap = self.overlap.unwrap_or_else(|| Self::default_overlap(settings));
         let smallest = settings.model.fov_zyx.map(|fov| 2 * fov as u64);
         let fov = settings.model.fov_voxels() as u64 * NETWORK_BYTES_PER_FOV_VOXEL;
-        let each = memory_bytes.saturating_sub(SHARED_BYTES) / at_once.max(1);
-        let voxels =
-            (each.saturating_sub(fov) / settings.bytes_per_voxel()).min(LARGEST_EDGE.pow(3));
+        let shared = SHARED_BYTES.saturating_add(settings.batch_bytes_here(device, DEVICE_BATCH));
+        let each = memory_bytes.saturating_sub(shared) / at_once.max(1);
+        let on_device = canvas_bytes_here(device, MANY_VOXELS) / MANY_VOXELS;
+        let voxel = settings.bytes_per_voxel().saturating_add(on_device);
+        let voxels = (each.saturating_sub(fov) / voxel).min(LARGEST_EDGE.pow(3));
         let Some(size) = fitting_subvolume(shape, overlap, smallest, voxels) else {
             let message = format!(
                 "{at_once} of at least {smallest:?} voxels with {overlap:?} in common do not fit into \
@@ -68,6 +76,17 @@ impl Segment {
         let bytes_per_block = (16 << 20) + shown * (2 * image.dtype.size() as u64 + 16);
         stages.push(StagePlan { bytes_per_block, ..StagePlan::single("report") });
         stages
+    }
+
+    /// The plan of inference with what the device takes of this machine's memory.
+    pub(super) fn infer_plan_on(&self, device: &ComputeDevice, plan: &StagePlan) -> StagePlan {
+        let canvas = canvas_bytes_here(device, cells(self.subvolumes.size()));
+        let batch = self.settings.batch_bytes_here(device, DEVICE_BATCH);
+        StagePlan {
+            bytes_per_block: plan.bytes_per_block.saturating_add(canvas),
+            shared_bytes: plan.shared_bytes.saturating_add(batch),
+            ..plan.clone()
+        }
     }
 
     fn infer_plan(&self, image: &Metadata) -> StagePlan {

@@ -12,7 +12,7 @@ use exavox_io::{BoundingBox, OpenOptions, Volume, VolumeWriter, Voxels};
 use super::places::Places;
 use super::record::{CounterRecord, OriginRecord, SubvolumeRecord};
 use super::{Segment, holds};
-use crate::blocks::{BlockWorker, Digest, Stage};
+use crate::blocks::{BlockWorker, Digest, Stage, StagePlan};
 use crate::error::{Error, Result};
 use crate::job::steps::blockwise::voxels_digest;
 use crate::job::{SharedTarget, StageContext};
@@ -60,6 +60,10 @@ impl Stage for Infer<'_> {
         let executors = self.executors()?;
         let writer = self.target.writer(self.durability)?;
         Ok(Box::new(move |block: u64| self.run(block, &mut executors.client(), &writer)))
+    }
+
+    fn with_device(&self, plan: &StagePlan) -> StagePlan {
+        self.step.infer_plan_on(self.device, plan)
     }
 
     fn describe(&self, block: u64) -> String {
