@@ -38,7 +38,8 @@ enum Centres {
 }
 
 impl Material {
-    /// Opens the volumes, and counts or reads what is needed, in so many bytes of memory.
+    /// Opens the volumes, each of which keeps chunks of image, labels and mask of so many bytes at most, and
+    /// counts or reads what is needed, in so many bytes of memory beside them.
     ///
     /// # Errors
     /// What is wrong with volumes, labels and coordinates.
@@ -46,14 +47,13 @@ impl Material {
         config: &TrainConfig,
         geometry: Geometry,
         folder: &Path,
-        memory: u64,
+        [memory, cache_bytes]: [u64; 2],
         observer: &dyn Observer,
     ) -> Result<Self> {
         let sampling = &config.sampling;
-        // Chunks of image, labels and mask of all volumes take a fifth at most.
-        let cache_bytes = memory / (16 * config.volumes.len().max(1) as u64);
         let open = |table| Source::open(table, cache_bytes);
         let sources = config.volumes.iter().map(open).collect::<Result<Vec<_>>>()?;
+        let memory = memory.saturating_sub(chunk_bytes(&sources));
         let model = &config.model;
         let advised = std::array::from_fn(|a| model.fov_zyx[a] / 2 + model.deltas_zyx[a]);
         let radius = sampling.lom_radius_zyx.unwrap_or(advised);
@@ -115,6 +115,11 @@ impl Material {
         }
     }
 
+    /// Bytes of chunks that the volumes keep at most.
+    pub(super) fn chunk_bytes(&self) -> u64 {
+        chunk_bytes(&self.survey.sources)
+    }
+
     /// Labelled voxels of all volumes, where they were counted.
     pub(super) fn labelled_voxels(&self) -> Option<u64> {
         match &self.centres {
@@ -124,6 +129,10 @@ impl Material {
             Centres::Listed(_) => None,
         }
     }
+}
+
+fn chunk_bytes(sources: &[Source]) -> u64 {
+    sources.iter().map(|source| source.chunk_bytes).fold(0, u64::saturating_add)
 }
 
 /// The coordinates of a file that can be centres; what is left out is told.

@@ -36,6 +36,8 @@ pub(super) struct Needs {
     activations: u64,
     /// Labels of a block and around it, from which centres are drawn.
     labels: u64,
+    /// Decoded chunks of image, labels and mask of all volumes, kept for the next read.
+    chunks: u64,
     /// The region of the validation, and what segmenting it takes.
     validation: u64,
 }
@@ -64,6 +66,7 @@ impl Needs {
             parameters: config.model.parameters().saturating_mul(PARAMETER),
             activations: activations.saturating_add(inputs),
             labels: 0,
+            chunks: 0,
             validation: 0,
         }
     }
@@ -80,6 +83,17 @@ impl Needs {
         Self { labels: bytes, ..self }
     }
 
+    /// With the chunks that volumes keep.
+    pub(super) fn with_chunks(self, bytes: u64) -> Self {
+        Self { chunks: bytes, ..self }
+    }
+
+    /// Bytes of chunks that image, labels and mask of so many volumes may keep, each of them: all together a
+    /// fifth of what is left of the memory at most.
+    pub(super) fn chunk_bytes(&self, memory: u64, volumes: usize) -> u64 {
+        memory.saturating_sub(self.total()) / (16 * volumes.max(1) as u64)
+    }
+
     /// With a validation.
     pub(super) fn with_validation(self, bytes: u64) -> Self {
         Self { validation: bytes, ..self }
@@ -87,10 +101,10 @@ impl Needs {
 
     /// All of it, with one example that waits.
     pub(super) fn total(&self) -> u64 {
-        let Self {
-            example, making, under_way, parameters, activations, labels, validation, ..
-        } = *self;
-        let parts = [example, making, under_way, parameters, activations, labels, validation];
+        let Self { example, making, under_way, parameters, activations, .. } = *self;
+        let Self { labels, chunks, validation, .. } = *self;
+        let parts =
+            [example, making, under_way, parameters, activations, labels, chunks, validation];
         parts.into_iter().fold(0, u64::saturating_add)
     }
 
@@ -102,13 +116,12 @@ impl Needs {
         if self.total() <= memory {
             return Ok(());
         }
-        let Self {
-            example, making, under_way, parameters, activations, labels, validation, ..
-        } = *self;
+        let Self { example, making, under_way, parameters, activations, .. } = *self;
+        let Self { labels, chunks, validation, .. } = *self;
         let [z, y, x] = self.canvas;
         let message = format!(
             "needs about {} MiB of memory, {} MiB may be used: {} for {} examples of [{z}, {y}, {x}] voxels, {} to \
-             make the next, {} for a step, {} for parameters, {} for labels, {} for the validation; choose a smaller optimizer.batch, \
+             make the next, {} for a step, {} for parameters, {} for labels, {} for chunks of the volumes, {} for the validation; choose a smaller optimizer.batch, \
              moves.fov_moves, model.fov_zyx or sampling.lom_radius_zyx",
             mib(self.total()),
             memory >> 20,
@@ -118,6 +131,7 @@ impl Needs {
             mib(activations),
             mib(parameters),
             mib(labels),
+            mib(chunks),
             mib(validation),
         );
         Err(Error::settings("training", message))
@@ -205,6 +219,18 @@ mod tests {
         assert_eq!((needs.ahead(0), needs.ahead(total)), (1, 1));
         assert_eq!(needs.ahead(total + 3 * needs.example), 4);
         assert_eq!(needs.ahead(u64::MAX), 12);
+    }
+
+    #[test]
+    fn chunks_of_volumes_take_a_part_of_what_is_left_and_count() {
+        let needs = needs("[model]", 1);
+        let memory = needs.total() + (160 << 20);
+        assert_eq!(needs.chunk_bytes(memory, 2), 5 << 20);
+        assert_eq!(needs.chunk_bytes(1 << 20, 2), 0);
+        let with = needs.with_chunks(170 << 20);
+        let error = with.check(memory).unwrap_err().to_string();
+        assert!(error.contains("170 for chunks of the volumes"), "{error}");
+        with.check(memory + (10 << 20)).unwrap();
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! An image with its labels, checked against each other.
 
-use exavox_io::{BoundingBox, DataType, OpenOptions, Volume};
+use exavox_io::{BoundingBox, DataType, Metadata, OpenOptions, Volume};
 
 use super::config::VolumeTable;
 use crate::error::{Error, Result};
@@ -18,6 +18,8 @@ pub(super) struct Source {
     pub(super) mask: Option<Volume>,
     /// The part that may be read.
     pub(super) roi: BoundingBox,
+    /// Bytes of decoded chunks that are kept at most.
+    pub(super) chunk_bytes: u64,
 }
 
 impl Source {
@@ -27,9 +29,8 @@ impl Source {
     /// [`Error::Settings`] if shapes or voxel sizes differ (with the axis), labels are not integers, or
     /// the channel or the region does not exist.
     pub(super) fn open(table: &VolumeTable, cache_bytes: u64) -> Result<Self> {
-        let options = OpenOptions::default();
-        let most = options.cache_bytes;
-        let options = options.with_cache_bytes(cache_bytes.min(most));
+        let cache_bytes = cache_bytes.min(OpenOptions::default().cache_bytes);
+        let options = OpenOptions::default().with_cache_bytes(cache_bytes);
         let open = |name: &str| Volume::open_with(name, &options);
         let (image, labels) = (open(&table.image)?, open(&table.labels)?);
         check_pair(&image, &labels)?;
@@ -48,7 +49,11 @@ impl Source {
             check_pair(&image, mask)?;
         }
         let roi = region(&image, table.roi.as_deref())?;
-        Ok(Self { table: table.clone(), image, labels, mask, roi })
+        let volumes = [Some(&image), Some(&labels), mask.as_ref()];
+        let chunks =
+            volumes.into_iter().flatten().map(|volume| all_chunks(volume).min(cache_bytes));
+        let chunk_bytes = chunks.fold(0, u64::saturating_add);
+        Ok(Self { table: table.clone(), image, labels, mask, roi, chunk_bytes })
     }
 
     /// Where centres may lie, so that a box of this half width stays inside.
@@ -83,6 +88,14 @@ impl Source {
         let Some(mask) = &self.mask else { return Ok(None) };
         Ok(Some(mask.read(0, region)?.to_f32().into_iter().map(|v| v != 0.0).collect()))
     }
+}
+
+/// Bytes of all chunks of a volume.
+fn all_chunks(volume: &Volume) -> u64 {
+    let Metadata { shape, chunk_shape, dtype, channels, .. } = volume.metadata();
+    let voxel = dtype.size() as u64 * channels.len() as u64;
+    let padded = |a: usize| shape[a].div_ceil(chunk_shape[a].max(1)).saturating_mul(chunk_shape[a]);
+    (0..3).map(padded).fold(voxel, u64::saturating_mul)
 }
 
 /// A region by its text; all of the volume if there is none.

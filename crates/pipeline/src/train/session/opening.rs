@@ -39,8 +39,9 @@ impl<'a> Session<'a> {
         needs.check(memory)?;
         let fit = Fit { geometry, batch, parameters: config.model.parameters() };
         let latest = start::latest(folder, &identity, &fit, observer)?;
-        let material = Material::open(config, geometry, folder.path(), memory, observer)?;
-        let needs = needs.with_labels(material.label_bytes());
+        let room = [memory, needs.chunk_bytes(memory, config.volumes.len())];
+        let material = Material::open(config, geometry, folder.path(), room, observer)?;
+        let needs = needs.with_labels(material.label_bytes()).with_chunks(material.chunk_bytes());
         needs.check(memory)?;
         let saved = match latest {
             Some(checkpoint) => checkpoint,
