@@ -13,14 +13,14 @@ use super::plan::run_plan;
 use super::scene::Scene;
 use super::stages::{pairs, points, sets};
 use super::work::{Work, folder_of};
-use super::{AgglomerateReport, AgglomerateRun, AgglomerateSettings, report};
+use super::{AgglomerateReport, AgglomerateRun, AgglomerateSettings, Points, report};
 use crate::convert::same_place;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::label_volume::{check_integers, check_shape, read_labels};
 use crate::progress::{Event, Observer};
 use crate::segment::inference::{network_on_device, open_model};
 use crate::segment::{OpenMasks, region_of};
-use crate::union::LabelSlice;
+use crate::union::{LabelSlice, MAX_ID};
 
 /// Agglomerates labels: pairs of segments that are close are segmented again around the point between
 /// them, and become one if both runs agree. Labels keep the smallest number of their set.
@@ -109,6 +109,7 @@ pub(super) fn merge(
     let region = check(labels, image, settings)?;
     warn_of_rule(settings, observer);
     let points = points(labels, image, settings, run, work, observer)?;
+    check_labels(labels, &points)?;
     let voxel_size_zyx = points.voxel_size_zyx;
     let masks = &OpenMasks::open(&settings.segment, image)?;
     let scene = Scene { labels, image, masks, region, voxel_size_zyx, settings };
@@ -134,6 +135,18 @@ pub(super) fn merge(
     writer.finish()?;
     report.seconds = started.elapsed().as_secs_f64();
     Ok(report)
+}
+
+/// Refuses pairs of which no sets can be made before any of them is segmented again.
+fn check_labels(labels: &Volume, points: &Points) -> Result<()> {
+    // Of a pair that is the larger label.
+    match points.points.iter().map(|point| point.id_b).find(|id| *id >= MAX_ID) {
+        Some(id) => {
+            let message = format!("labels of pairs: expected at most 2^63 - 1, found {id}");
+            Err(Error::settings(labels.name(), message))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The labels as they have become, not yet in their place.

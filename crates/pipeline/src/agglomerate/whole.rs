@@ -17,6 +17,7 @@ use crate::convert::same_place;
 use crate::error::{Error, Result};
 use crate::progress::Observer;
 use crate::segment::inference::{network_on_device, open_model};
+use crate::segment::origins;
 use crate::segment::plan::{plan, value};
 use crate::segment::{SeedTable, Seeds, SegmentRun, SegmentSettings, region_of, segment_with};
 
@@ -129,7 +130,7 @@ impl Stages<'_> {
             };
             segment_with(network, self.image, settings, &run, self.observer)?;
         }
-        origins(&self.work.path(&format!("{name}.segments.csv")))
+        origins::in_order(&self.work.path(&format!("{name}.segments.csv")))
     }
 
     fn consensus(&self, split_min_size: u64) -> Result<Volume> {
@@ -143,49 +144,5 @@ impl Stages<'_> {
             consensus(&a, &b, &target, &options, self.observer)?;
         }
         Ok(Volume::open(&target)?)
-    }
-}
-
-/// Seeds of a table of segments, in its order.
-fn origins(path: &Path) -> Result<Vec<[u64; 3]>> {
-    let wrong = |message: String| Error::settings(path.display().to_string(), message);
-    let mut reader = csv::Reader::from_path(path).map_err(|e| wrong(e.to_string()))?;
-    let header = reader.headers().map_err(|e| wrong(e.to_string()))?.clone();
-    let column = |name: &str| {
-        let found = header.iter().position(|column| column == name);
-        found.ok_or_else(|| wrong(format!("expected a column {name}")))
-    };
-    let columns = [column("seed_z")?, column("seed_y")?, column("seed_x")?];
-    let mut origins = Vec::new();
-    for (row, record) in reader.records().enumerate() {
-        let record = record.map_err(|e| wrong(e.to_string()))?;
-        let number = |column: usize| record.get(column).and_then(|cell| cell.parse().ok());
-        let [Some(z), Some(y), Some(x)] = columns.map(number) else {
-            return Err(wrong(format!("line {}: expected a seed z,y,x", row + 2)));
-        };
-        origins.push([z, y, x]);
-    }
-    Ok(origins)
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn origins_are_read_by_the_names_of_their_columns() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("s.csv");
-        let read = |text: &str| {
-            std::fs::write(&path, text).unwrap();
-            origins(&path)
-        };
-        assert_eq!(read("seed_x,id,seed_z,seed_y\n3,1,1,2\n").unwrap(), [[1, 2, 3]]);
-        assert_eq!(read("seed_x,seed_z,seed_y\n").unwrap(), Vec::<[u64; 3]>::new());
-        let error = read("seed_x,seed_z\n").unwrap_err().to_string();
-        assert!(error.contains("seed_y"), "{error}");
-        let error = read("seed_x,seed_z,seed_y\n1,2,3\n1,,3\n").unwrap_err().to_string();
-        assert!(error.contains("line 3"), "{error}");
     }
 }

@@ -4,11 +4,30 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Seeds `[z, y, x]` of the segments of a `STEM.segments.csv`, that of the largest id first.
+/// Seeds `[z, y, x]` of the segments of a `STEM.segments.csv`, in the order of the table.
 ///
 /// # Errors
 /// If the file cannot be read; [`Error::Settings`] names the line, expected and found.
+pub(crate) fn in_order(path: &Path) -> Result<Vec<[u64; 3]>> {
+    Ok(seeds(rows(path)?))
+}
+
+/// The same, that of the largest id first.
+///
+/// # Errors
+/// As [`in_order`].
 pub(super) fn descending(path: &Path) -> Result<Vec<[u64; 3]>> {
+    let mut origins = rows(path)?;
+    origins.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(seeds(origins))
+}
+
+fn seeds(origins: Vec<[u64; 4]>) -> Vec<[u64; 3]> {
+    origins.into_iter().map(|[_, z, y, x]| [z, y, x]).collect()
+}
+
+/// Ids and seeds.
+fn rows(path: &Path) -> Result<Vec<[u64; 4]>> {
     let bytes = std::fs::read(path).map_err(exavox_io::Error::at(path))?;
     let place = path.display().to_string();
     let mut reader = csv::Reader::from_reader(bytes.as_slice());
@@ -26,8 +45,7 @@ pub(super) fn descending(path: &Path) -> Result<Vec<[u64; 3]>> {
         }
         origins.push(values);
     }
-    origins.sort_unstable_by(|a, b| b.cmp(a));
-    Ok(origins.into_iter().map(|[_, z, y, x]| [z, y, x]).collect())
+    Ok(origins)
 }
 
 fn columns(reader: &mut csv::Reader<&[u8]>, place: &str) -> Result<[(&'static str, usize); 4]> {
@@ -57,6 +75,9 @@ mod tests {
         };
         let table = "id,seed_z,seed_y,seed_x,steps\n2,1,2,3,9\n10,4,5,6,9\n1,7,8,9,9\n";
         assert_eq!(read(table).unwrap(), [[4, 5, 6], [1, 2, 3], [7, 8, 9]]);
+        assert_eq!(in_order(&path).unwrap(), [[1, 2, 3], [4, 5, 6], [7, 8, 9]]);
+        // By the names of the columns, whatever their order.
+        assert_eq!(read("seed_x,id,seed_z,seed_y\n3,1,1,2\n").unwrap(), [[1, 2, 3]]);
         for (text, expected) in [
             ("id,seed_z,seed_y\n1,2,3\n", "expected a column seed_x"),
             ("id,seed_z,seed_y,seed_x\n1,2,x,3\n", "line 2: seed_y: expected a whole number"),

@@ -676,6 +676,21 @@ fn tables_of_endpoints_are_read_from_csv_and_parquet_and_damage_is_named() {
 }
 
 #[test]
+fn labels_too_large_for_sets_are_refused_before_a_pair_is_computed() {
+    let (folder, settings) = bars();
+    let large = |label: u64| if label == 2 { 1 << 63 } else { label };
+    let large: Vec<u64> = folder.labels("labels.npy").into_iter().map(large).collect();
+    let labels = folder.write("large.npy", [19, 19, 61], &large);
+    let image = folder.open("image.npy");
+    let mut network = Reaches { columns: 0..34, steps: 0 };
+    let run = AgglomerateRun::new(folder.name("o.npy"), ComputeDevice::cpu().unwrap());
+    let ended = agglomerate_with(&mut network, &labels, &image, &settings, &run, &Silent);
+    let error = ended.unwrap_err().to_string();
+    assert!(error.contains("large.npy") && error.contains("found 9223372036854775808"), "{error}");
+    assert_eq!(network.steps, 0);
+}
+
+#[test]
 fn an_image_becomes_objects_in_one_run_that_can_be_killed() {
     let mut tubes = Tubes::new();
     tubes.settings.segment.roi = Some(BoundingBox::new([0, 0, 10], [48, 70, 64]));
