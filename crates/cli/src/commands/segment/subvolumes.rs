@@ -70,21 +70,8 @@ pub(super) fn planned(
     if !is_cut && fits_one_subvolume(&region, settings, device, memory) {
         return Ok(None);
     }
-    if args.probabilities.is_some() {
-        bail!(
-            "--probabilities is for one subvolume: those of several are not put together; choose a smaller --roi"
-        );
-    }
-    if args.overwrite {
-        bail!("--overwrite: LABELS of subvolumes replace nothing; remove {} first", inputs.labels);
-    }
-    let mut spec = SegmentSpec::new(&inputs.image, &inputs.labels, settings);
-    spec.scale = args.flags.scale;
-    spec.overlap = flags.overlap;
-    spec.levels = flags.levels.map(usize::from);
-    spec.link.min_voxels = flags.link_voxels.unwrap_or(spec.link.min_voxels);
-    spec.link.min_fraction = flags.link_fraction.unwrap_or(spec.link.min_fraction);
-    spec.link.mutual_best = !flags.link_all;
+    refuse_flags(args, inputs)?;
+    let mut spec = spec(args, inputs);
     match (flags.subvolume, begun) {
         (Some(size), _) => spec.subvolume = size,
         // Memory that is free changes from run to run; the subvolumes must not.
@@ -107,6 +94,32 @@ pub(super) fn planned(
         folder.display()
     ));
     Ok(Some(Planned { spec, folder, keep: flags.keep_job }))
+}
+
+/// Refuses what is for one subvolume.
+fn refuse_flags(args: &Args, inputs: &Inputs) -> anyhow::Result<()> {
+    if args.probabilities.is_some() {
+        bail!(
+            "--probabilities is for one subvolume: those of several are not put together; choose a smaller --roi"
+        );
+    }
+    if args.overwrite {
+        bail!("--overwrite: LABELS of subvolumes replace nothing; remove {} first", inputs.labels);
+    }
+    Ok(())
+}
+
+/// The step, without the shape of its subvolumes.
+fn spec(args: &Args, inputs: &Inputs) -> SegmentSpec {
+    let flags = &args.subvolumes;
+    let mut spec = SegmentSpec::new(&inputs.image, &inputs.labels, &inputs.settings);
+    spec.scale = args.flags.scale;
+    spec.overlap = flags.overlap;
+    spec.levels = flags.levels.map(usize::from);
+    spec.link.min_voxels = flags.link_voxels.unwrap_or(spec.link.min_voxels);
+    spec.link.min_fraction = flags.link_fraction.unwrap_or(spec.link.min_fraction);
+    spec.link.mutual_best = !flags.link_all;
+    spec
 }
 
 fn text([z, y, x]: [u64; 3]) -> String {

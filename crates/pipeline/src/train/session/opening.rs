@@ -33,36 +33,10 @@ impl<'a> Session<'a> {
     ) -> Result<Self> {
         let identity = config.identity()?;
         let geometry = Geometry::new(&config.model.config(), &config.moves);
-        let seed = config.sampling.seed;
-        let (batch, memory) = (config.optimizer.batch, run.memory_bytes);
-        let needs = Needs::new(config, &geometry, &run.devices);
-        needs.check(memory)?;
-        let fit = Fit { geometry, batch, parameters: config.model.parameters() };
-        let latest = start::latest(folder, &identity, &fit, observer)?;
-        let room = [memory, needs.chunk_bytes(memory, config.volumes.len())];
-        let material = Material::open(config, geometry, folder.path(), room, observer)?;
-        let needs = needs.with_labels(material.label_bytes()).with_chunks(material.chunk_bytes());
-        needs.check(memory)?;
-        let saved = match latest {
-            Some(checkpoint) => checkpoint,
-            None => Checkpoint {
-                weights: start::weights(&config.model, seed)?,
-                raw: None,
-                optimizer: Default::default(),
-                generators: Vec::new(),
-                progress: Progress::default(),
-            },
-        };
-        let step = saved.progress.step;
-        // Damaged ones after it would push out those that are written from now on.
-        folder.steps()?.into_iter().filter(|s| *s > step).try_for_each(|s| folder.remove(s))?;
-        let policy = MovePolicy::new(&config.moves, geometry, seed);
-        let validation =
-            open_validation(config, folder, step, memory.saturating_sub(needs.total()))?;
-        let needs = needs.with_validation(validation.as_ref().map_or(0, Validation::bytes));
-        let mut generators = Generators::new(geometry, policy, batch);
-        let feeder = restore(&material, &saved, &mut generators, needs.ahead(memory))?;
-        let session = Self {
+        let beginning = Beginning::open(config, run, folder, &identity, observer)?;
+        let Beginning { material, needs, saved, validation, generators, feeder } = beginning;
+        let (batch, progress) = (config.optimizer.batch, saved.progress);
+        Ok(Self {
             maker,
             config,
             run,
@@ -77,18 +51,89 @@ impl<'a> Session<'a> {
             learner: make(maker, &saved, Place::Devices)?,
             generators,
             feeder,
-            progress: saved.progress,
-            seconds_before: saved.progress.seconds,
+            progress,
+            seconds_before: progress.seconds,
             started: Instant::now(),
             tally: Tally::default(),
-            table: Table::training(&folder.join(log::TABLE), step)?,
+            table: Table::training(&folder.join(log::TABLE), progress.step)?,
             validation,
             saved,
             saved_at: Instant::now(),
             material,
-        };
-        Ok(session)
+        })
     }
+}
+
+/// What a training begins with.
+struct Beginning {
+    material: Material,
+    needs: Needs,
+    saved: Checkpoint,
+    validation: Option<Validation>,
+    generators: Generators,
+    feeder: Feeder,
+}
+
+impl Beginning {
+    /// Everything that is read, each within the memory that what came before leaves.
+    fn open(
+        config: &TrainConfig,
+        run: &TrainRun,
+        folder: &Folder,
+        identity: &toml::Table,
+        observer: &dyn Observer,
+    ) -> Result<Self> {
+        let memory = run.memory_bytes;
+        let geometry = Geometry::new(&config.model.config(), &config.moves);
+        let needs = Needs::new(config, &geometry, &run.devices);
+        needs.check(memory)?;
+        let (batch, parameters) = (config.optimizer.batch, config.model.parameters());
+        let fit = Fit { geometry, batch, parameters };
+        let latest = start::latest(folder, identity, &fit, observer)?;
+        let (material, needs) = open_material(config, folder, memory, needs, observer)?;
+        let saved = latest.map_or_else(|| before_the_first_step(config), Ok)?;
+        let step = saved.progress.step;
+        forget_after(folder, step)?;
+        let left = memory.saturating_sub(needs.total());
+        let validation = open_validation(config, folder, step, left)?;
+        let needs = needs.with_validation(validation.as_ref().map_or(0, Validation::bytes));
+        let policy = MovePolicy::new(&config.moves, geometry, config.sampling.seed);
+        let mut generators = Generators::new(geometry, policy, batch);
+        let feeder = restore(&material, &saved, &mut generators, needs.ahead(memory))?;
+        Ok(Self { material, needs, saved, validation, generators, feeder })
+    }
+}
+
+/// The volumes, and what is needed with them.
+fn open_material(
+    config: &TrainConfig,
+    folder: &Folder,
+    memory: u64,
+    needs: Needs,
+    observer: &dyn Observer,
+) -> Result<(Material, Needs)> {
+    let geometry = Geometry::new(&config.model.config(), &config.moves);
+    let room = [memory, needs.chunk_bytes(memory, config.volumes.len())];
+    let material = Material::open(config, geometry, folder.path(), room, observer)?;
+    let needs = needs.with_labels(material.label_bytes()).with_chunks(material.chunk_bytes());
+    needs.check(memory)?;
+    Ok((material, needs))
+}
+
+/// What would be saved before the first step.
+fn before_the_first_step(config: &TrainConfig) -> Result<Checkpoint> {
+    Ok(Checkpoint {
+        weights: start::weights(&config.model, config.sampling.seed)?,
+        raw: None,
+        optimizer: Default::default(),
+        generators: Vec::new(),
+        progress: Progress::default(),
+    })
+}
+
+/// Removes checkpoints after a step: damaged ones would push out those that are written from now on.
+fn forget_after(folder: &Folder, step: u64) -> Result<()> {
+    folder.steps()?.into_iter().filter(|later| *later > step).try_for_each(|s| folder.remove(s))
 }
 
 /// Puts generators where a checkpoint says they were, and makes the examples that come next. The examples
