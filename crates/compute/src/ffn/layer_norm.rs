@@ -10,6 +10,8 @@ use crate::error::{Error, Result};
 
 #[cfg(feature = "flex")]
 mod flex;
+#[cfg(feature = "train")]
+mod gradient;
 
 /// Added to the variance.
 const EPSILON: f32 = 1e-6;
@@ -65,7 +67,12 @@ impl LayerNorm {
         let tensor = |values: &[f32]| {
             Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
         };
-        Self { scale: tensor(&layer.scale), bias: tensor(&layer.bias) }
+        Self::with_parameters([tensor(&layer.scale), tensor(&layer.bias)])
+    }
+
+    /// With tensors of the numbers; on a device with autodiff gradients flow to them.
+    pub(super) fn with_parameters([scale, bias]: [Tensor<1>; 2]) -> Self {
+        Self { scale, bias }
     }
 
     /// `x` and result: `[batch, z, y, x, channels]`. An `x` that nobody else holds becomes the result.
@@ -80,7 +87,11 @@ impl LayerNorm {
 }
 
 /// The operation as burn's backends see it; by burn's own operations where there is no better way.
-#[backend_extension(Flex: cfg(feature = "flex"), Cube: cfg(feature = "cube"))]
+#[backend_extension(
+    Flex: cfg(feature = "flex"),
+    Cube: cfg(feature = "cube"),
+    Autodiff: cfg(feature = "train")
+)]
 trait LayerNormOps: Backend {
     /// See [`LayerNorm::forward`].
     fn layer_norm(

@@ -8,6 +8,9 @@ use super::{EPSILON, LayerNormOps};
 use crate::conv3d::flex::{contiguous, owned, values_mut};
 use crate::simd::lanes::{Isa, LANES, Simd, WithLanes, vectors, vectors_mut, with_lanes};
 
+#[cfg(feature = "train")]
+mod gradient;
+
 /// Voxels of a task.
 const VOXELS: usize = 4096;
 
@@ -77,16 +80,22 @@ fn sum<S: Simd, const SQUARED: bool>(simd: S, lanes: &[f32], rest: &[f32], shift
         let value = simd.sub(simd.load(values), shifts);
         total = if SQUARED { simd.mul_add(value, value, total) } else { simd.add(total, value) };
     }
-    let mut sums = [0.0; LANES];
-    simd.store(total, &mut sums);
     let value = |v: &f32| if SQUARED { (v - shift) * (v - shift) } else { v - shift };
+    self::total(simd, total) + rest.iter().map(value).sum::<f32>()
+}
+
+/// The sum of all lanes.
+#[inline(always)]
+fn total<S: Simd>(simd: S, value: S::Vector) -> f32 {
+    let mut sums = [0.0; LANES];
+    simd.store(value, &mut sums);
     // In pairs, so that sixteen additions need not wait for each other.
     for half in [8, 4, 2, 1] {
         for i in 0..half {
             sums[i] += sums[i + half];
         }
     }
-    sums[0] + rest.iter().map(value).sum::<f32>()
+    sums[0]
 }
 
 #[cfg(test)]
