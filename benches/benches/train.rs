@@ -4,12 +4,18 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use exavox_compute::device::survey;
-use exavox_compute::ffn::train::{TrainBatch, TrainOptions, Trainer, initial_weights};
-use exavox_compute::ffn::{ModelConfig, network_on};
+use exavox_compute::ffn::train::{TrainBatch, TrainOptions, Trainer, initial_model};
+use exavox_compute::ffn::{Architecture, ModelConfig, model_on};
 use exavox_compute::{ComputeDevice, DeviceSpec, Precision};
 
-/// FOV, depth and features.
-const NETWORKS: [(usize, usize, usize); 2] = [(33, 12, 32), (17, 6, 16)];
+/// FOVs and networks.
+fn networks() -> [(usize, Architecture); 3] {
+    [
+        (33, Architecture::conv_stack(12, 32)),
+        (33, Architecture::res_conv_stack(12, 32)),
+        (17, Architecture::conv_stack(6, 16)),
+    ]
+}
 
 fn training(criterion: &mut Criterion) {
     for report in survey().into_iter().filter(|r| r.usable) {
@@ -19,18 +25,24 @@ fn training(criterion: &mut Criterion) {
         if device.name().contains("software") {
             continue;
         }
-        for network in NETWORKS {
-            steps(criterion, &device, network);
+        for (fov, architecture) in networks() {
+            steps(criterion, &device, fov, &architecture);
         }
     }
 }
 
-fn steps(criterion: &mut Criterion, device: &ComputeDevice, network: (usize, usize, usize)) {
-    let (fov, depth, features) = network;
+fn steps(
+    criterion: &mut Criterion,
+    device: &ComputeDevice,
+    fov: usize,
+    architecture: &Architecture,
+) {
     let config = ModelConfig { fov_zyx: [fov; 3], deltas_zyx: [0; 3] };
-    let weights = initial_weights(depth, features, 1);
+    let model = initial_model(architecture, 1).expect("a network");
     let voxels = config.fov_voxels();
-    let name = format!("train_{}_{fov}_depth_{depth}_features_{features}", device.name());
+    let Architecture { family, depth, features, .. } = architecture;
+    let name =
+        format!("train_{}_{family}_{fov}_depth_{depth}_features_{}", device.name(), features[0]);
     let mut group = criterion.benchmark_group(name);
     group.sample_size(10);
     for count in [1, 4] {
@@ -40,7 +52,7 @@ fn steps(criterion: &mut Criterion, device: &ComputeDevice, network: (usize, usi
         let (images, seeds, labels) = (values(17, 0.1), values(3, -1.0), values(2, 0.9));
         let weight_of_voxels = vec![1.0; count * voxels];
         group.throughput(Throughput::Elements((count * voxels) as u64));
-        if let Ok(mut network) = network_on(&weights, &config, device, Precision::Exact) {
+        if let Ok(mut network) = model_on(&model, &config, device, Precision::Exact) {
             let mut logits = vec![0.0; voxels];
             group.bench_function(BenchmarkId::new("forward", count), |bencher| {
                 bencher.iter(|| {
@@ -51,7 +63,7 @@ fn steps(criterion: &mut Criterion, device: &ComputeDevice, network: (usize, usi
             });
         }
         let devices = std::slice::from_ref(device);
-        let Ok(mut trainer) = Trainer::new(&weights, &config, TrainOptions::default(), devices)
+        let Ok(mut trainer) = Trainer::new(&model, &config, TrainOptions::default(), devices)
         else {
             continue;
         };

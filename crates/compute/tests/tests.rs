@@ -40,6 +40,9 @@ mod golden;
 mod labels;
 #[path = "tests/metrics.rs"]
 mod metrics;
+#[cfg(all(feature = "train", feature = "flex"))]
+#[path = "tests/naive_network.rs"]
+mod naive_network;
 #[path = "tests/network.rs"]
 mod network;
 #[path = "tests/partial_fov.rs"]
@@ -57,3 +60,6 @@ mod segmenter;
 #[cfg(all(feature = "train", feature = "flex"))]
 #[path = "tests/train.rs"]
 mod train;
+#[cfg(all(feature = "train", feature = "flex"))]
+#[path = "tests/train_gradients.rs"]
+mod train_gradients;

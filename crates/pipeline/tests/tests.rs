@@ -49,5 +49,8 @@ mod subvolumes;
 #[cfg(feature = "train")]
 #[path = "tests/train.rs"]
 mod train;
+#[cfg(feature = "train")]
+#[path = "tests/train_res_conv_stack.rs"]
+mod train_res_conv_stack;
 #[path = "tests/union.rs"]
 mod union;

@@ -44,7 +44,13 @@ fn folder() -> Folder {
 }
 
 fn configure(folder: &Folder, output: &str, steps: u64) {
+    configure_network(folder, output, steps, "depth = 2");
+}
+
+/// `network`: lines in place of the depth of a ConvStack.
+fn configure_network(folder: &Folder, output: &str, steps: u64, network: &str) {
     let text = CONFIG.replace("OUTPUT", output).replace("STEPS", &steps.to_string());
+    let text = text.replace("depth = 2", network);
     std::fs::write(folder.join(&format!("{output}.toml")), text).unwrap();
 }
 
@@ -80,12 +86,25 @@ fn wait_for_a_new_one(folder: &Folder, output: &str, child: &mut Child) -> bool 
     }
 }
 
+/// Without padding it loses 2 voxels of each side of the field of view.
+const RES_CONV_STACK: &str = "architecture = 'ResConvStack'\ndepth = 1\nnum_convs = 1\n\
+                              padding = 'valid'\nadditive = true";
+
 #[test]
 fn killed_and_gone_on_with_it_gives_the_same_weights() {
+    killed_and_gone_on_with("depth = 2");
+}
+
+#[test]
+fn a_res_conv_stack_killed_and_gone_on_with_has_the_same_weights() {
+    killed_and_gone_on_with(&RES_CONV_STACK.replace("valid", "same"));
+}
+
+fn killed_and_gone_on_with(network: &str) {
     let folder = folder();
     let steps = 300;
-    configure(&folder, "whole", steps);
-    configure(&folder, "part", steps);
+    configure_network(&folder, "whole", steps, network);
+    configure_network(&folder, "part", steps, network);
     let report = train(&folder, &["whole.toml", "--json"]).json();
     assert_eq!((&report["steps"], &report["complete"]), (&steps.into(), &true.into()));
     let mut kills = 0;
@@ -132,6 +151,35 @@ fn asked_to_end_it_saves_and_says_so() {
     let device = ["--device", "cpu", "--quiet"];
     let segment = ["segment", "image.npy", "segments.npy", "--config", &config];
     folder.run(&[&device[..], &segment].concat()).done();
+}
+
+#[test]
+fn a_res_conv_stack_is_trained_and_segments() {
+    let folder = folder();
+    let network = RES_CONV_STACK.replace("depth = 1", "depth = 1\nfov_zyx = [9, 9, 9]");
+    configure_network(&folder, "out", 14, &network);
+    let text = std::fs::read_to_string(folder.join("out.toml")).unwrap();
+    std::fs::write(folder.join("out.toml"), text.replace("fov_zyx = [7, 7, 7]\n", "")).unwrap();
+    train(&folder, &["out.toml"]).done();
+    let info = folder.run(&["info", "out/checkpoint-00000014.safetensors", "--json"]).json();
+    for (key, expected) in [("architecture", "ResConvStack"), ("padding", "valid")] {
+        assert_eq!(info[key], expected);
+    }
+    for key in ["layer_norm", "additive"] {
+        assert_eq!(info[key], true);
+    }
+    let segment = ["segment", "image.npy", "segments.npy", "--config", "out/segment.toml"];
+    folder.run(&[&["--device", "cpu", "--quiet"], &segment[..]].concat()).done();
+
+    for (network, expected) in [
+        ("depth = 2\nnum_convs = 3", "model.num_convs: expected 2 in a ConvStack, found 3"),
+        (RES_CONV_STACK, "model: delta along z: 'valid' padding leaves 3 voxels of the FOV"),
+        ("architecture = 'res'", "wrong.toml line 7: unknown variant `res`"),
+    ] {
+        configure_network(&folder, "wrong", 3, network);
+        let error = train(&folder, &["wrong.toml"]).error();
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 #[test]

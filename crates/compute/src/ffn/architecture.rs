@@ -4,6 +4,7 @@
 use super::config::ModelConfig;
 use crate::error::{Error, Result};
 
+mod layers;
 mod options;
 mod text;
 
@@ -78,6 +79,12 @@ impl Architecture {
             Padding::Same => [0; 3],
             Padding::Valid => self.kernel_zyx.map(|k| k / 2 * self.num_convs * (self.depth + 1)),
         }
+    }
+
+    /// Voxels along z, y and x of the middle of a FOV, for which there are new logits; 0 if it is too small.
+    pub fn kept_zyx(&self, fov_zyx: [usize; 3]) -> [usize; 3] {
+        let lost = self.lost_zyx();
+        [0, 1, 2].map(|a| fov_zyx[a].saturating_sub(2 * lost[a]))
     }
 
     /// `Ok` if a FOV is larger than what is lost of it, and the deltas stay inside what is left.

@@ -23,17 +23,17 @@ impl ConvStack3d {
     }
 
     /// The network with weights and biases that are tensors already, each in one line; `weights` gives
-    /// the shapes only, and `parameters` is asked in the order of [`Weights::named_layers`]. On a
+    /// the shapes only, and `pairs` gives both of a layer in the order of [`Weights::named_layers`]. On a
     /// device with autodiff gradients flow through it.
     #[cfg(feature = "train")]
     pub(super) fn with_parameters(
         weights: &Weights,
         fov_zyx: [usize; 3],
         kernel: Kernel,
-        mut parameters: impl FnMut(&Layer) -> [Tensor<1>; 2],
+        mut pairs: impl FnMut() -> [Tensor<1>; 2],
     ) -> Self {
         Self::build(weights, |layer| {
-            let [weights, bias] = parameters(layer);
+            let [weights, bias] = pairs();
             Conv3d::with_parameters(shape(layer, fov_zyx), kernel, weights, bias)
         })
     }

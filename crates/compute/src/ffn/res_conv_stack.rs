@@ -75,6 +75,16 @@ impl ResConvStackWeights {
         all
     }
 
+    /// The numbers of each tensor, in the order of [`ResConvStackWeights::tensors`].
+    #[cfg(feature = "train")]
+    pub(super) fn values_mut(&mut self) -> Vec<&mut Vec<f32>> {
+        let modules = self.modules.iter_mut().flatten();
+        let layers = self.first.iter_mut().chain(modules).chain(std::iter::once(&mut self.output));
+        let layers = layers.flat_map(|layer| [&mut layer.weights, &mut layer.biases]);
+        let norms = self.norms.iter_mut().flat_map(|norm| [&mut norm.scale, &mut norm.bias]);
+        layers.chain(norms).collect()
+    }
+
     /// Reads all layers of an open checkpoint. Padding and update are not told by tensors: they are
     /// 'same' and direct.
     pub(super) fn from_source(source: &dyn TensorSource, file: &str) -> Result<Self> {

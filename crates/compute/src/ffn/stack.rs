@@ -40,6 +40,31 @@ impl Stack {
         }
     }
 
+    /// The network with parameters that are tensors already, each in one line; `model` gives the shapes
+    /// only, and `pairs` gives two at a time in the order of [`TrainedModel::tensors`]. On a device with
+    /// autodiff gradients flow through it.
+    #[cfg(feature = "train")]
+    pub(super) fn with_parameters(
+        model: &TrainedModel,
+        fov_zyx: [usize; 3],
+        kernel: Kernel,
+        pairs: impl FnMut() -> [Tensor<1>; 2],
+    ) -> Self {
+        let architecture = model.architecture();
+        let image_channels = architecture.image_channels;
+        match model.layers() {
+            Layers::ConvStack(weights) => {
+                let network = ConvStack3d::with_parameters(weights, fov_zyx, kernel, pairs);
+                Self::ConvStack { network: Box::new(network), image_channels }
+            }
+            Layers::ResConvStack(weights) => {
+                let network = ResConvStack::with_parameters(weights, fov_zyx, kernel, pairs);
+                let lost_zyx = architecture.lost_zyx();
+                Self::ResConvStack { network: Box::new(network), image_channels, lost_zyx }
+            }
+        }
+    }
+
     pub(super) fn conv_stack(
         weights: &Weights,
         fov_zyx: [usize; 3],

@@ -1,4 +1,5 @@
-//! Training: one optimisation step of a network on a batch of fields of view.
+//! Training: one optimisation step of a network, of any architecture of one image channel, on a batch of
+//! fields of view.
 //!
 //! The loss is the mean over voxels of weight times sigmoid cross-entropy between the new logits and
 //! soft labels; gradients do not flow through moves of the FOV. What a step is made of:
@@ -14,18 +15,20 @@
 //! the same bits on any number of threads, and a run that goes on from saved weights and
 //! [`OptimizerState`] is the run that was not interrupted.
 
+mod initial;
 mod loss;
+mod middle;
 mod moments;
 mod options;
 mod parameters;
 mod remote;
 mod worker;
 
+pub use initial::initial_model;
 pub use options::{Clip, Optimizer, Schedule, TrainOptions};
-pub use parameters::initial_weights;
 
 use super::config::ModelConfig;
-use super::weights::Weights;
+use super::trained_model::TrainedModel;
 use crate::device::ComputeDevice;
 use crate::error::{Error, Result};
 use moments::Moments;
@@ -44,7 +47,7 @@ pub struct TrainBatch<'a> {
     pub seeds: &'a [f32],
     /// Probability that a voxel belongs to the object.
     pub labels: &'a [f32],
-    /// Weight of each voxel in the loss.
+    /// Weight of each voxel in the loss. Where the network says nothing, labels and weights do not count.
     pub weights: &'a [f32],
 }
 
@@ -53,7 +56,9 @@ pub struct TrainBatch<'a> {
 pub struct StepOutcome {
     /// Loss of the batch before the update.
     pub loss: f32,
-    /// New logits, `[count, z, y, x]`, from the weights before the update.
+    /// New logits, `[count, z, y, x]`, from the weights before the update: of the middle of each FOV, with
+    /// the size of [`Architecture::kept_zyx`](super::Architecture::kept_zyx). That is the whole, but for
+    /// networks without padding.
     pub logits: Vec<f32>,
     /// Whether the weights were changed: not if the loss or a gradient was not finite.
     pub applied: bool,
@@ -71,12 +76,14 @@ pub struct OptimizerState {
 /// Trains one network on one or several devices.
 pub struct Trainer {
     /// For the shapes; values are in `parameters`.
-    template: Weights,
+    template: TrainedModel,
     layout: Layout,
     parameters: Vec<f32>,
     moments: Moments,
     options: TrainOptions,
     fov_voxels: usize,
+    /// Those with new logits.
+    kept_voxels: usize,
     /// Works on the caller's thread.
     first: Worker,
     others: Vec<Remote>,
@@ -84,34 +91,43 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Starts from these weights. A batch is shared out over the devices; one that is named twice
+    /// Starts from the weights of a network of one image channel. A batch is shared out over the devices; one that is named twice
     /// takes two shares.
     ///
     /// # Errors
-    /// [`Error::Usage`] if there is no device, if an option makes no sense or a size of the FOV.
+    /// [`Error::Usage`] if there is no device, if an option makes no sense or a size of the FOV; if the image
+    /// has several channels.
     pub fn new(
-        weights: &Weights,
-        model: &ModelConfig,
+        model: &TrainedModel,
+        config: &ModelConfig,
         options: TrainOptions,
         devices: &[ComputeDevice],
     ) -> Result<Self> {
-        model.check()?;
+        let architecture = model.architecture();
+        architecture.check(config)?;
+        let channels = architecture.image_channels;
+        if channels != 1 {
+            let message =
+                format!("training: expected a network of one image channel, found {channels}");
+            return Err(Error::Usage(message));
+        }
         options.check()?;
-        let worker = |device: &ComputeDevice| Worker::new(device, model.fov_zyx, weights);
+        let worker = |device: &ComputeDevice| Worker::new(device, config.fov_zyx, model);
         let Some((first, others)) = devices.split_first() else {
             return Err(Error::Usage("training: expected a device, found none".to_owned()));
         };
         let others = others.iter().map(|device| Remote::new(worker(device)));
-        let layout = Layout::new(weights);
-        let parameters = layout.flatten(weights);
+        let layout = Layout::new(model);
+        let parameters = layout.flatten(model);
         let moments = Moments::new(&options, &parameters);
         Ok(Self {
-            template: weights.clone(),
+            template: model.clone(),
             layout,
             parameters,
             moments,
             options,
-            fov_voxels: model.fov_voxels(),
+            fov_voxels: config.fov_voxels(),
+            kept_voxels: architecture.kept_zyx(config.fov_zyx).iter().product(),
             first: worker(first),
             others: others.collect(),
             steps: 0,
@@ -126,7 +142,7 @@ impl Trainer {
     pub fn step(&mut self, batch: &TrainBatch<'_>) -> Result<StepOutcome> {
         self.check(batch)?;
         let shares = self.shares(batch)?;
-        let total = batch.count as f64 * self.fov_voxels as f64;
+        let total = batch.count as f64 * self.kept_voxels as f64;
         let loss = (shares.iter().map(|share| share.loss).sum::<f64>() / total) as f32;
         let logits = shares.iter().flat_map(|share| share.logits.iter().copied()).collect();
         let gradient = sum(shares);
@@ -139,13 +155,13 @@ impl Trainer {
         Ok(StepOutcome { loss, logits, applied })
     }
 
-    /// The weights after the last update.
-    pub fn weights(&self) -> Weights {
+    /// The network after the last update.
+    pub fn model(&self) -> TrainedModel {
         self.layout.unflatten(&self.template, &self.parameters)
     }
 
-    /// The moving average of the weights; `None` if [`TrainOptions::ema`] is.
-    pub fn averaged_weights(&self) -> Option<Weights> {
+    /// The network with the moving average of the weights; `None` if [`TrainOptions::ema`] is.
+    pub fn averaged_model(&self) -> Option<TrainedModel> {
         let average = self.moments.average()?;
         Some(self.layout.unflatten(&self.template, average))
     }

@@ -77,18 +77,15 @@ impl TrainedModel {
         Err(wrong(not_a_checkpoint(path)))
     }
 
-    /// As [`TrainedModel::open`], of a safetensors file that is in memory already.
+    /// As [`TrainedModel::open`], from the bytes of a safetensors file that says all by itself and is in
+    /// memory already; `name` stands for the file in errors.
+    ///
+    /// # Errors
+    /// As [`TrainedModel::open`].
     #[cfg(feature = "train")]
-    pub(super) fn from_safetensors(
-        bytes: Vec<u8>,
-        name: &str,
-        options: &ArchitectureOptions,
-    ) -> Result<Self> {
-        let model =
-            Self::of_file(&safetensors::File::from_bytes(bytes, name.to_owned())?, name, options)?;
-        let wrong = |why: String| Error::checkpoint(name, why);
-        options.check(&model.architecture).map_err(wrong)?;
-        Ok(model)
+    pub fn from_safetensors(bytes: Vec<u8>, name: &str) -> Result<Self> {
+        let file = safetensors::File::from_bytes(bytes, name.to_owned())?;
+        Self::of_file(&file, name, &ArchitectureOptions::default())
     }
 
     fn of_file(
@@ -170,11 +167,24 @@ impl TrainedModel {
 
     /// Number of weights, biases and scales.
     pub fn num_parameters(&self) -> usize {
+        self.tensors().iter().map(|(.., values)| values.len()).sum()
+    }
+
+    /// Names, shapes and numbers of all tensors, as files hold them: layer by layer, kernels before their
+    /// biases; normalisations behind.
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>, &[f32])> {
         match &self.layers {
-            Layers::ConvStack(weights) => weights.num_parameters(),
-            Layers::ResConvStack(weights) => {
-                weights.tensors().iter().map(|(.., values)| values.len()).sum()
-            }
+            Layers::ConvStack(weights) => weights.tensors(),
+            Layers::ResConvStack(weights) => weights.tensors(),
+        }
+    }
+
+    /// The numbers of each tensor, in the order of [`TrainedModel::tensors`].
+    #[cfg(feature = "train")]
+    pub(super) fn values_mut(&mut self) -> Vec<&mut Vec<f32>> {
+        match &mut self.layers {
+            Layers::ConvStack(weights) => weights.values_mut(),
+            Layers::ResConvStack(weights) => weights.values_mut(),
         }
     }
 
@@ -184,12 +194,7 @@ impl TrainedModel {
     /// # Errors
     /// [`Error::Io`] with the path.
     pub fn save(&self, path: &Path) -> Result<()> {
-        match &self.layers {
-            Layers::ConvStack(weights) => weights.save(path),
-            Layers::ResConvStack(weights) => {
-                safetensors::save(&weights.tensors(), &self.architecture, path)
-            }
-        }
+        safetensors::save(&self.tensors(), &self.architecture, path)
     }
 
     fn from_source(source: &dyn TensorSource, file: &str) -> Result<Self> {

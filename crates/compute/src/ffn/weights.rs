@@ -55,31 +55,23 @@ impl TensorSource for TensorBundle {
 }
 
 impl Weights {
-    /// Reads a checkpoint of a ConvStack of one image channel, which is what can be trained: any file
-    /// that [`TrainedModel::open`] takes. `depth` is checked if it is given, otherwise taken from the file.
+    /// Reads a checkpoint of a ConvStack of one image channel: any file that [`TrainedModel::open`] takes.
+    /// `depth` is checked if it is given, otherwise taken from the file.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] names the file and the tensor that is missing, damaged or of another
     /// shape or architecture than expected.
     pub fn open(path: &Path, depth: Option<usize>) -> Result<Self> {
-        let model = TrainedModel::open(path, &trainable(depth))?;
-        Self::of_model(model, &path.display().to_string())
-    }
-
-    /// As [`Weights::open`], from the bytes of a safetensors file that are in memory already; `name`
-    /// stands for the file in errors.
-    ///
-    /// # Errors
-    /// As [`Weights::open`].
-    #[cfg(feature = "train")]
-    pub fn from_safetensors(bytes: Vec<u8>, name: &str) -> Result<Self> {
-        Self::of_model(TrainedModel::from_safetensors(bytes, name, &trainable(None))?, name)
-    }
-
-    fn of_model(model: TrainedModel, name: &str) -> Result<Self> {
-        match model.into_layers() {
+        let options = ArchitectureOptions {
+            family: Some(Family::ConvStack),
+            depth,
+            image_channels: Some(1),
+            ..ArchitectureOptions::default()
+        };
+        match TrainedModel::open(path, &options)?.into_layers() {
             Layers::ConvStack(weights) => Ok(weights),
             Layers::ResConvStack(_) => {
+                let name = path.display().to_string();
                 Err(Error::checkpoint(name, "expected a ConvStack, found a ResConvStack"))
             }
         }
@@ -90,10 +82,13 @@ impl Weights {
     /// # Errors
     /// [`Error::Io`] with the path.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let layers = self.named_layers();
-        let tensors: Vec<_> =
-            layers.iter().flat_map(|(n, l)| l.tensors(n, "weights", "biases")).collect();
-        safetensors::save(&tensors, &self.architecture(), path)
+        safetensors::save(&self.tensors(), &self.architecture(), path)
+    }
+
+    /// All tensors with names and shapes, as files hold them: layer by layer, weights before biases.
+    pub(super) fn tensors(&self) -> Vec<(String, Vec<usize>, &[f32])> {
+        let layers = self.named_layers().into_iter();
+        layers.flat_map(|(name, layer)| layer.tensors(&name, "weights", "biases")).collect()
     }
 
     /// Pairs of convolutions, the first one counted.
@@ -144,12 +139,12 @@ impl Weights {
         Self::read(source, file, depth)
     }
 
-    /// The layers in the order of [`Weights::named_layers`].
+    /// The numbers of each tensor, in the order of [`Weights::tensors`].
     #[cfg(feature = "train")]
-    pub(super) fn layers_mut(&mut self) -> Vec<&mut Layer> {
+    pub(super) fn values_mut(&mut self) -> Vec<&mut Vec<f32>> {
         let pairs = std::iter::once(&mut self.first).chain(&mut self.modules);
-        let layers = pairs.flat_map(|(a, b)| [a, b]);
-        layers.chain(std::iter::once(&mut self.update)).collect()
+        let layers = pairs.flat_map(|(a, b)| [a, b]).chain(std::iter::once(&mut self.update));
+        layers.flat_map(|layer| [&mut layer.weights, &mut layer.biases]).collect()
     }
 
     fn read(source: &dyn TensorSource, file: &str, depth: usize) -> Result<Self> {
@@ -174,16 +169,6 @@ impl Weights {
         let update = layer("conv_lom", 1, features)?;
         check_outputs(file, "conv_lom", update.biases.len(), 1)?;
         Ok(Self { first, modules, update })
-    }
-}
-
-/// What can be trained.
-fn trainable(depth: Option<usize>) -> ArchitectureOptions {
-    ArchitectureOptions {
-        family: Some(Family::ConvStack),
-        depth,
-        image_channels: Some(1),
-        ..ArchitectureOptions::default()
     }
 }
 
@@ -256,8 +241,8 @@ impl Layer {
         biases: &str,
     ) -> [(String, Vec<usize>, &'l [f32]); 2] {
         [
-            (format!("{name}/{biases}"), vec![self.biases.len()], self.biases.as_slice()),
             (format!("{name}/{weights}"), self.shape.to_vec(), self.weights.as_slice()),
+            (format!("{name}/{biases}"), vec![self.biases.len()], self.biases.as_slice()),
         ]
     }
 }

@@ -1,80 +1,18 @@
-//! Training steps against finite differences of the definition, on each device of this build; and
-//! what must hold over steps.
+//! What must hold of training steps and over them.
 
-use exavox_compute::ComputeDevice;
 use exavox_compute::ffn::train::{
-    Clip, Optimizer, OptimizerState, Schedule, TrainBatch, TrainOptions, Trainer, initial_weights,
+    Clip, Optimizer, OptimizerState, Schedule, TrainBatch, TrainOptions, Trainer, initial_model,
 };
-use exavox_compute::ffn::{Layer, ModelConfig, Weights};
+use exavox_compute::ffn::{
+    Architecture, Layer, Layers, ModelConfig, NormLayer, Padding, SeedUpdate, TrainedModel,
+    model_on,
+};
+use exavox_compute::{ComputeDevice, Precision};
 
-use crate::golden::device;
-
-/// A layer in f64.
-struct Exact {
-    shape: [usize; 5],
-    weights: Vec<f64>,
-    biases: Vec<f64>,
-}
-
-/// The layers in the order of the optimizer's slots.
-fn exact(weights: &Weights) -> Vec<Exact> {
-    let pairs = std::iter::once(&weights.first).chain(&weights.modules);
-    let layers = pairs.flat_map(|(a, b)| [a, b]).chain([&weights.update]);
-    let wide = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect();
-    layers
-        .map(|Layer { shape, weights, biases }| Exact {
-            shape: *shape,
-            weights: wide(weights),
-            biases: wide(biases),
-        })
-        .collect()
-}
-
-/// As it is defined; one image, channels last.
-fn convolve(input: &[f64], [nz, ny, nx]: [usize; 3], layer: &Exact) -> Vec<f64> {
-    let [k, _, _, inputs, outputs] = layer.shape;
-    let mut out = Vec::new();
-    for voxel in 0..nz * ny * nx {
-        let (z, y, x) = (voxel / (ny * nx), voxel / nx % ny, voxel % nx);
-        let mut sums = layer.biases.clone();
-        for tap in 0..k * k * k {
-            let (z, y, x) = (z + tap / (k * k), y + tap / k % k, x + tap % k);
-            let inside = |p: usize, n: usize| (k / 2..n + k / 2).contains(&p);
-            if !(inside(z, nz) && inside(y, ny) && inside(x, nx)) {
-                continue;
-            }
-            let from = ((z - k / 2) * ny + y - k / 2) * nx + x - k / 2;
-            for i in 0..inputs {
-                let row = &layer.weights[(tap * inputs + i) * outputs..][..outputs];
-                let value = input[from * inputs + i];
-                sums.iter_mut().zip(row).for_each(|(sum, w)| *sum += value * w);
-            }
-        }
-        out.extend(sums);
-    }
-    out
-}
-
-fn relu(values: &[f64]) -> Vec<f64> {
-    values.iter().map(|v| v.max(0.0)).collect()
-}
-
-fn forward(layers: &[Exact], fov: [usize; 3], image: &[f32], seed: &[f32]) -> Vec<f64> {
-    let pairs = image.iter().zip(seed);
-    let input: Vec<f64> = pairs.flat_map(|(i, s)| [f64::from(*i), f64::from(*s)]).collect();
-    let mut x = convolve(&relu(&convolve(&input, fov, &layers[0])), fov, &layers[1]);
-    let (update, modules) = layers[2..].split_last().unwrap();
-    for module in modules.chunks(2) {
-        let inner = relu(&convolve(&relu(&x), fov, &module[0]));
-        let change = convolve(&inner, fov, &module[1]);
-        x.iter_mut().zip(change).for_each(|(x, c)| *x += c);
-    }
-    let change = convolve(&relu(&x), fov, update);
-    change.iter().zip(seed).map(|(c, s)| c + f64::from(*s)).collect()
-}
+use crate::naive_network::{Exact, Image, forward};
 
 /// The batch of one test.
-struct Batch {
+pub(crate) struct Batch {
     fov: [usize; 3],
     count: usize,
     images: Vec<f32>,
@@ -84,7 +22,7 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(fov: [usize; 3], count: usize) -> Self {
+    pub(crate) fn new(fov: [usize; 3], count: usize) -> Self {
         let voxels = count * fov.iter().product::<usize>();
         let values = |step: usize, modulus: usize, scale: f32| {
             (0..voxels).map(move |i| ((i * step + i / 7 + 3) % modulus) as f32 * scale).collect()
@@ -116,21 +54,22 @@ impl Batch {
         ModelConfig { fov_zyx: self.fov, deltas_zyx: [0; 3] }
     }
 
-    /// Mean over all voxels.
-    fn loss(&self, layers: &[Exact]) -> f64 {
-        let voxels = self.fov.iter().product();
-        let mut sum = 0.0;
-        for (i, (image, seed)) in
-            self.images.chunks(voxels).zip(self.seeds.chunks(voxels)).enumerate()
-        {
-            for (at, logit) in forward(layers, self.fov, image, seed).into_iter().enumerate() {
-                let at = i * voxels + at;
-                let (p, w) = (f64::from(self.labels[at]), f64::from(self.weights[at]));
+    /// Mean over all voxels that the network speaks of.
+    pub(crate) fn loss(&self, architecture: &Architecture, layers: &[Exact]) -> f64 {
+        let (fov, voxels) = (self.fov, self.fov.iter().product());
+        let (mut sum, mut count) = (0.0, 0);
+        for i in 0..self.count {
+            let image = |values: &[f32]| Image::new(fov, &values[i * voxels..][..voxels]);
+            let new = forward(architecture, layers, &image(&self.images), &image(&self.seeds));
+            let [labels, weights] =
+                [&self.labels, &self.weights].map(|values| image(values).middle(new.size).values);
+            for ((logit, p), w) in new.values.iter().zip(labels).zip(weights) {
                 let probability = 1.0 / (1.0 + (-logit).exp());
                 sum -= w * (p * probability.ln() + (1.0 - p) * (1.0 - probability).ln());
             }
+            count += new.values.len();
         }
-        sum / self.labels.len() as f64
+        sum / count as f64
     }
 }
 
@@ -145,89 +84,60 @@ fn plain() -> TrainOptions {
 }
 
 /// Gradients of each tensor, weights before biases, layer by layer.
-fn gradients(weights: &Weights, batch: &Batch, devices: &[ComputeDevice]) -> (f32, Vec<Vec<f32>>) {
-    let mut trainer = Trainer::new(weights, &batch.config(), plain(), devices).unwrap();
+pub(crate) fn gradients(
+    model: &TrainedModel,
+    batch: &Batch,
+    devices: &[ComputeDevice],
+) -> (f32, Vec<Vec<f32>>) {
+    let mut trainer = Trainer::new(model, &batch.config(), plain(), devices).unwrap();
     let outcome = trainer.step(&batch.as_train_batch()).unwrap();
     assert!(outcome.applied && trainer.steps() == 1);
     (outcome.loss, trainer.state().slots.into_iter().map(|(_, values)| values).collect())
 }
 
-/// Biases that are not zero, so that their gradients differ.
-fn network(depth: usize, features: usize) -> Weights {
-    let mut weights = initial_weights(depth, features, 5);
-    let pairs = std::iter::once(&mut weights.first).chain(&mut weights.modules);
-    for (n, layer) in pairs.flat_map(|(a, b)| [a, b]).enumerate() {
-        let biases = layer.biases.iter_mut().enumerate();
-        biases.for_each(|(i, b)| *b = ((i + n) % 5) as f32 * 0.1 - 0.2);
-    }
-    weights
-}
-
-/// The slope of the loss along a direction in one tensor, or along one of its values.
-fn slope(batch: &Batch, layers: &mut [Exact], tensor: usize, direction: &[f64]) -> f64 {
-    const STEP: f64 = 1e-6;
-    let mut at = |factor: f64| {
-        let layer = &mut layers[tensor / 2];
-        let values = if tensor.is_multiple_of(2) { &mut layer.weights } else { &mut layer.biases };
-        let old = values.clone();
-        values.iter_mut().zip(direction).for_each(|(v, d)| *v += factor * d);
-        let loss = batch.loss(layers);
-        let layer = &mut layers[tensor / 2];
-        *(if tensor.is_multiple_of(2) { &mut layer.weights } else { &mut layer.biases }) = old;
-        loss
+/// Biases and scales that differ from each other, so that their gradients do.
+pub(crate) fn network(architecture: &Architecture) -> TrainedModel {
+    let uneven = |values: &mut [f32], n: usize| {
+        let values = values.iter_mut().enumerate();
+        values.for_each(|(i, v)| *v += ((i + n) % 5) as f32 * 0.1 - 0.2);
     };
-    (at(STEP) - at(-STEP)) / (2.0 * STEP)
+    let layers = |all: &mut dyn Iterator<Item = &mut Layer>| {
+        all.enumerate().for_each(|(n, layer)| uneven(&mut layer.biases, n));
+    };
+    match initial_model(architecture, 5).unwrap().layers().clone() {
+        Layers::ConvStack(mut weights) => {
+            let pairs = std::iter::once(&mut weights.first).chain(&mut weights.modules);
+            layers(&mut pairs.flat_map(|(a, b)| [a, b]));
+            weights.into()
+        }
+        Layers::ResConvStack(mut weights) => {
+            layers(&mut weights.first.iter_mut().chain(weights.modules.iter_mut().flatten()));
+            for (n, NormLayer { scale, bias }) in weights.norms.iter_mut().enumerate() {
+                uneven(scale, n);
+                uneven(bias, n + 2);
+            }
+            weights.into()
+        }
+        _ => unreachable!("a third family"),
+    }
 }
 
-fn gradients_are_slopes(spec: &str, fov: [usize; 3], depth: usize, features: usize, count: usize) {
-    let Some(device) = device(spec) else { return };
-    let (batch, weights) = (Batch::new(fov, count), network(depth, features));
-    let (loss, gradients) = gradients(&weights, &batch, &[device]);
-    let mut layers = exact(&weights);
-    let expected = batch.loss(&layers);
-    assert!((f64::from(loss) - expected).abs() < 1e-5, "loss {loss}, expected {expected}");
-    assert_eq!(gradients.len(), 2 * layers.len());
-    for (tensor, gradient) in gradients.iter().enumerate() {
-        let largest = gradient.iter().fold(0.0f32, |m, g| m.max(g.abs()));
-        // All values at once along two directions, then the last value alone.
-        let mixed = |i: usize, step: usize| ((i * step + tensor) % 7) as f64 - 3.0;
-        let last = gradient.len() - 1;
-        let directions: [Vec<f64>; 3] = [
-            (0..=last).map(|i| mixed(i, 5)).collect(),
-            (0..=last).map(|i| mixed(i / 3, 4)).collect(),
-            (0..=last).map(|i| f64::from(u8::from(i == last))).collect(),
-        ];
-        for direction in directions {
-            let expected = slope(&batch, &mut layers, tensor, &direction);
-            let terms = gradient.iter().zip(&direction);
-            let found: f64 = terms.map(|(g, d)| f64::from(*g) * d).sum();
-            let size = direction.iter().map(|d| d * d).sum::<f64>().sqrt() * f64::from(largest);
-            let error = (found - expected).abs();
-            assert!(error < 1e-4 * size + 1e-8, "tensor {tensor}: {found}, expected {expected}");
+fn conv_stack(depth: usize, features: usize) -> TrainedModel {
+    network(&Architecture::conv_stack(depth, features))
+}
+
+/// With and without layer normalisation, same and valid, additive and direct.
+pub(crate) fn res_conv_stacks() -> Vec<Architecture> {
+    let mut all = Vec::new();
+    for padding in [Padding::Same, Padding::Valid] {
+        for update in [SeedUpdate::Additive, SeedUpdate::Direct] {
+            for layer_norm in [true, false] {
+                let some = Architecture::res_conv_stack(1, 5);
+                all.push(Architecture { padding, update, layer_norm, ..some });
+            }
         }
     }
-}
-
-#[test]
-fn gradients_are_slopes_on_the_cpu() {
-    gradients_are_slopes("cpu", [7, 9, 11], 3, 4, 1);
-    gradients_are_slopes("cpu", [5; 3], 2, 8, 2);
-    gradients_are_slopes("cpu", [5, 3, 1], 1, 1, 1);
-}
-
-#[test]
-fn gradients_are_slopes_on_cpu_jit() {
-    gradients_are_slopes("cpu-jit", [5, 7, 9], 2, 4, 2);
-}
-
-#[test]
-fn gradients_are_slopes_on_wgpu() {
-    gradients_are_slopes("wgpu", [5, 7, 9], 2, 4, 2);
-}
-
-#[test]
-fn gradients_are_slopes_on_cuda() {
-    gradients_are_slopes("cuda", [5, 7, 9], 2, 4, 2);
+    all
 }
 
 fn cpu() -> ComputeDevice {
@@ -249,21 +159,29 @@ fn adam() -> TrainOptions {
 fn steps_reduce_the_loss() {
     let batch = Batch::new([5; 3], 2);
     let options = TrainOptions { schedule: Schedule::Constant, weight_decay: 0.0, ..adam() };
-    let mut trainer = Trainer::new(&network(2, 4), &batch.config(), options, &[cpu()]).unwrap();
-    let losses: Vec<f32> =
-        (0..30).map(|_| trainer.step(&batch.as_train_batch()).unwrap().loss).collect();
-    assert!(losses[29] < 0.7 * losses[0], "{losses:?}");
+    let last_and_first = |model: &TrainedModel, batch: &Batch| {
+        let mut trainer = Trainer::new(model, &batch.config(), options, &[cpu()]).unwrap();
+        let losses: Vec<f32> =
+            (0..30).map(|_| trainer.step(&batch.as_train_batch()).unwrap().loss).collect();
+        [losses[29], losses[0]]
+    };
+    let [last, first] = last_and_first(&conv_stack(2, 4), &batch);
+    assert!(last < 0.7 * first, "{last}, {first}");
+    for architecture in res_conv_stacks() {
+        let [last, first] = last_and_first(&network(&architecture), &Batch::new([9; 3], 2));
+        assert!(last < 0.9 * first, "{architecture}: {last}, {first}");
+    }
 }
 
 #[test]
 fn a_run_that_was_interrupted_gives_the_same_bits() {
     let batch = Batch::new([5, 3, 7], 2);
-    let start = network(2, 4);
+    let start = conv_stack(2, 4);
     let trainer =
-        |weights: &Weights| Trainer::new(weights, &batch.config(), adam(), &[cpu()]).unwrap();
+        |model: &TrainedModel| Trainer::new(model, &batch.config(), adam(), &[cpu()]).unwrap();
     let mut whole = trainer(&start);
     (0..2).for_each(|_| drop(whole.step(&batch.as_train_batch()).unwrap()));
-    let mut resumed = trainer(&whole.weights());
+    let mut resumed = trainer(&whole.model());
     let state: OptimizerState = whole.state();
     resumed.restore(&state).unwrap();
     for _ in 0..3 {
@@ -271,18 +189,18 @@ fn a_run_that_was_interrupted_gives_the_same_bits() {
         let expected = whole.step(&batch.as_train_batch()).unwrap();
         assert_eq!(resumed.step(&batch.as_train_batch()).unwrap(), expected);
     }
-    assert_eq!(resumed.weights(), whole.weights());
-    assert_eq!(resumed.averaged_weights(), whole.averaged_weights());
-    assert_ne!(whole.averaged_weights(), Some(whole.weights()));
+    assert_eq!(resumed.model(), whole.model());
+    assert_eq!(resumed.averaged_model(), whole.averaged_model());
+    assert_ne!(whole.averaged_model(), Some(whole.model()));
     assert_eq!((resumed.steps(), resumed.state()), (5, whole.state()));
 }
 
 #[test]
 fn a_step_on_not_a_number_changes_nothing() {
     let mut batch = Batch::new([5; 3], 2);
-    let mut trainer = Trainer::new(&network(2, 4), &batch.config(), adam(), &[cpu()]).unwrap();
+    let mut trainer = Trainer::new(&conv_stack(2, 4), &batch.config(), adam(), &[cpu()]).unwrap();
     assert!(trainer.step(&batch.as_train_batch()).unwrap().applied);
-    let (weights, state) = (trainer.weights(), trainer.state());
+    let (weights, state) = (trainer.model(), trainer.state());
     for values in [0, 1, 2, 3] {
         let mut broken = Batch::new([5; 3], 2);
         let slices =
@@ -290,7 +208,7 @@ fn a_step_on_not_a_number_changes_nothing() {
         slices.into_iter().nth(values).unwrap()[77] = f32::NAN;
         let outcome = trainer.step(&broken.as_train_batch()).unwrap();
         assert!(!outcome.applied, "slice {values}");
-        assert_eq!((trainer.weights(), trainer.state()), (weights.clone(), state.clone()));
+        assert_eq!((trainer.model(), trainer.state()), (weights.clone(), state.clone()));
     }
     batch.images.pop();
     let error = trainer.step(&batch.as_train_batch()).unwrap_err().to_string();
@@ -299,7 +217,7 @@ fn a_step_on_not_a_number_changes_nothing() {
 
 #[test]
 fn two_devices_are_one() {
-    let (batch, weights) = (Batch::new([5, 7, 5], 3), network(2, 6));
+    let (batch, weights) = (Batch::new([5, 7, 5], 3), conv_stack(2, 6));
     let (one_loss, one) = gradients(&weights, &batch, &[cpu()]);
     let (two_loss, two) = gradients(&weights, &batch, &[cpu(), cpu()]);
     assert!((one_loss - two_loss).abs() < 1e-6);
@@ -321,13 +239,56 @@ fn two_devices_are_one() {
 
 #[test]
 fn the_bits_do_not_depend_on_the_number_of_threads() {
-    let (batch, weights) = (Batch::new([9, 11, 13], 2), network(2, 20));
-    let on = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| gradients(&weights, &batch, &[cpu()]))
+    // More voxels than a task of the normalisation has.
+    let batch = Batch::new([13, 15, 17], 2);
+    let padding = Padding::Valid;
+    for model in [
+        conv_stack(2, 20),
+        network(&Architecture::res_conv_stack(1, 20)),
+        network(&Architecture { padding, ..Architecture::res_conv_stack(1, 20) }),
+    ] {
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| gradients(&model, &batch, &[cpu()]))
+        };
+        let one = on(1);
+        assert!(on(2) == one && on(5) == one, "{}", model.architecture());
+    }
+}
+
+#[test]
+fn logits_of_a_step_are_those_of_the_middle() {
+    let architecture =
+        Architecture { padding: Padding::Valid, ..Architecture::res_conv_stack(1, 5) };
+    let (batch, model) = (Batch::new([9, 11, 13], 2), network(&architecture));
+    let mut trainer = Trainer::new(&model, &batch.config(), plain(), &[cpu()]).unwrap();
+    let mut found = trainer.step(&batch.as_train_batch()).unwrap().logits.into_iter();
+    let mut network = model_on(&model, &batch.config(), &cpu(), Precision::Exact).unwrap();
+    let voxels = 9 * 11 * 13;
+    for (image, seed) in batch.images.chunks(voxels).zip(batch.seeds.chunks(voxels)) {
+        let mut logits = vec![0.0; voxels];
+        network.step(image, seed, &mut logits).unwrap();
+        for expected in logits.into_iter().filter(|logit| !logit.is_nan()) {
+            let found = found.next().unwrap();
+            assert!((found - expected).abs() < 1e-4, "{found}, expected {expected}");
+        }
+    }
+    assert_eq!(found.next(), None);
+}
+
+#[test]
+fn what_cannot_be_trained_is_refused() {
+    let error = |architecture: &Architecture, fov: usize| {
+        let config = ModelConfig { fov_zyx: [fov; 3], deltas_zyx: [0; 3] };
+        let trainer = Trainer::new(&network(architecture), &config, plain(), &[cpu()]);
+        trainer.err().unwrap().to_string()
     };
-    let one = on(1);
-    assert!(on(2) == one && on(5) == one);
+    let plain = Architecture::res_conv_stack(1, 3);
+    let two = Architecture { image_channels: 2, ..plain.clone() };
+    let expected = "training: expected a network of one image channel, found 2";
+    assert_eq!(error(&two, 9), expected);
+    let valid = Architecture { padding: Padding::Valid, ..plain };
+    assert!(error(&valid, 7).contains("expected at least 9, found 7"));
 }
 
 #[test]
@@ -335,7 +296,8 @@ fn a_count_of_updates_at_its_end_stays_there() {
     let batch = Batch::new([5; 3], 1);
     let schedule = Schedule::Cosine { warmup_steps: u64::MAX - 1, total_steps: u64::MAX };
     for options in [adam(), TrainOptions { schedule, ..adam() }] {
-        let mut trainer = Trainer::new(&network(1, 2), &batch.config(), options, &[cpu()]).unwrap();
+        let mut trainer =
+            Trainer::new(&conv_stack(1, 2), &batch.config(), options, &[cpu()]).unwrap();
         let state = OptimizerState { steps: u64::MAX, ..trainer.state() };
         trainer.restore(&state).unwrap();
         assert!(trainer.step(&batch.as_train_batch()).unwrap().applied);

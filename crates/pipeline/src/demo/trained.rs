@@ -53,6 +53,6 @@ mod tests {
         let path = directory.path().join("n.safetensors");
         std::fs::write(&path, TRAINED_NETWORK).unwrap();
         let weights = Weights::open(&path, Some(config.model.depth)).unwrap();
-        assert_eq!(weights.update.shape[3], config.model.features);
+        assert_eq!(crate::segment::Features::All(weights.update.shape[3]), config.model.features);
     }
 }

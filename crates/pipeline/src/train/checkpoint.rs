@@ -9,7 +9,7 @@
 
 use std::fs;
 
-use exavox_compute::ffn::Weights;
+use exavox_compute::ffn::TrainedModel;
 use exavox_compute::ffn::train::OptimizerState;
 use exavox_io::Error as IoError;
 use exavox_io::staging::write_whole;
@@ -25,7 +25,7 @@ mod fit;
 mod tensors;
 
 use changes::changes;
-use files::{digest, open_weights, read, read_checked, save_weights};
+use files::{digest, open_model, read, read_checked, save_model};
 pub(super) use fit::Fit;
 
 /// Version of the description.
@@ -53,10 +53,10 @@ pub(super) struct Progress {
 /// All that an exact resume needs.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Checkpoint {
-    /// The weights to use.
-    pub(super) weights: Weights,
-    /// The weights to go on with, where they are others.
-    pub(super) raw: Option<Weights>,
+    /// The network to use.
+    pub(super) model: TrainedModel,
+    /// The one to go on with, where its weights are others.
+    pub(super) raw: Option<TrainedModel>,
     pub(super) optimizer: OptimizerState,
     pub(super) generators: Vec<GeneratorState>,
     pub(super) progress: Progress,
@@ -70,7 +70,7 @@ struct Record {
     progress: Progress,
     /// Updates that the optimiser has made.
     updates: u64,
-    architecture: Architecture,
+    architecture: Network,
     digests: Digests,
     generators: Vec<GeneratorState>,
     /// What the result depends on.
@@ -79,10 +79,14 @@ struct Record {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Architecture {
+struct Network {
     depth: usize,
+    /// Channels before the output.
     features: usize,
     parameters: usize,
+    /// All of it in words.
+    #[serde(default)]
+    text: String,
 }
 
 /// BLAKE3 of the other files.
@@ -96,9 +100,9 @@ struct Digests {
 }
 
 impl Checkpoint {
-    /// The weights to go on with.
-    pub(super) fn training_weights(&self) -> &Weights {
-        self.raw.as_ref().unwrap_or(&self.weights)
+    /// The network to go on with.
+    pub(super) fn training_model(&self) -> &TrainedModel {
+        self.raw.as_ref().unwrap_or(&self.model)
     }
 
     /// Writes the files. Killed in the middle, it leaves no description, or the whole.
@@ -113,11 +117,11 @@ impl Checkpoint {
             fs::remove_file(&description).map_err(IoError::at(&description))?;
         }
         let digests = Digests {
-            weights: save_weights(&self.weights, &path("safetensors"))?,
+            weights: save_model(&self.model, &path("safetensors"))?,
             raw: self
                 .raw
                 .as_ref()
-                .map(|w| save_weights(w, &path("raw.safetensors")))
+                .map(|raw| save_model(raw, &path("raw.safetensors")))
                 .transpose()?,
             state: {
                 let bytes = tensors::to_bytes(self, &path("state.safetensors"))?;
@@ -129,7 +133,7 @@ impl Checkpoint {
             exavox_checkpoint: VERSION,
             progress: self.progress,
             updates: self.optimizer.steps,
-            architecture: architecture(&self.weights),
+            architecture: network(&self.model),
             digests,
             generators: self.generators.clone(),
             config: config.clone(),
@@ -148,7 +152,7 @@ impl Checkpoint {
         folder: &Folder,
         step: u64,
         config: &toml::Table,
-        fit: &Fit,
+        fit: &Fit<'_>,
     ) -> Result<Self> {
         let path = |suffix: &str| folder.join(&format!("{}.{suffix}", checkpoint_name(step)));
         let description = path("toml");
@@ -168,15 +172,15 @@ impl Checkpoint {
         }
         let mut generators = record.generators;
         fit.check(&record.progress, &generators).map_err(|e| Error::settings(&*place, e))?;
-        let weights = open_weights(&path("safetensors"), &record.digests.weights, fit)?;
+        let model = open_model(&path("safetensors"), &record.digests.weights, fit)?;
         let raw = record.digests.raw.as_ref();
-        let raw = raw.map(|digest| open_weights(&path("raw.safetensors"), digest, fit));
+        let raw = raw.map(|digest| open_model(&path("raw.safetensors"), digest, fit));
         let raw = raw.transpose()?;
         let path = path("state.safetensors");
         let state = read_checked(&path, &record.digests.state, fit.state_bytes())?;
         let slots = tensors::from_bytes(&state, &mut generators, fit, &path)?;
         let optimizer = OptimizerState { steps: record.updates, slots };
-        Ok(Self { weights, raw, optimizer, generators, progress: record.progress })
+        Ok(Self { model, raw, optimizer, generators, progress: record.progress })
     }
 
     /// Name of the files, without their suffixes.
@@ -186,31 +190,41 @@ impl Checkpoint {
 }
 
 /// Depth, features and size.
-fn architecture(weights: &Weights) -> Architecture {
-    Architecture {
-        depth: weights.depth(),
-        features: weights.update.shape[3],
-        parameters: weights.num_parameters(),
+fn network(model: &TrainedModel) -> Network {
+    let architecture = model.architecture();
+    Network {
+        depth: architecture.depth,
+        features: architecture.features.last().copied().unwrap_or(0),
+        parameters: model.num_parameters(),
+        text: architecture.to_string(),
     }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use exavox_compute::ffn::ModelConfig;
-    use exavox_compute::ffn::train::initial_weights;
+    use std::sync::LazyLock;
+
+    use exavox_compute::ffn::train::initial_model;
+    use exavox_compute::ffn::{Architecture, ModelConfig};
 
     use super::super::config::{MovesTable, PolicyName};
     use super::super::folder::StartMode;
     use super::super::geometry::Geometry;
     use super::*;
 
+    static ARCHITECTURE: LazyLock<Architecture> = LazyLock::new(|| Architecture::conv_stack(2, 3));
+
+    fn some_model(features: usize, seed: u64) -> TrainedModel {
+        initial_model(&Architecture::conv_stack(2, features), seed).unwrap()
+    }
+
     /// Three generators on examples of three voxels.
-    fn fit() -> Fit {
+    fn fit() -> Fit<'static> {
         let model = ModelConfig { fov_zyx: [1, 1, 3], deltas_zyx: [0; 3] };
         let moves = MovesTable { policy: PolicyName::NoStep, ..MovesTable::default() };
-        let parameters = initial_weights(2, 3, 1).num_parameters() as u64;
-        Fit { geometry: Geometry::new(&model, &moves), batch: 3, parameters }
+        let geometry = Geometry::new(&model, &moves);
+        Fit { geometry, batch: 3, architecture: &ARCHITECTURE }
     }
 
     fn checkpoint(step: u64) -> Checkpoint {
@@ -222,8 +236,8 @@ mod tests {
         });
         let slots = vec![("a/velocity".to_owned(), vec![1.5, -2.5]), ("b".to_owned(), vec![0.1])];
         Checkpoint {
-            weights: initial_weights(2, 3, 1),
-            raw: Some(initial_weights(2, 3, 2)),
+            model: some_model(3, 1),
+            raw: Some(some_model(3, 2)),
             optimizer: OptimizerState { steps: step - 1, slots },
             generators: generators.to_vec(),
             progress: Progress {
@@ -299,8 +313,8 @@ mod tests {
         assert!(later.contains("slot 0: expected an example before 10, found 10"), "{later}");
         let timeless = error(&|c| c.progress.seconds = f64::NAN);
         assert!(timeless.contains("progress.seconds: expected a time, found NaN"), "{timeless}");
-        let wide = error(&|c| c.raw = Some(initial_weights(2, 4, 1)));
-        assert!(wide.contains("raw.safetensors: expected 907 weights and biases"), "{wide}");
+        let wide = error(&|c| c.raw = Some(some_model(4, 1)));
+        assert!(wide.contains("raw.safetensors: expected ConvStack depth=2"), "{wide}");
         let slots = vec![("a".to_owned(), vec![0.0; 17 << 20])];
         let large = error(&|c| c.optimizer.slots = slots.clone());
         assert!(large.contains("state.safetensors: expected at most "), "{large}");

@@ -4,7 +4,6 @@
 
 use std::path::Path;
 
-use exavox_compute::ffn::ModelConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -12,11 +11,13 @@ use crate::segment::{InferenceTable, SegmentSettings};
 
 mod augment;
 mod data;
+mod model;
 mod optimizer;
 mod run;
 
 pub use augment::{AugmentTable, ElasticTable, GreyTable, MisalignmentTable, MissingSectionTable};
 pub use data::{AxisName, MovesTable, PolicyName, SamplingTable, VolumeTable};
+pub use model::ModelTable;
 pub use optimizer::{ClipName, OptimizerName, OptimizerTable, ScheduleName, ScheduleTable};
 pub use run::{RunTable, ValidationTable};
 
@@ -49,45 +50,6 @@ pub struct TrainConfig {
     /// A region that is segmented now and then.
     #[serde(default)]
     pub validation: Option<ValidationTable>,
-}
-
-/// `[model]`: the network.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ModelTable {
-    /// Pairs of convolutions, the first one counted.
-    pub depth: usize,
-    /// Channels of a layer.
-    pub features: usize,
-    /// Field of view, voxels, odd.
-    pub fov_zyx: [usize; 3],
-    /// How far the field of view moves in one go.
-    pub deltas_zyx: [usize; 3],
-    /// Weights to begin with: the prefix of a TensorFlow checkpoint, or a `.safetensors` file, of this
-    /// depth and these features. Left out: random ones.
-    pub checkpoint: Option<String>,
-}
-
-impl Default for ModelTable {
-    /// The default of google/ffn's `ConvStack3DFFNModel`, with the published field of view.
-    fn default() -> Self {
-        let ModelConfig { fov_zyx, deltas_zyx } = ModelConfig::default();
-        Self { depth: 9, features: 32, fov_zyx, deltas_zyx, checkpoint: None }
-    }
-}
-
-impl ModelTable {
-    /// Field of view and deltas.
-    pub fn config(&self) -> ModelConfig {
-        ModelConfig { fov_zyx: self.fov_zyx, deltas_zyx: self.deltas_zyx }
-    }
-
-    /// Weights and biases of the network.
-    pub(super) fn parameters(&self) -> u64 {
-        let (pairs, f) = (self.depth as u64, self.features as u64);
-        let kernels = 27 * (2 * f + (2 * pairs).saturating_sub(1) * f * f) + f;
-        kernels + 2 * pairs * f + 1
-    }
 }
 
 impl TrainConfig {
@@ -141,7 +103,7 @@ impl TrainConfig {
             return Err("volumes: expected at least one [[volumes]]".to_owned());
         }
         self.volumes.iter().try_for_each(VolumeTable::check)?;
-        self.check_model()?;
+        self.model.check()?;
         self.check_inference()?;
         self.sampling.check()?;
         self.augment.check(&self.model)?;
@@ -175,13 +137,6 @@ impl TrainConfig {
                     .to_owned())
             }
         }
-    }
-
-    fn check_model(&self) -> std::result::Result<(), String> {
-        self.model.config().check().map_err(|e| format!("model: {e}"))?;
-        let ModelTable { depth, features, .. } = self.model;
-        expect("model.depth", (1..=100).contains(&depth), "from 1 to 100", depth)?;
-        expect("model.features", (1..=1024).contains(&features), "from 1 to 1024", features)
     }
 
     /// What is trained has one channel, and is tried on an image without labels.
@@ -290,5 +245,15 @@ mod tests {
             TrainConfig::parse(&LEAST.replace("[model]", "[model]\ndepth = 3"), "c").unwrap();
         assert_eq!(a.identity().unwrap(), longer.identity().unwrap());
         assert_ne!(a.identity().unwrap(), deeper.identity().unwrap());
+        // As checkpoints had it when there were ConvStacks only.
+        let model = a.identity().unwrap()["model"].clone();
+        assert_eq!(
+            model,
+            toml::Value::Table(
+                "depth = 9\nfeatures = 32\nfov_zyx = [33, 33, 33]\ndeltas_zyx = [8, 8, 8]"
+                    .parse()
+                    .unwrap()
+            )
+        );
     }
 }

@@ -111,18 +111,21 @@ impl Generators {
         })
     }
 
-    /// Writes new logits back, `[batch, z, y, x]`: gradients never go through moves, but what the network
-    /// said is what it sees next. An example whose logits are not finite is given up.
+    /// Writes new logits back, `[batch, z, y, x]` of the middle of each field of view: gradients never go
+    /// through moves, but what the network said is what it sees next. As in inference, voxels of which it
+    /// says nothing stay as they are. An example whose logits are not finite is given up.
     pub(super) fn update(&mut self, logits: &[f32]) {
-        let Geometry { canvas: shape, fov, .. } = self.geometry;
-        for (slot, logits) in self.all.iter_mut().zip(logits.chunks_exact(fov.iter().product())) {
+        let Geometry { canvas: shape, lost, .. } = self.geometry;
+        let kept = self.geometry.kept();
+        for (slot, logits) in self.all.iter_mut().zip(logits.chunks_exact(kept.iter().product())) {
             let Some(generator) = slot else { continue };
             if logits.iter().any(|logit| !logit.is_finite()) {
                 *slot = None;
                 continue;
             }
             let start = self.geometry.window(generator.offset).unwrap_or_default();
-            scatter(logits, &mut generator.canvas, shape, start, fov);
+            let start = [0, 1, 2].map(|a| start[a] + lost[a]);
+            scatter(logits, &mut generator.canvas, shape, start, kept);
             self.policy.update(&mut generator.moves, generator.offset, logits);
         }
     }

@@ -9,6 +9,8 @@ use super::config::{MovesTable, PolicyName};
 pub(super) struct Geometry {
     /// Field of view.
     pub(super) fov: [usize; 3],
+    /// Voxels of each side of the field of view for which the network gives no logits.
+    pub(super) lost: [usize; 3],
     /// How far the field of view moves in one go.
     pub(super) deltas: [usize; 3],
     /// The whole example: image, labels and canvas.
@@ -28,7 +30,19 @@ impl Geometry {
         };
         let (fov, deltas) = (model.fov_zyx, model.deltas_zyx);
         let with = |moves: usize| std::array::from_fn(|a| fov[a] + 2 * deltas[a] * moves);
-        Self { fov, deltas, canvas: with(reached), judged: with(judged) }
+        Self { fov, lost: [0; 3], deltas, canvas: with(reached), judged: with(judged) }
+    }
+
+    /// Of a network without padding, which gives no logits for so many voxels of each side. Nothing there
+    /// is judged.
+    pub(super) fn without_border(self, lost: [usize; 3]) -> Self {
+        let judged = [0, 1, 2].map(|a| self.judged[a].saturating_sub(2 * lost[a]));
+        Self { lost, judged, ..self }
+    }
+
+    /// The middle of the field of view, for which there are logits.
+    pub(super) fn kept(&self) -> [usize; 3] {
+        [0, 1, 2].map(|a| self.fov[a].saturating_sub(2 * self.lost[a]))
     }
 
     /// Voxels of an example.
@@ -117,6 +131,11 @@ mod tests {
         let own = geometry(PolicyName::MaxPredMoves);
         assert_eq!((own.canvas, own.judged), ([5, 15, 21], [5, 11, 15]));
         assert_eq!(geometry(PolicyName::NoStep).canvas, [5, 7, 9]);
+        let valid = geometry(PolicyName::Fixed).without_border([0, 1, 2]);
+        assert_eq!(
+            (valid.canvas, valid.judged, valid.kept()),
+            ([5, 11, 15], [5, 9, 11], [5, 5, 5])
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! replaced by another.
 
 use exavox_compute::ffn::train::{OptimizerState, StepOutcome, TrainBatch, TrainOptions, Trainer};
-use exavox_compute::ffn::{ModelConfig, Network, TrainedModel, Weights};
+use exavox_compute::ffn::{ModelConfig, Network, TrainedModel};
 use exavox_compute::{ComputeDevice, Error as ComputeError};
 
 use crate::error::Result as PipelineResult;
@@ -14,10 +14,10 @@ use crate::segment::inference::network_on_device;
 pub(super) trait Learner {
     /// A step on a batch.
     fn step(&mut self, batch: &TrainBatch<'_>) -> Result<StepOutcome, ComputeError>;
-    /// The weights as they are.
-    fn weights(&self) -> Weights;
-    /// The weights to use: their moving average, if one is kept.
-    fn used_weights(&self) -> Weights;
+    /// The network as it is.
+    fn model(&self) -> TrainedModel;
+    /// The network to use: of the moving average of the weights, if one is kept.
+    fn used_model(&self) -> TrainedModel;
     /// What the optimiser remembers.
     fn state(&self) -> OptimizerState;
 }
@@ -27,12 +27,12 @@ impl Learner for Trainer {
         Self::step(self, batch)
     }
 
-    fn weights(&self) -> Weights {
-        Self::weights(self)
+    fn model(&self) -> TrainedModel {
+        Self::model(self)
     }
 
-    fn used_weights(&self) -> Weights {
-        self.averaged_weights().unwrap_or_else(|| Self::weights(self))
+    fn used_model(&self) -> TrainedModel {
+        self.averaged_model().unwrap_or_else(|| Self::model(self))
     }
 
     fn state(&self) -> OptimizerState {
@@ -51,10 +51,10 @@ pub(super) enum Place {
 
 /// Makes learners: a first one, and another one where a device was lost.
 pub(super) trait MakeLearner {
-    /// A learner that begins with weights, or goes on with what an optimiser remembers.
+    /// A learner that begins with a network, or goes on with what an optimiser remembers.
     fn make(
         &self,
-        weights: &Weights,
+        model: &TrainedModel,
         state: Option<&OptimizerState>,
         place: Place,
     ) -> Result<Box<dyn Learner>, ComputeError>;
@@ -86,7 +86,7 @@ pub(super) struct Trainers {
 impl MakeLearner for Trainers {
     fn make(
         &self,
-        weights: &Weights,
+        model: &TrainedModel,
         state: Option<&OptimizerState>,
         place: Place,
     ) -> Result<Box<dyn Learner>, ComputeError> {
@@ -98,7 +98,7 @@ impl MakeLearner for Trainers {
                 &cpu
             }
         };
-        let mut trainer = Trainer::new(weights, &self.model, self.options, devices)?;
+        let mut trainer = Trainer::new(model, &self.model, self.options, devices)?;
         if let Some(state) = state {
             trainer.restore(state)?;
         }

@@ -1,9 +1,10 @@
 //! Memory of a training, estimated from its configuration before any of it is taken: examples grow with the
 //! cube of the field of view and of its moves, and nothing else says so before the machine is out of it.
 
+use exavox_compute::ffn::Architecture;
 use exavox_compute::{ComputeDevice, DeviceSpec};
 
-use super::config::{AugmentTable, ModelTable, TrainConfig};
+use super::config::{AugmentTable, TrainConfig};
 use super::geometry::Geometry;
 use crate::error::{Error, Result};
 
@@ -55,7 +56,8 @@ impl Needs {
         let shares = devices.iter().filter(on_cpu).count();
         let fields = (batch.div_ceil(devices.len().max(1)) * shares).min(batch) as u64;
         let (canvas, fov) = (voxels(geometry.canvas), voxels(geometry.fov));
-        let activations = fov.saturating_mul(fields).saturating_mul(activations(&config.model));
+        let architecture = config.model.architecture();
+        let activations = fov.saturating_mul(fields).saturating_mul(activations(&architecture));
         let inputs = fov.saturating_mul(batch as u64).saturating_mul(FIELD);
         Self {
             canvas: geometry.canvas,
@@ -63,7 +65,7 @@ impl Needs {
             example: canvas.saturating_mul(EXAMPLE),
             making: voxels(with_margins(geometry.canvas, &config.augment)).saturating_mul(MAKING),
             under_way: canvas.saturating_mul(batch as u64).saturating_mul(UNDER_WAY),
-            parameters: config.model.parameters().saturating_mul(PARAMETER),
+            parameters: architecture.num_parameters().saturating_mul(PARAMETER),
             activations: activations.saturating_add(inputs),
             labels: 0,
             chunks: 0,
@@ -74,7 +76,7 @@ impl Needs {
     /// The same with all steps on the CPU.
     pub(super) fn on_the_cpu(&self, config: &TrainConfig, geometry: &Geometry) -> Self {
         let all = voxels(geometry.fov).saturating_mul(self.batch as u64);
-        let activations = all.saturating_mul(activations(&config.model) + FIELD);
+        let activations = all.saturating_mul(activations(&config.model.architecture()) + FIELD);
         Self { activations, ..*self }
     }
 
@@ -144,10 +146,13 @@ impl Needs {
     }
 }
 
-/// Bytes that a network keeps of a voxel on the CPU: what each convolution takes, and in the backward pass
-/// three gradients and what transforms need.
-fn activations(model: &ModelTable) -> u64 {
-    4 * (model.features as u64) * (2 * model.depth as u64 + 6)
+/// Bytes that a network keeps of a voxel on the CPU: what each convolution and each normalisation takes, and
+/// in the backward pass three gradients and what transforms need.
+fn activations(architecture: &Architecture) -> u64 {
+    let features = &architecture.features;
+    let widest = features.iter().max().copied().unwrap_or(0) as u64;
+    let kept: u64 = features.iter().chain(&architecture.norms()).map(|f| *f as u64).sum();
+    4 * (kept + 6 * widest)
 }
 
 /// What is read for an example whose sections may be shifted and bent.
@@ -172,8 +177,6 @@ pub(super) fn mib(bytes: u64) -> u64 {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use exavox_compute::ffn::train::initial_weights;
-
     use super::*;
 
     fn config(tables: &str) -> TrainConfig {
@@ -191,12 +194,13 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_those_of_the_network() {
-        for (depth, features) in [(1, 1), (3, 5), (12, 32)] {
-            let model = ModelTable { depth, features, ..ModelTable::default() };
-            let weights = initial_weights(depth, features, 1);
-            assert_eq!(model.parameters(), weights.num_parameters() as u64);
-        }
+    fn what_a_network_keeps_is_what_its_layers_take() {
+        // As it was told before there were other networks.
+        assert_eq!(activations(&Architecture::conv_stack(12, 32)), 4 * 32 * (2 * 12 + 6));
+        let res = Architecture::res_conv_stack(12, 32);
+        assert_eq!(activations(&res), 4 * 32 * (26 + 14 + 6));
+        let bare = Architecture { layer_norm: false, ..res };
+        assert_eq!(activations(&bare), 4 * 32 * (26 + 6));
     }
 
     #[test]

@@ -101,13 +101,13 @@ impl MovePolicy {
         }
     }
 
-    /// Takes note of new logits, `[z, y, x]` of the field of view at an offset.
+    /// Takes note of new logits, `[z, y, x]` of the middle of the field of view at an offset.
     pub(super) fn update(&self, moves: &mut Moves, offset: Offset, logits: &[f32]) {
         if self.policy != PolicyName::MaxPredMoves {
             return;
         }
-        let Geometry { fov, deltas, .. } = self.geometry;
-        let maxima = face_maxima(logits, fov, deltas, f64::from(self.threshold));
+        let Geometry { deltas, .. } = self.geometry;
+        let maxima = face_maxima(logits, self.geometry.kept(), deltas, f64::from(self.threshold));
         let to = |by: Offset| std::array::from_fn(|a| offset[a] + by[a]);
         moves.queue.extend(maxima.into_iter().map(|(_, by)| to(by)));
     }

@@ -1,9 +1,9 @@
-//! The weights that a training begins with.
+//! The network that a training begins with.
 
 use std::path::Path;
 
-use exavox_compute::ffn::train::initial_weights;
-use exavox_compute::ffn::{Layer, Weights};
+use exavox_compute::ffn::TrainedModel;
+use exavox_compute::ffn::train::initial_model;
 
 use super::checkpoint::{Checkpoint, Fit};
 use super::config::ModelTable;
@@ -11,14 +11,14 @@ use super::folder::Folder;
 use crate::error::{Error, Result};
 use crate::progress::{Event, Observer};
 
-/// Random weights, or those of a checkpoint of the same architecture.
+/// A network with random weights, or that of a checkpoint of the same architecture.
 ///
 /// # Errors
 /// [`Error::Settings`] with the first tensor that differs, expected and found.
-pub(super) fn weights(model: &ModelTable, seed: u64) -> Result<Weights> {
-    let fresh = initial_weights(model.depth, model.features, seed);
-    let Some(path) = &model.checkpoint else { return Ok(fresh) };
-    let found = Weights::open(Path::new(path), None)?;
+pub(super) fn model(table: &ModelTable, seed: u64) -> Result<TrainedModel> {
+    let fresh = initial_model(&table.architecture(), seed)?;
+    let Some(path) = &table.checkpoint else { return Ok(fresh) };
+    let found = TrainedModel::open(Path::new(path), &table.options())?;
     check_same(path, &fresh, &found)?;
     Ok(found)
 }
@@ -31,7 +31,7 @@ pub(super) fn weights(model: &ModelTable, seed: u64) -> Result<Weights> {
 pub(super) fn latest(
     folder: &Folder,
     config: &toml::Table,
-    fit: &Fit,
+    fit: &Fit<'_>,
     observer: &dyn Observer,
 ) -> Result<Option<Checkpoint>> {
     let mut error = None;
@@ -50,58 +50,74 @@ pub(super) fn latest(
 }
 
 /// Refuses weights of another network.
-pub(super) fn check_same(file: &str, expected: &Weights, found: &Weights) -> Result<()> {
-    let (expected, found) = (tensors(expected), tensors(found));
-    for (n, (name, shape)) in expected.iter().enumerate() {
+fn check_same(file: &str, expected: &TrainedModel, found: &TrainedModel) -> Result<()> {
+    let wrong = |message: String| Err(Error::settings(format!("checkpoint {file}"), message));
+    let (expected, found) = (expected.tensors(), found.tensors());
+    for (n, (name, shape, _)) in expected.iter().enumerate() {
         let there = found.get(n);
-        let same = there.is_some_and(|(found, there)| found == name && there == shape);
+        let same = there.is_some_and(|(found, there, _)| found == name && there == shape);
         if !same {
             let there =
-                there.map_or("none".to_owned(), |(name, shape)| format!("{name} {shape:?}"));
-            let message = format!("expected the tensor {name} {shape:?}, found {there}");
-            return Err(Error::settings(format!("checkpoint {file}"), message));
+                there.map_or("none".to_owned(), |(name, shape, _)| format!("{name} {shape:?}"));
+            return wrong(format!("expected the tensor {name} {shape:?}, found {there}"));
         }
     }
     match found.get(expected.len()) {
         None => Ok(()),
-        Some((name, shape)) => {
-            let message = format!("expected no more tensors, found {name} {shape:?}");
-            Err(Error::settings(format!("checkpoint {file}"), message))
+        Some((name, shape, _)) => {
+            wrong(format!("expected no more tensors, found {name} {shape:?}"))
         }
     }
-}
-
-/// Names and shapes of all kernels.
-fn tensors(weights: &Weights) -> Vec<(String, [usize; 5])> {
-    let pairs = std::iter::once(&weights.first).chain(&weights.modules).enumerate();
-    let named = |name: String, layer: &Layer| (format!("seed_update/{name}/weights"), layer.shape);
-    let mut all: Vec<_> = pairs
-        .flat_map(|(i, (a, b))| [named(format!("conv{i}_a"), a), named(format!("conv{i}_b"), b)])
-        .collect();
-    all.push(named("conv_lom".to_owned(), &weights.update));
-    all
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use exavox_compute::ffn::Architecture;
+
     use super::*;
+
+    fn error(expected: &Architecture, found: &Architecture) -> String {
+        let network = |architecture| initial_model(architecture, 1).unwrap();
+        check_same("f", &network(expected), &network(expected)).unwrap();
+        check_same("f", &network(expected), &network(found)).unwrap_err().to_string()
+    }
 
     #[test]
     fn the_first_tensor_that_differs_is_named() {
-        let network = |depth, features| initial_weights(depth, features, 1);
-        let error = |found| check_same("f", &network(3, 4), &found).unwrap_err().to_string();
-        check_same("f", &network(3, 4), &network(3, 4)).unwrap();
-        let wide = error(network(3, 5));
+        let error = |depth, features| {
+            error(&Architecture::conv_stack(3, 4), &Architecture::conv_stack(depth, features))
+        };
+        let wide = error(3, 5);
         assert!(
             wide.contains("seed_update/conv0_a/weights [3, 3, 3, 2, 4], found")
                 && wide.contains("conv0_a/weights [3, 3, 3, 2, 5]"),
             "{wide}"
         );
         assert!(
-            error(network(2, 4))
-                .contains("conv2_a/weights [3, 3, 3, 4, 4], found seed_update/conv_lom")
+            error(2, 4).contains("conv2_a/weights [3, 3, 3, 4, 4], found seed_update/conv_lom")
         );
-        assert!(error(network(4, 4)).contains("expected the tensor seed_update/conv_lom"));
+        assert!(error(4, 4).contains("expected the tensor seed_update/conv_lom"));
+    }
+
+    #[test]
+    fn the_first_tensor_of_a_res_conv_stack_that_differs_is_named() {
+        let plain = Architecture::res_conv_stack(2, 4);
+        let bare = Architecture { layer_norm: false, ..plain.clone() };
+        let normed = error(&bare, &plain);
+        assert!(
+            normed.ends_with("expected no more tensors, found LayerNorm_0/scale [4]"),
+            "{normed}"
+        );
+        assert!(error(&plain, &bare).ends_with("the tensor LayerNorm_0/scale [4], found none"));
+        let deeper = error(&plain, &Architecture::res_conv_stack(3, 4));
+        assert!(
+            deeper
+                .contains("expected the tensor output/kernel [1, 1, 1, 4, 1], found res2a/kernel")
+        );
+        let widths = Architecture { features: vec![4, 4, 4, 4, 5, 4], ..plain.clone() };
+        assert!(
+            error(&plain, &widths).contains("res1a/kernel [3, 3, 3, 4, 4], found res1a/kernel")
+        );
     }
 }

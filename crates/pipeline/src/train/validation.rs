@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use exavox_compute::ffn::{Inline, Restrictor, TrainedModel, Weights};
+use exavox_compute::ffn::{Inline, Restrictor, TrainedModel};
 use exavox_compute::metrics::{Contingency, ScoreOptions};
 use exavox_io::{BoundingBox, OpenOptions, Volume, VoxelSize, Voxels};
 
@@ -104,21 +104,20 @@ impl Validation {
         Ok(())
     }
 
-    /// Segments with weights, and notes how good that is.
+    /// Segments with a network, and notes how good that is.
     ///
     /// # Errors
     /// What the device or the disk says.
     pub(super) fn run(
         &mut self,
         step: u64,
-        weights: &Weights,
+        model: &TrainedModel,
         (maker, place): (&dyn MakeLearner, Place),
         observer: &dyn Observer,
     ) -> Result<Validated> {
         let started = Instant::now();
         let quiet = WarningsOnly(observer);
-        let model = TrainedModel::from(weights.clone());
-        let (mut network, batch) = maker.network(&model, &self.settings, place, &quiet)?;
+        let (mut network, batch) = maker.network(model, &self.settings, place, &quiet)?;
         let mut steps = Inline::new(network.as_mut(), batch);
         let found = infer(&self.subvolume(), &self.settings, &mut steps, &quiet)?.segmentation;
         let labels: Vec<u64> = found.labels.iter().map(|l| u64::from(*l)).collect();

@@ -8,7 +8,7 @@ use exavox_compute::ComputeDevice;
 use exavox_compute::ffn::Weights;
 use exavox_io::{Element, VolumeWriter, VoxelSize, Voxels, WriteOptions};
 use exavox_pipeline::blocks::StopFlag;
-use exavox_pipeline::segment::{SegmentRun, SegmentSettings, segment};
+use exavox_pipeline::segment::{Features, SegmentRun, SegmentSettings, segment};
 use exavox_pipeline::train::{Select, StartMode, TrainConfig, TrainReport, TrainRun, train};
 use exavox_pipeline::{Event, Observer, Result, Silent};
 
@@ -28,12 +28,12 @@ fn bars() -> (Vec<u8>, Vec<u32>) {
     (image, labels)
 }
 
-struct Setup {
+pub(crate) struct Setup {
     directory: tempfile::TempDir,
 }
 
 impl Setup {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let setup = Self { directory: tempfile::tempdir().unwrap() };
         let (image, labels) = bars();
         setup.write("image.npy", SHAPE, image, None);
@@ -41,7 +41,7 @@ impl Setup {
         setup
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.directory.path().join(name).display().to_string()
     }
 
@@ -60,7 +60,7 @@ impl Setup {
     }
 
     /// A configuration of a tiny network; `more` are further lines, of tables that are not there yet.
-    fn config(&self, output: &str, steps: u64, more: &str) -> TrainConfig {
+    pub(crate) fn config(&self, output: &str, steps: u64, more: &str) -> TrainConfig {
         self.config_of("image.npy", "labels.npy", output, steps, more)
     }
 
@@ -85,14 +85,14 @@ impl Setup {
         config
     }
 
-    fn weights(&self, output: &str, step: u64) -> Vec<u8> {
+    pub(crate) fn weights(&self, output: &str, step: u64) -> Vec<u8> {
         fs::read(self.path(&format!("{output}/checkpoint-{step:08}.safetensors"))).unwrap()
     }
 }
 
-const ADAM: &str = "[optimizer]\nkind = 'adam'\nlearning_rate = 0.01\nbatch = 3\n";
+pub(crate) const ADAM: &str = "[optimizer]\nkind = 'adam'\nlearning_rate = 0.01\nbatch = 3\n";
 
-fn a_run(start: StartMode) -> TrainRun {
+pub(crate) fn a_run(start: StartMode) -> TrainRun {
     TrainRun {
         devices: vec![ComputeDevice::cpu().unwrap()],
         start,
@@ -102,19 +102,19 @@ fn a_run(start: StartMode) -> TrainRun {
     }
 }
 
-fn begin(config: &TrainConfig) -> Result<TrainReport> {
+pub(crate) fn begin(config: &TrainConfig) -> Result<TrainReport> {
     train(config, &a_run(StartMode::CreateNew), &Silent)
 }
 
 /// The one line of an error.
 #[track_caller]
-fn refused(result: Result<TrainReport>) -> String {
+pub(crate) fn refused(result: Result<TrainReport>) -> String {
     let error = result.unwrap_err().to_string();
     assert!(!error.contains('\n'), "{error}");
     error
 }
 
-fn losses(table: &str) -> Vec<f64> {
+pub(crate) fn losses(table: &str) -> Vec<f64> {
     let text = fs::read_to_string(table).unwrap();
     text.lines().skip(1).map(|line| line.split(',').nth(3).unwrap().parse().unwrap()).collect()
 }
@@ -279,7 +279,7 @@ fn fine_tuning_begins_with_a_checkpoint_of_the_same_network() {
     let open = |path: &str| Weights::open(path.as_ref(), None).unwrap();
     // At next to no learning rate the weights stay what they were.
     assert_eq!(open(&setup.path("tuned/checkpoint-00000001.safetensors")), open(&from));
-    config.model.features = 5;
+    config.model.features = Features::All(5);
     config.run.output = setup.path("wider");
     let error = refused(begin(&config));
     assert!(

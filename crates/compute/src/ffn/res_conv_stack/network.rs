@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use super::ResConvStackWeights;
 use crate::conv3d::{Conv3d, Conv3dShape, Kernel, Relu};
 use crate::ffn::architecture::{Padding, SeedUpdate};
-use crate::ffn::layer_norm::LayerNorm;
+use crate::ffn::layer_norm::{LayerNorm, NormLayer};
 use crate::ffn::weights::Layer;
 
 /// The network on a device, for one size of FOV.
@@ -35,18 +35,16 @@ impl Convolution {
         layer: &Layer,
         padding: Padding,
         input_zyx: [usize; 3],
-        kernel: Kernel,
-        device: &Device,
+        make: impl FnOnce(&Layer, Conv3dShape) -> Conv3d,
     ) -> Self {
         let [kz, ky, kx, inputs, outputs] = layer.shape;
         let kernel_zyx = [kz, ky, kx];
         let shape = Conv3dShape { volume_zyx: input_zyx, kernel_zyx, inputs, outputs };
-        let inner = Conv3d::new(shape, kernel, &layer.weights, &layer.biases, device);
         let output_zyx = match padding {
             Padding::Same => input_zyx,
             Padding::Valid => [0, 1, 2].map(|a| input_zyx[a].saturating_sub(kernel_zyx[a] / 2 * 2)),
         };
-        Self { inner, input_zyx, output_zyx }
+        Self { inner: make(layer, shape), input_zyx, output_zyx }
     }
 
     /// Of the ReLU of `x`, if it is to be; plus the middle of a residual.
@@ -78,9 +76,41 @@ impl ResConvStack {
         kernel: Kernel,
         device: &Device,
     ) -> Self {
+        let convolution = |layer: &Layer, shape: Conv3dShape| {
+            Conv3d::new(shape, kernel, &layer.weights, &layer.biases, device)
+        };
+        Self::build(weights, fov_zyx, convolution, |norm| LayerNorm::new(norm, device))
+    }
+
+    /// The network with parameters that are tensors already, each in one line; `weights` gives the shapes
+    /// only, and `pairs` gives kernel and bias, or scale and bias, in the order of
+    /// [`ResConvStackWeights::tensors`]. On a device with autodiff gradients flow through it.
+    #[cfg(feature = "train")]
+    pub(in crate::ffn) fn with_parameters(
+        weights: &ResConvStackWeights,
+        fov_zyx: [usize; 3],
+        kernel: Kernel,
+        mut pairs: impl FnMut() -> [Tensor<1>; 2],
+    ) -> Self {
+        let layers = 1 + weights.first.len() + weights.modules.iter().flatten().count();
+        let layers: Vec<_> = (0..layers).map(|_| pairs()).collect();
+        let mut layers = layers.into_iter();
+        let convolution = |_: &Layer, shape: Conv3dShape| {
+            let [weights, bias] = layers.next().unwrap_or_else(|| unreachable!("a pair a layer"));
+            Conv3d::with_parameters(shape, kernel, weights, bias)
+        };
+        Self::build(weights, fov_zyx, convolution, |_| LayerNorm::with_parameters(pairs()))
+    }
+
+    fn build(
+        weights: &ResConvStackWeights,
+        fov_zyx: [usize; 3],
+        mut make: impl FnMut(&Layer, Conv3dShape) -> Conv3d,
+        norm: impl FnMut(&NormLayer) -> LayerNorm,
+    ) -> Self {
         let mut size = fov_zyx;
         let mut convolution = |layer: &Layer| {
-            let made = Convolution::new(layer, weights.padding, size, kernel, device);
+            let made = Convolution::new(layer, weights.padding, size, &mut make);
             size = made.output_zyx;
             made
         };
@@ -89,7 +119,7 @@ impl ResConvStack {
         let modules = modules.map(|m| m.iter().map(&mut convolution).collect()).collect();
         // One tap loses nothing.
         let output = convolution(&weights.output);
-        let norms = weights.norms.iter().map(|norm| LayerNorm::new(norm, device)).collect();
+        let norms = weights.norms.iter().map(norm).collect();
         Self { first, modules, output, norms, update: weights.update }
     }
 

@@ -129,8 +129,9 @@ impl Moments {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::parameters::initial_weights;
+    use super::super::initial::initial_model;
     use super::*;
+    use crate::ffn::Architecture;
 
     /// One weight that starts at 1 and sees gradients 2 and -1 at rate 0.1.
     fn two_updates(optimizer: Optimizer) -> [f32; 2] {
@@ -182,9 +183,9 @@ mod tests {
 
     #[test]
     fn a_state_of_another_network_or_optimizer_is_refused() {
-        let weights = initial_weights(1, 2, 1);
-        let layout = Layout::new(&weights);
-        let line = layout.flatten(&weights);
+        let model = initial_model(&Architecture::conv_stack(1, 2), 1).unwrap();
+        let layout = Layout::new(&model);
+        let line = layout.flatten(&model);
         let momentum = Optimizer::Momentum { momentum: 0.9, nesterov: false };
         let options = TrainOptions { optimizer: momentum, ..TrainOptions::default() };
         let mut moments = Moments::new(&options, &line);

@@ -2,10 +2,11 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::super::model::ConvStack3d;
-use super::super::weights::{Layer, Weights};
+use super::super::stack::Stack;
+use super::super::trained_model::TrainedModel;
 use super::TrainBatch;
 use super::loss::cross_entropy;
+use super::middle::middle;
 use crate::conv3d::Kernel;
 use crate::device::{ComputeDevice, guarded};
 use crate::error::{Error, Result};
@@ -16,20 +17,25 @@ pub(super) struct Worker {
     device: ComputeDevice,
     fov_zyx: [usize; 3],
     /// For the shapes.
-    template: Weights,
+    template: TrainedModel,
 }
 
 /// What a device gives for its part of a batch.
 pub(super) struct Share {
     /// Of its voxels, added up.
     pub(super) loss: f64,
+    /// Of the middles of its fields of view.
     pub(super) logits: Vec<f32>,
     /// Of the mean loss of the whole batch, as far as its voxels go; in one line.
     pub(super) gradient: Vec<f32>,
 }
 
 impl Worker {
-    pub(super) fn new(device: &ComputeDevice, fov_zyx: [usize; 3], template: &Weights) -> Self {
+    pub(super) fn new(
+        device: &ComputeDevice,
+        fov_zyx: [usize; 3],
+        template: &TrainedModel,
+    ) -> Self {
         Self { device: device.clone(), fov_zyx, template: template.clone() }
     }
 
@@ -56,32 +62,34 @@ impl Worker {
         part: &TrainBatch<'_>,
         count: usize,
     ) -> Result<Share, String> {
-        let [z, y, x] = self.fov_zyx;
-        let input = |values: &[f32]| {
+        let fov = self.fov_zyx;
+        let kept = self.template.architecture().kept_zyx(fov);
+        let input = |values: &[f32], [z, y, x]: [usize; 3]| {
             let data = TensorData::new(values.to_vec(), [part.count, z, y, x, 1]);
             Tensor::<5>::from_data(data, self.device.burn()).autodiff()
         };
         let leaves = Leaves::new(&self.template, parameters, self.device.burn());
         let mut tensors = leaves.0.iter().cloned();
         let kernel = Kernel::Own(Precision::Exact);
-        let next = |_: &Layer| tensors.next().unwrap_or_else(|| unreachable!("a pair a layer"));
-        let network = ConvStack3d::with_parameters(&self.template, self.fov_zyx, kernel, next);
-        let new = network.forward(input(part.images), input(part.seeds));
+        let next = || tensors.next().unwrap_or_else(|| unreachable!("two tensors a layer"));
+        let network = Stack::with_parameters(&self.template, fov, kernel, next);
+        let new = network.forward(input(part.images, fov), input(part.seeds, fov));
         let logits = read(new.clone().inner())?;
-        let total = count as f64 * (z * y * x) as f64;
-        let (loss, slope) = cross_entropy(&logits, part.labels, part.weights, total);
+        let total = count as f64 * kept.iter().product::<usize>() as f64;
+        let [labels, weights] = [part.labels, part.weights].map(|all| middle(all, fov, kept));
+        let (loss, slope) = cross_entropy(&logits, &labels, &weights, total);
         // Has the loss's gradient at these logits.
-        let mut gradients = (new * input(&slope)).sum().backward();
+        let mut gradients = (new * input(&slope, kept)).sum().backward();
         let gradient = leaves.gradient(&mut gradients)?;
         Ok(Share { loss, logits, gradient })
     }
 }
 
-/// The parameters on the device: weights and biases of each layer, each in one line.
+/// The parameters on the device: weights and biases of each layer, or scales and biases, each in one line.
 struct Leaves(Vec<[Tensor<1>; 2]>);
 
 impl Leaves {
-    fn new(template: &Weights, parameters: &[f32], device: &Device) -> Self {
+    fn new(template: &TrainedModel, parameters: &[f32], device: &Device) -> Self {
         let data = TensorData::new(parameters.to_vec(), [parameters.len()]);
         let line = Tensor::<1>::from_data(data, device);
         let mut end = 0;
@@ -89,8 +97,9 @@ impl Leaves {
             end += length;
             line.clone().narrow(0, end - length, length).autodiff().require_grad()
         };
-        let layers = template.named_layers();
-        let pairs = layers.iter().map(|(_, l)| [next(l.weights.len()), next(l.biases.len())]);
+        let tensors = template.tensors();
+        let (pairs, _) = tensors.as_chunks::<2>();
+        let pairs = pairs.iter().map(|[a, b]| [next(a.2.len()), next(b.2.len())]);
         Self(pairs.collect())
     }
 

@@ -3,33 +3,32 @@
 use std::fs;
 use std::path::Path;
 
-use exavox_compute::ffn::Weights;
+use exavox_compute::ffn::TrainedModel;
 use exavox_io::Error as IoError;
 use exavox_io::staging::{Staged, WriteMode};
 
 use super::Fit;
 use crate::error::{Error, Result};
 
-/// Writes weights; their digest.
-pub(super) fn save_weights(weights: &Weights, path: &Path) -> Result<String> {
+/// Writes a network; the digest of the file.
+pub(super) fn save_model(model: &TrainedModel, path: &Path) -> Result<String> {
     let staged = Staged::new(path, WriteMode::Overwrite)?;
-    weights.save(staged.path())?;
+    model.save(staged.path())?;
     let digest = digest(&fs::read(staged.path()).map_err(IoError::at(path))?);
     staged.commit_synced()?;
     Ok(digest)
 }
 
-/// The weights of a file of a digest, of which there are as many as expected.
-pub(super) fn open_weights(path: &Path, digest: &str, fit: &Fit) -> Result<Weights> {
+/// The network of a file of a digest, of the architecture that is expected.
+pub(super) fn open_model(path: &Path, digest: &str, fit: &Fit<'_>) -> Result<TrainedModel> {
     let (place, bytes) =
         (path.display().to_string(), read_checked(path, digest, fit.weights_bytes())?);
-    let weights = Weights::from_safetensors(bytes, &place)?;
-    let found = weights.num_parameters() as u64;
-    if found != fit.parameters {
-        let message = format!("expected {} weights and biases, found {found}", fit.parameters);
+    let model = TrainedModel::from_safetensors(bytes, &place)?;
+    if model.architecture() != fit.architecture {
+        let message = format!("expected {}, found {}", fit.architecture, model.architecture());
         return Err(Error::settings(place, message));
     }
-    Ok(weights)
+    Ok(model)
 }
 
 /// The bytes of a file of a digest.

@@ -1,6 +1,8 @@
 //! Whether a checkpoint fits the training that goes on with it: lengths, slots and offsets that a disk gives
 //! decide where memory is read.
 
+use exavox_compute::ffn::Architecture;
+
 use super::super::generator::GeneratorState;
 use super::super::geometry::Geometry;
 use super::Progress;
@@ -12,24 +14,24 @@ const SLOTS: u64 = 3;
 
 /// The training that goes on.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Fit {
+pub(in super::super) struct Fit<'a> {
     pub(in super::super) geometry: Geometry,
     /// Generators.
     pub(in super::super) batch: usize,
-    /// Weights and biases of the network.
-    pub(in super::super) parameters: u64,
+    /// The network.
+    pub(in super::super) architecture: &'a Architecture,
 }
 
-impl Fit {
+impl Fit<'_> {
     /// Bytes of a file of weights at most.
     pub(super) fn weights_bytes(&self) -> u64 {
-        self.parameters.saturating_mul(4).saturating_add(HEADER)
+        self.architecture.num_parameters().saturating_mul(4).saturating_add(HEADER)
     }
 
     /// Bytes of the file of the state at most.
     pub(super) fn state_bytes(&self) -> u64 {
         let canvases = (self.geometry.canvas_voxels() as u64).saturating_mul(self.batch as u64);
-        let slots = self.parameters.saturating_mul(SLOTS);
+        let slots = self.architecture.num_parameters().saturating_mul(SLOTS);
         slots.saturating_add(canvases).saturating_mul(4).saturating_add(HEADER)
     }
 

@@ -37,7 +37,7 @@ pub(super) fn to_bytes(checkpoint: &Checkpoint, path: &Path) -> Result<Vec<u8>> 
 pub(super) fn from_bytes(
     bytes: &[u8],
     generators: &mut [GeneratorState],
-    fit: &Fit,
+    fit: &Fit<'_>,
     path: &Path,
 ) -> Result<Vec<(String, Vec<f32>)>> {
     let file = SafeTensors::deserialize(bytes).map_err(|e| wrong(path, &e))?;

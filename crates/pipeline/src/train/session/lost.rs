@@ -50,8 +50,8 @@ impl Session<'_> {
     /// Validates the weights of the last checkpoint.
     pub(super) fn validate(&mut self) -> Result<()> {
         let Some(validation) = &mut self.validation else { return Ok(()) };
-        let (step, weights) = (self.progress.step, &self.saved.weights);
-        validation.run(step, weights, (self.maker, self.place), self.observer)?;
+        let (step, model) = (self.progress.step, &self.saved.model);
+        validation.run(step, model, (self.maker, self.place), self.observer)?;
         self.prune()?;
         self.draw()
     }
@@ -66,7 +66,7 @@ mod tests {
 
     use exavox_compute::ComputeDevice;
     use exavox_compute::ffn::train::{OptimizerState, StepOutcome, TrainBatch};
-    use exavox_compute::ffn::{Network, TrainedModel, Weights};
+    use exavox_compute::ffn::{Network, TrainedModel};
     use exavox_io::{DataType, VolumeWriter, Voxels, WriteOptions};
 
     use super::super::super::config::TrainConfig;
@@ -102,12 +102,12 @@ mod tests {
             self.0.step(batch)
         }
 
-        fn weights(&self) -> Weights {
-            self.0.weights()
+        fn model(&self) -> TrainedModel {
+            self.0.model()
         }
 
-        fn used_weights(&self) -> Weights {
-            self.0.used_weights()
+        fn used_model(&self) -> TrainedModel {
+            self.0.used_model()
         }
 
         fn state(&self) -> OptimizerState {
@@ -118,11 +118,11 @@ mod tests {
     impl MakeLearner for Losing {
         fn make(
             &self,
-            weights: &Weights,
+            model: &TrainedModel,
             state: Option<&OptimizerState>,
             place: Place,
         ) -> Result<Box<dyn Learner>, ComputeError> {
-            let trainer = self.trainers.make(weights, state, Place::Cpu)?;
+            let trainer = self.trainers.make(model, state, Place::Cpu)?;
             let left = (place == Place::Devices).then(|| Rc::clone(&self.steps_left));
             Ok(Box::new(Lost(trainer, left)))
         }

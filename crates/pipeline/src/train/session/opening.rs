@@ -32,7 +32,7 @@ impl<'a> Session<'a> {
         observer: &'a dyn Observer,
     ) -> Result<Self> {
         let identity = config.identity()?;
-        let geometry = Geometry::new(&config.model.config(), &config.moves);
+        let geometry = geometry_of(config);
         let beginning = Beginning::open(config, run, folder, &identity, observer)?;
         let Beginning { material, needs, saved, validation, generators, feeder } = beginning;
         let (batch, progress) = (config.optimizer.batch, saved.progress);
@@ -84,11 +84,11 @@ impl Beginning {
         observer: &dyn Observer,
     ) -> Result<Self> {
         let memory = run.memory_bytes;
-        let geometry = Geometry::new(&config.model.config(), &config.moves);
+        let (geometry, architecture) = (geometry_of(config), config.model.architecture());
         let needs = Needs::new(config, &geometry, &run.devices);
         needs.check(memory)?;
-        let (batch, parameters) = (config.optimizer.batch, config.model.parameters());
-        let fit = Fit { geometry, batch, parameters };
+        let batch = config.optimizer.batch;
+        let fit = Fit { geometry, batch, architecture: &architecture };
         let latest = start::latest(folder, identity, &fit, observer)?;
         let (material, needs) = open_material(config, folder, memory, needs, observer)?;
         let saved = latest.map_or_else(|| before_the_first_step(config), Ok)?;
@@ -104,6 +104,12 @@ impl Beginning {
     }
 }
 
+/// The sizes of all that belongs to an example.
+fn geometry_of(config: &TrainConfig) -> Geometry {
+    let lost = config.model.architecture().lost_zyx();
+    Geometry::new(&config.model.config(), &config.moves).without_border(lost)
+}
+
 /// The volumes, and what is needed with them.
 fn open_material(
     config: &TrainConfig,
@@ -112,7 +118,7 @@ fn open_material(
     needs: Needs,
     observer: &dyn Observer,
 ) -> Result<(Material, Needs)> {
-    let geometry = Geometry::new(&config.model.config(), &config.moves);
+    let geometry = geometry_of(config);
     let room = [memory, needs.chunk_bytes(memory, config.volumes.len())];
     let material = Material::open(config, geometry, folder.path(), room, observer)?;
     let needs = needs.with_labels(material.label_bytes()).with_chunks(material.chunk_bytes());
@@ -123,7 +129,7 @@ fn open_material(
 /// What would be saved before the first step.
 fn before_the_first_step(config: &TrainConfig) -> Result<Checkpoint> {
     Ok(Checkpoint {
-        weights: start::weights(&config.model, config.sampling.seed)?,
+        model: start::model(&config.model, config.sampling.seed)?,
         raw: None,
         optimizer: Default::default(),
         generators: Vec::new(),
@@ -172,5 +178,5 @@ pub(super) fn make(
 ) -> Result<Box<dyn Learner>> {
     let begun = saved.progress.step > 0;
     let state = begun.then_some(&saved.optimizer);
-    Ok(maker.make(saved.training_weights(), state, place)?)
+    Ok(maker.make(saved.training_model(), state, place)?)
 }

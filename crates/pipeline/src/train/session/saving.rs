@@ -23,10 +23,10 @@ impl Session<'_> {
 
     /// Writes a checkpoint, which becomes the one to go back to.
     pub(super) fn save(&mut self) -> Result<()> {
-        let (weights, raw) = (self.learner.used_weights(), self.learner.weights());
+        let (model, raw) = (self.learner.used_model(), self.learner.model());
         self.saved = Checkpoint {
-            raw: (raw != weights).then_some(raw),
-            weights,
+            raw: (raw != model).then_some(raw),
+            model,
             optimizer: self.learner.state(),
             generators: self.generators.states(),
             progress: self.progress,
