@@ -160,3 +160,40 @@ fn advance<'a>(
     // The loop ends with a generator in the slot.
     slot.as_mut().ok_or_else(|| crate::Error::settings("training", "a generator is missing"))
 }
+
+#[cfg(test)]
+mod tests {
+    use exavox_compute::ffn::ModelConfig;
+
+    use super::super::config::MovesTable;
+    use super::*;
+
+    #[test]
+    fn voxels_without_new_logits_stay_as_they_are() {
+        let model = ModelConfig { fov_zyx: [3, 5, 5], deltas_zyx: [0, 1, 1] };
+        let table = MovesTable::default();
+        let geometry = Geometry::new(&model, &table).without_border([0, 1, 2]);
+        let policy = MovePolicy::new(&table, geometry, 1);
+        let mut generators = Generators::new(geometry, policy, 1);
+        let voxels = geometry.canvas_voxels();
+        let canvas: Vec<f32> = (0..voxels).map(|v| v as f32).collect();
+        let (image, labels, weights) = (canvas.clone(), canvas.clone(), canvas.clone());
+        let example = Example { number: 0, image, labels, weights };
+        let (moves, offset) = (Moves::default(), [0, -1, 1]);
+        generators.all = vec![Some(Generator { example, canvas: canvas.clone(), moves, offset })];
+        // Of 3 x 3 x 1 voxels.
+        let logits: Vec<f32> = (0..9).map(|v| -1.0 - v as f32).collect();
+        generators.update(&logits);
+        let states = generators.states();
+        let changed = states[0].canvas.iter().zip(&canvas).enumerate().filter(|(_, (a, b))| a != b);
+        let changed: Vec<(usize, f32)> = changed.map(|(at, (new, _))| (at, *new)).collect();
+        let expected = logits.iter().enumerate().map(|(n, logit)| {
+            let offset = [(n / 3) as i64 - 1, (n % 3) as i64 - 2, 1];
+            (geometry.at(offset).unwrap_or(usize::MAX), *logit)
+        });
+        assert_eq!(changed, expected.collect::<Vec<_>>());
+
+        generators.update(&[f32::NAN; 9]);
+        assert!(generators.states().is_empty());
+    }
+}
