@@ -29,6 +29,7 @@ pub mod records;
 pub mod report;
 pub mod segment;
 mod selection;
+mod side_files;
 pub mod table;
 pub mod trace;
 #[cfg(feature = "train")]

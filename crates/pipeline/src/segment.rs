@@ -2,7 +2,6 @@
 //! a table of segments, and a report. Larger ones are cut into [`Subvolumes`] by a job
 //! ([`crate::job::steps::SegmentSpec`]).
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -136,18 +135,4 @@ pub fn region_of(name: &str, shape: [u64; 3], settings: &SegmentSettings) -> Res
         }
     }
     Ok(region)
-}
-
-/// `labels.zarr` -> `labels.SUFFIX`, in the same directory.
-pub(crate) fn beside(target: &str, suffix: &str) -> PathBuf {
-    let path = Path::new(target.trim_end_matches('/'));
-    let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-    path.with_file_name(format!("{stem}.{suffix}"))
-}
-
-/// `a/labels.zarr` -> `a/.labels.zarr.SUFFIX`: of a run that is under way.
-fn hidden_beside(target: &str, suffix: &str) -> PathBuf {
-    let path = Path::new(target.trim_end_matches('/'));
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    path.with_file_name(format!(".{name}.{suffix}"))
 }

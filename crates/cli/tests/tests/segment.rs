@@ -236,7 +236,7 @@ fn bad_input_is_one_line_and_leaves_nothing() {
     std::fs::write(folder.join("bad.toml"), SETTINGS.replace("fov_zyx", "fov")).unwrap();
     std::fs::write(folder.join("broken.safetensors"), "not a network").unwrap();
     let before = folder.entries();
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["image.npy", "l.npy"], "no checkpoint"),
         (&["image.npy", "l.npy", "--config", "bad.toml"], "bad.toml line 4"),
         (&["image.npy", "l.npy", "--model", "missing"], "found neither"),
@@ -245,6 +245,7 @@ fn bad_input_is_one_line_and_leaves_nothing() {
         (&["image.npy", "l.npy", "--config", "settings.toml", "--roi", "0:12,:,:"], "along z"),
         (&["image.npy", "l.npy", "--config", "settings.toml", "--roi", "0:99,:,:"], "axis z"),
         (&["image.npy", "settings.toml", "--config", "settings.toml"], "settings.toml"),
+        (&["image.npy", "s3://b/l.zarr", "--config", "settings.toml"], "expected a local output"),
     ];
     for (args, expected) in cases {
         let error = segment(&folder, args).error();

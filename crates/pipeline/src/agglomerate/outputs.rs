@@ -9,7 +9,7 @@ use exavox_io::{VolumeWriter, WriteOptions};
 use super::files::Files;
 use super::work::{Work, placing_mode};
 use crate::error::Result;
-use crate::segment::beside;
+use crate::side_files::beside;
 use crate::table::{Column, TableFormat, table_bytes};
 
 /// The labels to be written, and the files beside them.

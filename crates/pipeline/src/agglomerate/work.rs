@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use exavox_compute::ffn::agglomerate::MergeRule;
+use exavox_io::Error as IoError;
 use exavox_io::volume::WriteMode;
-use exavox_io::{Error as IoError, Place};
 use serde_json::Value;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ledger::{Ledger, Plan, Survives};
 use crate::placing::Placing;
+use crate::side_files::{check_local, hidden_beside};
 
 /// Name of the ledger in the folder.
 const PLAN: &str = "plan";
@@ -94,15 +95,8 @@ fn placed_by(rule: &MergeRule) -> String {
 
 /// The folder of a target; an error if it is none on a local disk.
 pub(super) fn folder_of(target: &str) -> Result<PathBuf> {
-    if target.contains("://") {
-        let message =
-            "agglomeration writes local volumes; copy it there afterwards (exavox convert)";
-        return Err(Error::settings(target, message));
-    }
-    let path = Path::new(target.trim_end_matches('/'));
-    let nameless = || IoError::usage(Place::path(path), "not a name for an output");
-    let name = path.file_name().ok_or_else(nameless)?.to_string_lossy().into_owned();
-    Ok(path.with_file_name(format!(".{name}.agglomerate")))
+    check_local(target)?;
+    Ok(hidden_beside(target, "agglomerate"))
 }
 
 /// Removes all but the ledger.

@@ -15,12 +15,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::inference::Subvolume;
-use super::{InferenceTable, ModelTable, SegmentSettings, hidden_beside};
+use super::{InferenceTable, ModelTable, SegmentSettings};
 use crate::blocks::Digest;
 use crate::error::{Error, Result};
 use crate::job::stamp;
 use crate::ledger::{lock, refuse_changes};
 use crate::progress::{Event, Observer};
+use crate::side_files::hidden_beside;
 
 /// Version of the file.
 const VERSION: u32 = 1;

@@ -8,11 +8,12 @@ use exavox_io::staging::{Staged, WriteMode};
 use exavox_io::{BoundingBox, Error as IoError};
 
 use super::initial::LabelIds;
-use super::{JoinedReport, MaskTable, SeedTable, Seeds, SegmentReport, SegmentSettings, beside};
+use super::{JoinedReport, MaskTable, SeedTable, Seeds, SegmentReport, SegmentSettings};
 use crate::error::Result;
 use crate::placing::refuse_taken;
 use crate::reconcile::Refusals;
 use crate::report::{Overlay, Page as HtmlPage, Table};
+use crate::side_files::beside;
 use crate::table::csv_bytes;
 
 /// Rows of the report's table of segments; the CSV file has all.

@@ -12,11 +12,12 @@ use super::initial::{InitialLabels, LabelIds};
 use super::memory::check_memory;
 use super::outputs::{Origins, Page, SideFiles, html};
 use super::plan::{labels_plan, value};
-use super::{OpenMasks, SegmentReport, SegmentRun, SegmentSettings, hidden_beside, region_of};
+use super::{OpenMasks, SegmentReport, SegmentRun, SegmentSettings, region_of};
 use crate::convert::same_place;
 use crate::error::Result;
 use crate::placing::Placing;
 use crate::report::Overlay;
+use crate::side_files::{check_local, hidden_beside};
 
 /// Inputs that are open, and outputs under construction.
 pub(super) struct Prepared {
@@ -41,6 +42,7 @@ impl Prepared {
         run: &SegmentRun,
     ) -> Result<Self> {
         settings.check()?;
+        check_local(&run.target)?;
         let region = region_of(image.name(), image.shape(), settings)?;
         check_memory(&region, settings, &run.device, run.memory_bytes)?;
         let masks = OpenMasks::open(settings, image)?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
-use crate::segment::beside;
+use crate::side_files::beside;
 
 /// Files of a folder; more are laid into folders of this many.
 const FOLDER: u64 = 1000;
