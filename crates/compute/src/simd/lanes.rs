@@ -58,8 +58,6 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn transpose(self, rows: &mut [Self::Vector; LANES]);
     /// Says that the line at this address will be read at once.
     fn prefetch(self, line: &Lanes);
-    /// Says that the line at this address will be read or written soon: the second-level cache will do.
-    fn prefetch_far(self, line: &Lanes);
 }
 
 /// Sixteen integers of 16 bits, as the bits of eight f32.

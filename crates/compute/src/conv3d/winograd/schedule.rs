@@ -103,8 +103,6 @@ fn runs(strips: usize, workers: usize) -> Vec<Run> {
 /// A strip that a worker has taken.
 pub(super) struct Taken<'o> {
     pub(super) place: Place,
-    /// The one that the same thread takes after it, unless another one does.
-    pub(super) next: Option<Place>,
     /// Its output.
     pub(super) rows: Rows<'o>,
 }
@@ -124,13 +122,9 @@ impl<'o> Iterator for Worker<'_, 'o> {
         let runs = &self.schedule.runs;
         while self.tried < runs.len() {
             let run = &runs[(self.number / 2 + self.tried) % runs.len()];
-            let front = self.number.is_multiple_of(2);
-            if let Some(strip) = run.take(front) {
+            if let Some(strip) = run.take(self.number.is_multiple_of(2)) {
                 let rows = std::mem::take(&mut *self.schedule.strips[strip].lock().ok()?);
-                let next = if front { Some(strip + 1) } else { strip.checked_sub(1) };
-                let next = next.filter(|next| *next < self.schedule.strips.len());
-                let next = next.map(|next| self.schedule.place(next));
-                return Some(Taken { place: self.schedule.place(strip), next, rows });
+                return Some(Taken { place: self.schedule.place(strip), rows });
             }
             self.tried += 1;
         }

@@ -11,7 +11,6 @@ use crate::simd::aligned::AlignedBuffer;
 use crate::simd::lanes::{Lanes, Simd};
 
 mod across;
-mod ahead;
 mod input;
 mod output;
 pub(super) mod rows;
@@ -126,7 +125,7 @@ pub(super) fn compute<A: Arithmetic<S>, S: Simd>(
     input::fill_ring(simd, context, place, scratch);
     for point in 0..place.z.tile.points() {
         across::from_ring::<A, S>(simd, context.plan, place, point, scratch);
-        across::multiply::<A, S>(simd, context, strip, point, scratch);
+        across::multiply::<A, S>(simd, context, place, point, scratch);
         across::to_w(simd, context.plan, place, point, scratch);
     }
     output::write(simd, context, place, scratch, &mut strip.rows);

@@ -121,7 +121,4 @@ impl Simd for Neon {
 
     #[inline(always)]
     fn prefetch(self, _line: &Lanes) {}
-
-    #[inline(always)]
-    fn prefetch_far(self, _line: &Lanes) {}
 }

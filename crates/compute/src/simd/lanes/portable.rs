@@ -82,7 +82,4 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn prefetch(self, _line: &Lanes) {}
-
-    #[inline(always)]
-    fn prefetch_far(self, _line: &Lanes) {}
 }

@@ -161,12 +161,6 @@ impl<const VNNI: bool> Simd for Avx512Of<VNNI> {
         // SAFETY: a prefetch never faults.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
     }
-
-    #[inline(always)]
-    fn prefetch_far(self, line: &Lanes) {
-        // SAFETY: a prefetch never faults.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) }
-    }
 }
 
 /// Proof that the CPU has AVX2 and FMA.
@@ -288,11 +282,5 @@ impl Simd for Avx2 {
     fn prefetch(self, line: &Lanes) {
         // SAFETY: a prefetch never faults.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
-    }
-
-    #[inline(always)]
-    fn prefetch_far(self, line: &Lanes) {
-        // SAFETY: a prefetch never faults.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) }
     }
 }

@@ -2,12 +2,12 @@
 
 use super::super::arithmetic::{Arithmetic, POINTS};
 use super::super::product::{self, Inputs, Weights};
-use super::super::schedule::{Place, Taken};
+use super::super::schedule::Place;
 use super::super::tiling::{Kind, MAX_OUTPUTS, Tile};
 use super::super::transform::{Input3, Input5, Output3, Output5, Transform};
 use super::super::{Plan, StripContext};
 use super::rows::{load, rows, rows_mut, split, transform, transform_noting};
-use super::{Rows, SLOTS, Scratch, ahead};
+use super::{Rows, SLOTS, Scratch};
 use crate::simd::lanes::{LANES, Lanes, Simd, vectors, vectors_mut};
 
 /// Rows of the ring, transformed along y, and their bounds.
@@ -44,11 +44,11 @@ pub(super) fn from_ring<A: Arithmetic<S>, S: Simd>(
 pub(super) fn multiply<A: Arithmetic<S>, S: Simd>(
     simd: S,
     context: &StripContext<'_>,
-    strip: &Taken<'_>,
+    place: Place,
     point_z: usize,
     scratch: &mut Scratch,
 ) {
-    let (plan, place) = (context.plan, strip.place);
+    let plan = context.plan;
     let points_y = place.y.tile.points();
     let (length, units) = (plan.point_len(), plan.units() * plan.padded_outputs());
     let kind = Kind { z: place.z.tile, y: place.y.tile };
@@ -58,7 +58,6 @@ pub(super) fn multiply<A: Arithmetic<S>, S: Simd>(
     let m_length = plan.tiling.x * plan.padded_outputs();
     for (point_y, row) in scratch.rows.chunks_exact_mut(shared).take(points_y).enumerate() {
         let first = (point_z * points_y + point_y) * POINTS;
-        ahead::ask(simd, context, strip, [point_z, point_y]);
         let factors = A::input_factors(simd, &scratch.bounds[point_y]);
         into_v::<A, S>(simd, plan, row, &factors, &mut scratch.v);
         let points = scratch.v.chunks_exact(v_length).zip(scratch.m.chunks_exact_mut(m_length));

@@ -1,7 +1,5 @@
 //! Input rows, transformed along z, into the ring.
 
-use std::ops::Range;
-
 use super::super::schedule::Place;
 use super::super::tiling::Tile;
 use super::super::transform::{AfterRelu, Input3, Input5, Transform};
@@ -17,7 +15,7 @@ pub(super) fn fill_ring<S: Simd>(
     place: Place,
     scratch: &mut Scratch,
 ) {
-    let needed = needed(place);
+    let needed = place.y.start..place.y.start + place.y.tile.points();
     let (image, z_start) = (place.image, place.z.start);
     let held = scratch.held.take().filter(|h| (h.image, h.z_start) == (image, z_start));
     let held = held.map_or(0..0, |h| h.rows);
@@ -28,11 +26,6 @@ pub(super) fn fill_ring<S: Simd>(
         }
     }
     scratch.held = Some(Held { image, z_start, rows: needed });
-}
-
-/// Which rows a strip reads, counted with the padding.
-pub(super) fn needed(place: Place) -> Range<usize> {
-    place.y.start..place.y.start + place.y.tile.points()
 }
 
 /// One row at all points in z. Rows and planes outside the volume are zero.
@@ -77,7 +70,7 @@ fn fill_row<T: Transform<P, P>, S: Simd, const P: usize>(
 
 /// A row of the input; `plane` counted with the padding. `None` outside the volume.
 #[inline(always)]
-pub(super) fn input_row<'a>(
+fn input_row<'a>(
     context: &StripContext<'a>,
     place: Place,
     plane: usize,
