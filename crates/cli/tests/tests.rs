@@ -52,3 +52,6 @@ mod submit;
 #[cfg(feature = "train")]
 #[path = "tests/train.rs"]
 mod train;
+#[cfg(feature = "train")]
+#[path = "tests/train_channels.rs"]
+mod train_channels;

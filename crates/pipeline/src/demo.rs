@@ -2,7 +2,7 @@
 //! networks that can segment them: one whose weights are set by hand, for tubes that are easily told
 //! apart, and one that exavox has trained, for tubes that touch.
 
-use crate::segment::{SeedTable, Seeds, SegmentSettings};
+use crate::segment::{InferenceTable, PerChannel, SeedTable, Seeds, SegmentSettings};
 
 mod baseline;
 mod network;
@@ -20,25 +20,27 @@ pub use trained::{TRAIN_CONFIG, TRAINED_NETWORK, trained_settings};
 /// it is expected beside the file.
 pub fn settings_toml(settings: &SegmentSettings) -> String {
     let (model, inference) = (&settings.model, &settings.inference);
+    let table = InferenceTable::of(settings);
     let checkpoint = settings.checkpoint.file_name().unwrap_or_default().to_string_lossy();
     let seeds = match settings.seeds == Seeds::default() {
         true => String::new(),
         false => toml::to_string(&SeedTable::of(settings)).unwrap_or_default(),
     };
-    let channel = match settings.channel {
-        0 => String::new(),
-        channel => format!("channel = {channel}\n"),
+    let channel = match (&table.channels, settings.channel) {
+        (Some(channels), _) => format!("channels = {channels:?}\n"),
+        (None, 0) => String::new(),
+        (None, channel) => format!("channel = {channel}\n"),
     };
     format!(
         "[model]\ncheckpoint = \"{checkpoint}\"\nfov_zyx = {:?}\ndeltas_zyx = {:?}\n\n\
-         [inference]\nimage_mean = {:?}\nimage_stddev = {:?}\ninit_activation = {:?}\n\
+         [inference]\nimage_mean = {}\nimage_stddev = {}\ninit_activation = {:?}\n\
          pad_value = {:?}\nmove_threshold = {:?}\nsegment_threshold = {:?}\n\
          disco_seed_threshold = {:?}\nmin_boundary_dist_zyx = {:?}\nmin_segment_size = {}\n{channel}\n\
          [seeds]\n{seeds}",
         model.fov_zyx,
         model.deltas_zyx,
-        inference.image_mean,
-        inference.image_stddev,
+        numbers(table.image_mean.as_ref()),
+        numbers(table.image_stddev.as_ref()),
         inference.init_activation,
         inference.pad_value,
         inference.move_threshold,
@@ -47,6 +49,14 @@ pub fn settings_toml(settings: &SegmentSettings) -> String {
         inference.min_boundary_dist_zyx,
         inference.min_segment_size,
     )
+}
+
+/// One for all channels, or a list.
+fn numbers(of: Option<&PerChannel>) -> String {
+    match of.map_or(&[][..], PerChannel::numbers) {
+        [one] => format!("{one:?}"),
+        each => format!("{each:?}"),
+    }
 }
 
 #[cfg(test)]
@@ -61,6 +71,10 @@ mod tests {
         settings.checkpoint = directory.path().join("network.safetensors");
         settings.seeds = Seeds::Points(vec![[1, 2, 3], [4, 5, 6]]);
         let path = directory.path().join("segment.toml");
+        std::fs::write(&path, settings_toml(&settings)).unwrap();
+        assert_eq!(SegmentSettings::from_toml(&path).unwrap(), settings);
+        settings.set_channels(&[3, 0, 1]);
+        settings.set_means(&[128.0, 0.1, -7.5]);
         std::fs::write(&path, settings_toml(&settings)).unwrap();
         assert_eq!(SegmentSettings::from_toml(&path).unwrap(), settings);
     }

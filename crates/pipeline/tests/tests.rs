@@ -50,6 +50,9 @@ mod subvolumes;
 #[path = "tests/train.rs"]
 mod train;
 #[cfg(feature = "train")]
+#[path = "tests/train_channels.rs"]
+mod train_channels;
+#[cfg(feature = "train")]
 #[path = "tests/train_res_conv_stack.rs"]
 mod train_res_conv_stack;
 #[path = "tests/union.rs"]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{Folder, Run};
 
-const SHAPE: [usize; 3] = [16, 20, 24];
+pub(crate) const SHAPE: [usize; 3] = [16, 20, 24];
 const CONFIG: &str = "\
 [[volumes]]
 image = 'image.npy'
@@ -32,7 +32,7 @@ checkpoint_steps = 7
 keep = 2
 ";
 
-fn folder() -> Folder {
+pub(crate) fn folder() -> Folder {
     let folder = Folder::in_memory();
     let count = SHAPE.iter().product::<usize>();
     let inside = |n: usize| !(n / SHAPE[2] % SHAPE[1]).is_multiple_of(7);
@@ -44,17 +44,22 @@ fn folder() -> Folder {
 }
 
 fn configure(folder: &Folder, output: &str, steps: u64) {
-    configure_network(folder, output, steps, "depth = 2");
+    configure_lines(folder, output, steps, &[]);
 }
 
 /// `network`: lines in place of the depth of a ConvStack.
 fn configure_network(folder: &Folder, output: &str, steps: u64, network: &str) {
+    configure_lines(folder, output, steps, &[("depth = 2", network)]);
+}
+
+/// `lines`: others in the place of some.
+pub(crate) fn configure_lines(folder: &Folder, output: &str, steps: u64, lines: &[(&str, &str)]) {
     let text = CONFIG.replace("OUTPUT", output).replace("STEPS", &steps.to_string());
-    let text = text.replace("depth = 2", network);
+    let text = lines.iter().fold(text, |text, (from, to)| text.replace(from, to));
     std::fs::write(folder.join(&format!("{output}.toml")), text).unwrap();
 }
 
-fn train(folder: &Folder, args: &[&str]) -> Run {
+pub(crate) fn train(folder: &Folder, args: &[&str]) -> Run {
     folder.run(&[&["--device", "cpu", "--quiet", "train"], args].concat())
 }
 
@@ -92,25 +97,26 @@ const RES_CONV_STACK: &str = "architecture = 'ResConvStack'\ndepth = 1\nnum_conv
 
 #[test]
 fn killed_and_gone_on_with_it_gives_the_same_weights() {
-    killed_and_gone_on_with("depth = 2");
+    killed_and_gone_on_with(&folder(), &[]);
 }
 
 #[test]
 fn a_res_conv_stack_killed_and_gone_on_with_has_the_same_weights() {
-    killed_and_gone_on_with(&RES_CONV_STACK.replace("valid", "same"));
+    let network = RES_CONV_STACK.replace("valid", "same");
+    killed_and_gone_on_with(&folder(), &[("depth = 2", &network)]);
 }
 
-fn killed_and_gone_on_with(network: &str) {
-    let folder = folder();
+/// 300 steps, into the folders `whole` and `part`.
+pub(crate) fn killed_and_gone_on_with(folder: &Folder, lines: &[(&str, &str)]) {
     let steps = 300;
-    configure_network(&folder, "whole", steps, network);
-    configure_network(&folder, "part", steps, network);
-    let report = train(&folder, &["whole.toml", "--json"]).json();
+    configure_lines(folder, "whole", steps, lines);
+    configure_lines(folder, "part", steps, lines);
+    let report = train(folder, &["whole.toml", "--json"]).json();
     assert_eq!((&report["steps"], &report["complete"]), (&steps.into(), &true.into()));
     let mut kills = 0;
     for wait in [0, 3, 11, 20] {
-        let mut child = start(&folder, &["part.toml", "--resume"]);
-        if wait_for_a_new_one(&folder, "part", &mut child) {
+        let mut child = start(folder, &["part.toml", "--resume"]);
+        if wait_for_a_new_one(folder, "part", &mut child) {
             // Anywhere in a step, or in the middle of the next checkpoint.
             sleep(Duration::from_millis(wait));
             kills += u32::from(child.try_wait().unwrap().is_none());
@@ -119,7 +125,7 @@ fn killed_and_gone_on_with(network: &str) {
         child.wait().unwrap();
     }
     assert!(kills >= 2, "{kills} kills came in the middle");
-    train(&folder, &["part.toml", "--resume"]).done();
+    train(folder, &["part.toml", "--resume"]).done();
     let last = format!("checkpoint-{steps:08}.safetensors");
     let read = |output: &str, name: &str| std::fs::read(folder.join(output).join(name)).unwrap();
     assert!(read("whole", &last) == read("part", &last));
@@ -128,7 +134,7 @@ fn killed_and_gone_on_with(network: &str) {
         table.lines().map(|l| l.split(',').next().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(steps_of("whole"), steps_of("part"));
-    assert_eq!(checkpoints(&folder, "part").len(), 2);
+    assert_eq!(checkpoints(folder, "part").len(), 2);
 }
 
 #[cfg(unix)]

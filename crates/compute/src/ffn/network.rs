@@ -134,7 +134,8 @@ impl BurnNetwork {
 
 impl BurnNetwork {
     fn forward(&self, image: &[f32], seed: &[f32], logits: &mut [f32]) -> Result<()> {
-        let input = |values: &[f32]| super::stack::input(values, self.fov_zyx, self.device.burn());
+        let input =
+            |values: &[f32]| super::stack::inputs(values, 1, self.fov_zyx, self.device.burn());
         // burn reports some failures as errors and some as panics; both mean the same here.
         let data = guarded(|| self.model.forward(input(image), input(seed)).try_into_data())
             .map_err(|reason| failed(&self.device, reason))?

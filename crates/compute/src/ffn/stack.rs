@@ -125,13 +125,29 @@ impl Stack {
     }
 }
 
-/// Channels of a FOV, one after the other in C order `[channel, z, y, x]`, as `[1, z, y, x, channel]`.
-pub(super) fn input(values: &[f32], [z, y, x]: [usize; 3], device: &Device) -> Tensor<5> {
+/// FOVs one after the other, each `[channel, z, y, x]` in C order, as `[count, z, y, x, channel]`.
+pub(super) fn inputs(
+    values: &[f32],
+    count: usize,
+    [z, y, x]: [usize; 3],
+    device: &Device,
+) -> Tensor<5> {
     let voxels = z * y * x;
-    let channels = values.len() / voxels.max(1);
+    let channels = values.len() / (count * voxels).max(1);
     let values = match channels {
         1 => values.to_vec(),
-        _ => (0..voxels).flat_map(|v| (0..channels).map(move |c| values[c * voxels + v])).collect(),
+        _ => channels_last(values, voxels, channels),
     };
-    Tensor::from_data(TensorData::new(values, [1, z, y, x, channels]), device)
+    Tensor::from_data(TensorData::new(values, [count, z, y, x, channels]), device)
+}
+
+/// Each FOV's values `[channel, voxel]` as `[voxel, channel]`.
+fn channels_last(values: &[f32], voxels: usize, channels: usize) -> Vec<f32> {
+    let mut last = Vec::with_capacity(values.len());
+    for fov in values.chunks_exact((voxels * channels).max(1)) {
+        for voxel in 0..voxels {
+            last.extend((0..channels).map(|channel| fov[channel * voxels + voxel]));
+        }
+    }
+    last
 }

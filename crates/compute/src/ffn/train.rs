@@ -1,5 +1,4 @@
-//! Training: one optimisation step of a network, of any architecture of one image channel, on a batch of
-//! fields of view.
+//! Training: one optimisation step of a network, of any architecture, on a batch of fields of view.
 //!
 //! The loss is the mean over voxels of weight times sigmoid cross-entropy between the new logits and
 //! soft labels; gradients do not flow through moves of the FOV. What a step is made of:
@@ -15,6 +14,7 @@
 //! the same bits on any number of threads, and a run that goes on from saved weights and
 //! [`OptimizerState`] is the run that was not interrupted.
 
+mod batch;
 mod initial;
 mod loss;
 mod middle;
@@ -24,6 +24,7 @@ mod parameters;
 mod remote;
 mod worker;
 
+pub use batch::TrainBatch;
 pub use initial::initial_model;
 pub use options::{Clip, Optimizer, Schedule, TrainOptions};
 
@@ -31,25 +32,11 @@ use super::config::ModelConfig;
 use super::trained_model::TrainedModel;
 use crate::device::ComputeDevice;
 use crate::error::{Error, Result};
+use batch::FovValues;
 use moments::Moments;
 use parameters::Layout;
 use remote::Remote;
 use worker::{Share, Worker};
-
-/// Fields of view of one step: `count` times the FOV's voxels each, `[count, z, y, x]` in C order.
-#[derive(Debug, Clone, Copy)]
-pub struct TrainBatch<'a> {
-    /// Number of fields of view.
-    pub count: usize,
-    /// Normalised image.
-    pub images: &'a [f32],
-    /// The object so far, in logits.
-    pub seeds: &'a [f32],
-    /// Probability that a voxel belongs to the object.
-    pub labels: &'a [f32],
-    /// Weight of each voxel in the loss. Where the network says nothing, labels and weights do not count.
-    pub weights: &'a [f32],
-}
 
 /// What a step gave.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,8 +68,8 @@ pub struct Trainer {
     parameters: Vec<f32>,
     moments: Moments,
     options: TrainOptions,
-    fov_voxels: usize,
-    /// Those with new logits.
+    fov: FovValues,
+    /// Voxels with new logits.
     kept_voxels: usize,
     /// Works on the caller's thread.
     first: Worker,
@@ -91,12 +78,11 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Starts from the weights of a network of one image channel. A batch is shared out over the devices; one that is named twice
+    /// Starts from the weights of a network. A batch is shared out over the devices; one that is named twice
     /// takes two shares.
     ///
     /// # Errors
-    /// [`Error::Usage`] if there is no device, if an option makes no sense or a size of the FOV; if the image
-    /// has several channels.
+    /// [`Error::Usage`] if there is no device, if an option makes no sense or a size of the FOV.
     pub fn new(
         model: &TrainedModel,
         config: &ModelConfig,
@@ -105,12 +91,6 @@ impl Trainer {
     ) -> Result<Self> {
         let architecture = model.architecture();
         architecture.check(config)?;
-        let channels = architecture.image_channels;
-        if channels != 1 {
-            let message =
-                format!("training: expected a network of one image channel, found {channels}");
-            return Err(Error::Usage(message));
-        }
         options.check()?;
         let worker = |device: &ComputeDevice| Worker::new(device, config.fov_zyx, model);
         let Some((first, others)) = devices.split_first() else {
@@ -120,13 +100,15 @@ impl Trainer {
         let layout = Layout::new(model);
         let parameters = layout.flatten(model);
         let moments = Moments::new(&options, &parameters);
+        let voxels = config.fov_voxels();
+        let fov = FovValues { image: voxels * architecture.image_channels, voxels };
         Ok(Self {
             template: model.clone(),
             layout,
             parameters,
             moments,
             options,
-            fov_voxels: config.fov_voxels(),
+            fov,
             kept_voxels: architecture.kept_zyx(config.fov_zyx).iter().product(),
             first: worker(first),
             others: others.collect(),
@@ -140,7 +122,7 @@ impl Trainer {
     /// [`Error::Usage`] if a slice has another length than the batch; [`Error::DeviceFailed`] if a
     /// device fails or is out of memory. The weights are then as they were.
     pub fn step(&mut self, batch: &TrainBatch<'_>) -> Result<StepOutcome> {
-        self.check(batch)?;
+        batch.check(self.fov)?;
         let shares = self.shares(batch)?;
         let total = batch.count as f64 * self.kept_voxels as f64;
         let loss = (shares.iter().map(|share| share.loss).sum::<f64>() / total) as f32;
@@ -192,32 +174,10 @@ impl Trainer {
         Ok(())
     }
 
-    fn check(&self, batch: &TrainBatch<'_>) -> Result<()> {
-        if batch.count == 0 {
-            return Err(Error::Usage("training: expected a field of view, found none".to_owned()));
-        }
-        let expected = batch.count.checked_mul(self.fov_voxels);
-        let slices = [
-            ("images", batch.images),
-            ("seeds", batch.seeds),
-            ("labels", batch.labels),
-            ("weights", batch.weights),
-        ];
-        match slices.into_iter().find(|(_, slice)| Some(slice.len()) != expected) {
-            None => Ok(()),
-            Some((name, slice)) => Err(Error::Usage(format!(
-                "{name} of {} FOVs: expected {} values, found {}",
-                batch.count,
-                expected.unwrap_or(usize::MAX),
-                slice.len()
-            ))),
-        }
-    }
-
     /// Each device's part of the batch, in device order.
     fn shares(&self, batch: &TrainBatch<'_>) -> Result<Vec<Share>> {
-        let (voxels, devices) = (self.fov_voxels, self.others.len() + 1);
-        let part = |i: usize| part(batch, voxels, i, devices);
+        let devices = self.others.len() + 1;
+        let part = |i: usize| batch.part(self.fov, i, devices);
         // The last devices have nothing to do if there are more than fields of view.
         let busy = &self.others[..self.others.len().min(batch.count - 1)];
         for (i, other) in busy.iter().enumerate() {
@@ -248,21 +208,6 @@ impl Trainer {
         for kernel in self.layout.kernels() {
             self.parameters[kernel].iter_mut().for_each(|w| *w *= factor);
         }
-    }
-}
-
-/// The contiguous fields of view that fall to one of several devices, as many to each or one more to
-/// the first ones.
-fn part<'a>(batch: &TrainBatch<'a>, voxels: usize, i: usize, devices: usize) -> TrainBatch<'a> {
-    let (each, more) = (batch.count / devices, batch.count % devices);
-    let (start, end) = (each * i + more.min(i), each * (i + 1) + more.min(i + 1));
-    let range = start * voxels..end * voxels;
-    TrainBatch {
-        count: end - start,
-        images: &batch.images[range.clone()],
-        seeds: &batch.seeds[range.clone()],
-        labels: &batch.labels[range.clone()],
-        weights: &batch.weights[range],
     }
 }
 

@@ -32,6 +32,13 @@ impl Image {
         Self { size, values: values.iter().map(|v| f64::from(*v)).collect() }
     }
 
+    /// Of values `[channel, z, y, x]`.
+    pub(crate) fn of_channels(size: [usize; 3], values: &[f32]) -> Self {
+        let voxels: usize = size.iter().product();
+        let voxel = |v: usize| values.iter().skip(v).step_by(voxels).map(|v| f64::from(*v));
+        Self { size, values: (0..voxels).flat_map(voxel).collect() }
+    }
+
     fn channels(&self) -> usize {
         self.values.len() / self.size.iter().product::<usize>()
     }
@@ -117,7 +124,8 @@ pub(crate) fn forward(
     let mut norms = norms.iter();
     let (output, convolutions) = convolutions.split_last().unwrap();
     let mut modules = convolutions.chunks(architecture.num_convs);
-    let both = image.values.iter().zip(&seed.values).flat_map(|(i, s)| [*i, *s]).collect();
+    let both = image.values.chunks(image.channels()).zip(seed.values.chunks(1));
+    let both = both.flat_map(|(image, seed)| [image, seed].concat()).collect();
     let (begin, rest) = modules.next().unwrap().split_first().unwrap();
     let x = Image { values: both, ..*image }.convolved(begin, padding).normalised(norms.next());
     let mut x = rest.iter().fold(x, |x, layer| x.relu().convolved(layer, padding));

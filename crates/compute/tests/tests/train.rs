@@ -14,6 +14,7 @@ use crate::naive_network::{Exact, Image, forward};
 /// The batch of one test.
 pub(crate) struct Batch {
     fov: [usize; 3],
+    channels: usize,
     count: usize,
     images: Vec<f32>,
     seeds: Vec<f32>,
@@ -23,15 +24,22 @@ pub(crate) struct Batch {
 
 impl Batch {
     pub(crate) fn new(fov: [usize; 3], count: usize) -> Self {
+        Self::of_channels(fov, count, 1)
+    }
+
+    pub(crate) fn of_channels(fov: [usize; 3], count: usize, channels: usize) -> Self {
         let voxels = count * fov.iter().product::<usize>();
-        let values = |step: usize, modulus: usize, scale: f32| {
-            (0..voxels).map(move |i| ((i * step + i / 7 + 3) % modulus) as f32 * scale).collect()
+        let some = |number: usize, step: usize, modulus: usize, scale: f32| {
+            let value = move |i: usize| ((i * step + i / 7 + 3) % modulus) as f32 * scale;
+            (0..number).map(value).collect()
         };
-        let images: Vec<f32> = values(31, 19, 0.1);
+        let values = |step, modulus, scale| some(voxels, step, modulus, scale);
+        let images: Vec<f32> = some(voxels * channels, 31, 19, 0.1);
         let seeds: Vec<f32> = values(17, 11, 0.5);
         let labels: Vec<f32> = values(5, 2, 0.9);
         Self {
             fov,
+            channels,
             count,
             images: images.iter().map(|v| v - 0.9).collect(),
             seeds: seeds.iter().map(|v| v - 2.9).collect(),
@@ -60,7 +68,9 @@ impl Batch {
         let (mut sum, mut count) = (0.0, 0);
         for i in 0..self.count {
             let image = |values: &[f32]| Image::new(fov, &values[i * voxels..][..voxels]);
-            let new = forward(architecture, layers, &image(&self.images), &image(&self.seeds));
+            let all = voxels * self.channels;
+            let channels = Image::of_channels(fov, &self.images[i * all..][..all]);
+            let new = forward(architecture, layers, &channels, &image(&self.seeds));
             let [labels, weights] =
                 [&self.labels, &self.weights].map(|values| image(values).middle(new.size).values);
             for ((logit, p), w) in new.values.iter().zip(labels).zip(weights) {
@@ -258,14 +268,15 @@ fn the_bits_do_not_depend_on_the_number_of_threads() {
 
 #[test]
 fn logits_of_a_step_are_those_of_the_middle() {
+    let (padding, image_channels) = (Padding::Valid, 2);
     let architecture =
-        Architecture { padding: Padding::Valid, ..Architecture::res_conv_stack(1, 5) };
-    let (batch, model) = (Batch::new([9, 11, 13], 2), network(&architecture));
+        Architecture { padding, image_channels, ..Architecture::res_conv_stack(1, 5) };
+    let (batch, model) = (Batch::of_channels([9, 11, 13], 2, 2), network(&architecture));
     let mut trainer = Trainer::new(&model, &batch.config(), plain(), &[cpu()]).unwrap();
     let mut found = trainer.step(&batch.as_train_batch()).unwrap().logits.into_iter();
     let mut network = model_on(&model, &batch.config(), &cpu(), Precision::Exact).unwrap();
     let voxels = 9 * 11 * 13;
-    for (image, seed) in batch.images.chunks(voxels).zip(batch.seeds.chunks(voxels)) {
+    for (image, seed) in batch.images.chunks(2 * voxels).zip(batch.seeds.chunks(voxels)) {
         let mut logits = vec![0.0; voxels];
         network.step(image, seed, &mut logits).unwrap();
         for expected in logits.into_iter().filter(|logit| !logit.is_nan()) {
@@ -283,12 +294,41 @@ fn what_cannot_be_trained_is_refused() {
         let trainer = Trainer::new(&network(architecture), &config, plain(), &[cpu()]);
         trainer.err().unwrap().to_string()
     };
-    let plain = Architecture::res_conv_stack(1, 3);
-    let two = Architecture { image_channels: 2, ..plain.clone() };
-    let expected = "training: expected a network of one image channel, found 2";
-    assert_eq!(error(&two, 9), expected);
-    let valid = Architecture { padding: Padding::Valid, ..plain };
+    let valid = Architecture { padding: Padding::Valid, ..Architecture::res_conv_stack(1, 3) };
     assert!(error(&valid, 7).contains("expected at least 9, found 7"));
+}
+
+/// One of each family that sees so many channels of the image.
+fn of_channels(image_channels: usize) -> [TrainedModel; 2] {
+    [Architecture::conv_stack(2, 6), Architecture::res_conv_stack(1, 6)]
+        .map(|some| network(&Architecture { image_channels, ..some }))
+}
+
+#[test]
+fn networks_of_several_channels_are_shared_out_and_gone_on_with_like_others() {
+    let batch = Batch::of_channels([5, 7, 5], 3, 3);
+    for model in of_channels(3) {
+        let trainer = |model: &TrainedModel, devices: &[ComputeDevice]| {
+            Trainer::new(model, &batch.config(), adam(), devices).unwrap()
+        };
+        let mut whole = trainer(&model, &[cpu()]);
+        let first = whole.step(&batch.as_train_batch()).unwrap();
+        let shared = trainer(&model, &[cpu(), cpu()]).step(&batch.as_train_batch()).unwrap();
+        assert!(shared.logits == first.logits && (shared.loss - first.loss).abs() < 1e-6);
+        let mut resumed = trainer(&whole.model(), &[cpu()]);
+        resumed.restore(&whole.state()).unwrap();
+        whole.step(&batch.as_train_batch()).unwrap();
+        resumed.step(&batch.as_train_batch()).unwrap();
+        assert_eq!(resumed.model(), whole.model());
+    }
+}
+
+#[test]
+fn a_batch_with_too_few_channels_is_refused() {
+    let batch = Batch::new([5; 3], 2);
+    let mut trainer = Trainer::new(&of_channels(2)[0], &batch.config(), adam(), &[cpu()]).unwrap();
+    let error = trainer.step(&batch.as_train_batch()).unwrap_err().to_string();
+    assert_eq!(error, "images of 2 FOVs: expected 500 values, found 250");
 }
 
 #[test]

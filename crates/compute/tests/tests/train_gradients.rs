@@ -35,7 +35,8 @@ fn gradients_are_slopes(spec: &str, fov: [usize; 3], depth: usize, features: usi
 
 fn gradients_of_are_slopes(spec: &str, architecture: &Architecture, fov: [usize; 3], count: usize) {
     let Some(device) = device(spec) else { return };
-    let (batch, model) = (Batch::new(fov, count), network(architecture));
+    let batch = Batch::of_channels(fov, count, architecture.image_channels);
+    let model = network(architecture);
     let (loss, gradients) = gradients(&model, &batch, &[device]);
     let mut layers = exact(&model);
     let expected = batch.loss(architecture, &layers);
@@ -88,12 +89,24 @@ fn gradients_of_res_conv_stacks_are_slopes_on_the_cpu() {
     gradients_of_are_slopes("cpu", &fives, [5; 3], 1);
 }
 
+#[test]
+fn gradients_of_networks_of_several_channels_are_slopes_on_the_cpu() {
+    for image_channels in [2, 3, 17] {
+        let stack = Architecture { image_channels, ..Architecture::conv_stack(2, 5) };
+        gradients_of_are_slopes("cpu", &stack, [5, 7, 5], 2);
+        let res = Architecture { image_channels, ..Architecture::res_conv_stack(1, 4) };
+        gradients_of_are_slopes("cpu", &res, [5, 3, 7], 2);
+    }
+}
+
 fn gradients_are_slopes_elsewhere(spec: &str) {
     gradients_are_slopes(spec, [5, 7, 9], 2, 4, 2);
     gradients_of_are_slopes(spec, &Architecture::res_conv_stack(1, 5), [5, 7, 9], 2);
     let padding = Padding::Valid;
     let valid = Architecture { padding, ..Architecture::res_conv_stack(1, 5) };
     gradients_of_are_slopes(spec, &valid, [9, 11, 9], 2);
+    let two = Architecture { image_channels: 2, ..Architecture::conv_stack(2, 4) };
+    gradients_of_are_slopes(spec, &two, [5, 7, 5], 2);
 }
 
 #[test]

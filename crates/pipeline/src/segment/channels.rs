@@ -29,7 +29,7 @@ pub struct ImageChannel {
 
 /// A number for all channels, or one for each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a number, or a list of one for each channel")]
 pub enum PerChannel {
     /// For all.
     All(f32),
@@ -45,10 +45,19 @@ impl PerChannel {
         }
     }
 
-    pub(super) fn numbers(&self) -> &[f32] {
+    /// The number of all, or those of each.
+    pub fn numbers(&self) -> &[f32] {
         match self {
             Self::All(number) => std::slice::from_ref(number),
             Self::Each(numbers) => numbers,
+        }
+    }
+
+    /// The number of a channel; nothing if there is one for each, and none for this.
+    pub(crate) fn of_channel(&self, channel: usize) -> Option<f32> {
+        match self {
+            Self::All(number) => Some(*number),
+            Self::Each(numbers) => numbers.get(channel).copied(),
         }
     }
 }
@@ -59,11 +68,14 @@ impl SegmentSettings {
         1 + self.more_channels.numbers.len()
     }
 
+    /// All channels by number, in the order of the network.
+    pub(crate) fn all_channels(&self) -> Vec<usize> {
+        std::iter::once(self.channel).chain(self.more_channels.numbers.iter().copied()).collect()
+    }
+
     /// All channels by number, if they are several.
     pub(super) fn channels(&self) -> Option<Vec<usize>> {
-        let more = &self.more_channels.numbers;
-        let all = || std::iter::once(self.channel).chain(more.iter().copied()).collect();
-        (!more.is_empty()).then(all)
+        (!self.more_channels.numbers.is_empty()).then(|| self.all_channels())
     }
 
     /// Takes these channels, by number in the order of the network; none = as it is.

@@ -15,7 +15,9 @@ mod model;
 mod optimizer;
 mod run;
 
-pub use augment::{AugmentTable, ElasticTable, GreyTable, MisalignmentTable, MissingSectionTable};
+pub use augment::{
+    AugmentTable, ElasticTable, GreyChannels, GreyTable, MisalignmentTable, MissingSectionTable,
+};
 pub use data::{AxisName, MovesTable, PolicyName, SamplingTable, VolumeTable};
 pub use model::ModelTable;
 pub use optimizer::{ClipName, OptimizerName, OptimizerTable, ScheduleName, ScheduleTable};
@@ -83,9 +85,9 @@ impl TrainConfig {
         let mut settings = SegmentSettings::new("");
         settings.model = self.model.config();
         if let Some(volume) = self.volumes.first() {
-            settings.inference.image_mean = volume.mean;
-            settings.inference.image_stddev = volume.stddev;
-            settings.channel = volume.channel;
+            settings.set_channels(volume.numbers());
+            settings.set_means(volume.mean.numbers());
+            settings.set_stddevs(volume.stddev.numbers());
         }
         settings.inference.pad_value = self.moves.seed_pad;
         settings.inference.init_activation = self.moves.init;
@@ -102,8 +104,9 @@ impl TrainConfig {
         if self.volumes.is_empty() {
             return Err("volumes: expected at least one [[volumes]]".to_owned());
         }
-        self.volumes.iter().try_for_each(VolumeTable::check)?;
         self.model.check()?;
+        let channels = self.model.num_channels();
+        self.volumes.iter().try_for_each(|volume| volume.check(channels))?;
         self.check_inference()?;
         self.sampling.check()?;
         self.augment.check(&self.model)?;
@@ -139,11 +142,17 @@ impl TrainConfig {
         }
     }
 
-    /// What is trained has one channel, and is tried on an image without labels.
+    /// What is trained sees as many channels when it is tried, and an image without labels.
     fn check_inference(&self) -> std::result::Result<(), String> {
-        let InferenceTable { channels, init_segmentation, .. } = &self.inference;
-        let channels = channels.as_ref().map_or(0, Vec::len);
-        expect("inference.channels", channels < 2, "at most one", channels)?;
+        let InferenceTable { channel, channels, init_segmentation, .. } = &self.inference;
+        let expected = self.model.num_channels();
+        let text = format!("{expected} as in model.image_channels");
+        let found = channels.as_ref().map_or(expected, Vec::len);
+        expect("inference.channels", found == expected, &text, found)?;
+        if let Some(channel) = channel.filter(|_| channels.is_none()) {
+            expect("inference.channel", expected == 1, "inference.channels", channel)?;
+        }
+        self.settings().more_channels().map_err(|e| format!("inference.{e}"))?;
         match init_segmentation {
             Some(name) => expect("inference.init_segmentation", false, "none", name),
             None => Ok(()),
@@ -207,7 +216,7 @@ mod tests {
             ("[sampling]\nthresholds = [0.5, 0.2]\n", "sampling.thresholds: expected"),
             (
                 "[inference]\nchannels = [0, 1]\n",
-                "inference.channels: expected at most one, found 2",
+                "inference.channels: expected 1 as in model.image_channels, found 2",
             ),
             (
                 "[inference]\ninit_segmentation = 'a'\n",
@@ -237,6 +246,58 @@ mod tests {
         );
     }
 
+    /// The least configuration for a network of so many channels, with these lines of the volume.
+    fn of_channels(count: usize, volume: &str) -> String {
+        let text = LEAST.replace("[model]", &format!("[model]\nimage_channels = {count}"));
+        text.replace("mean = 128\nstddev = 33\n", volume)
+    }
+
+    #[test]
+    fn channels_of_volumes_are_those_of_the_network() {
+        let each = "channels = [2, 0]\nmean = [128, 90]\nstddev = 33\n";
+        let config = TrainConfig::parse(&of_channels(2, each), "c.toml").unwrap();
+        let settings = config.settings();
+        assert_eq!((settings.channel, settings.inference.image_mean), (2, 128.0));
+        let more = settings.more_channels().unwrap();
+        assert_eq!((more[0].number, more[0].mean, more[0].stddev), (0, 90.0, 33.0));
+        assert_eq!(config.volumes[0].image_channels()[1], more[0]);
+        for (count, volume, expected) in [
+            (
+                2,
+                "mean = 1\nstddev = 1\n",
+                "volumes.channels: expected 2 for 'a' as in model.image_channels, found 1",
+            ),
+            (1, each, "volumes.channels: expected 1 for 'a' as in model.image_channels, found 2"),
+            (
+                2,
+                "channels = [0, 1]\nmean = [1, 2, 3]\nstddev = 1\n",
+                "volumes.mean: expected one number or 2 for the channels of 'a', found 3",
+            ),
+            (
+                2,
+                "channels = [0, 1]\nmean = 1\nstddev = [1, 0]\n",
+                "volumes.stddev: expected a number above 0, found 0",
+            ),
+            (
+                2,
+                "channel = 1\nchannels = [0, 1]\nmean = 1\nstddev = 1\n",
+                "volumes.channel: expected volumes.channels alone, found 1",
+            ),
+            (1, "mean = 'a'\nstddev = 1\n", "expected a number, or a list of one for each channel"),
+        ] {
+            let found = error(&of_channels(count, volume));
+            assert!(found.contains(expected), "{volume}: {found}");
+        }
+        let inference =
+            |lines: &str| error(&format!("{}[inference]\n{lines}", of_channels(2, each)));
+        assert!(
+            inference("channel = 1\n").contains("inference.channel: expected inference.channels")
+        );
+        assert!(
+            inference("image_mean = [1, 2, 3]\n").contains("inference.image_mean: expected one")
+        );
+    }
+
     #[test]
     fn identity_leaves_out_how_long_it_runs() {
         let a = TrainConfig::parse(LEAST, "c.toml").unwrap();
@@ -245,7 +306,12 @@ mod tests {
             TrainConfig::parse(&LEAST.replace("[model]", "[model]\ndepth = 3"), "c").unwrap();
         assert_eq!(a.identity().unwrap(), longer.identity().unwrap());
         assert_ne!(a.identity().unwrap(), deeper.identity().unwrap());
-        // As checkpoints had it when there were ConvStacks only.
+        // As checkpoints had it when there were ConvStacks of one channel only.
+        let volume = a.identity().unwrap()["volumes"][0].clone();
+        let before =
+            "image = 'a'\nlabels = 'b'\nchannel = 0\nmean = 128.0\nstddev = 33.0\nweight = 1.0";
+        assert_eq!(volume, toml::Value::Table(before.parse().unwrap()));
+        assert_eq!(a.identity().unwrap()["augment"]["grey"].as_table().unwrap().len(), 4);
         let model = a.identity().unwrap()["model"].clone();
         assert_eq!(
             model,

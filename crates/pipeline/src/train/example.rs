@@ -8,6 +8,7 @@ use super::geometry::Geometry;
 use super::positions::{AUGMENTATION, Centre, Positions, random};
 use super::source::Source;
 use crate::error::Result;
+use crate::segment::ImageChannel;
 
 /// Probability of a voxel that belongs to the object, and of one that does not.
 const SOFT_LABELS: [f32; 2] = [0.95, 0.05];
@@ -17,7 +18,7 @@ const SOFT_LABELS: [f32; 2] = [0.95, 0.05];
 pub(super) struct Example {
     /// Gives everything else.
     pub(super) number: u64,
-    /// Normalised image.
+    /// Normalised image, one channel after the other.
     pub(super) image: Vec<f32>,
     /// Probability that a voxel belongs to the object at the centre.
     pub(super) labels: Vec<f32>,
@@ -29,7 +30,8 @@ pub(super) struct Example {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Crop {
     pub(super) shape: [usize; 3],
-    pub(super) image: Vec<f32>,
+    /// Each channel.
+    pub(super) images: Vec<Vec<f32>>,
     pub(super) labels: Vec<u64>,
     /// Voxels that do not count.
     pub(super) masked: Vec<bool>,
@@ -58,22 +60,25 @@ impl Examples {
         let margin = plan.margin();
         let shape = std::array::from_fn(|a| self.geometry.canvas[a] + 2 * margin[a]);
         let crop = read(source, centre, shape)?;
-        let (mean, stddev) = (source.table.mean, source.table.stddev);
-        let crop = plan.apply(crop, self.geometry.canvas, mean, stddev);
-        Ok(singled_out(number, crop, mean, stddev))
+        let crop = plan.apply(crop, self.geometry.canvas, &source.channels);
+        Ok(singled_out(number, crop, &source.channels))
     }
 }
 
 /// The object at the centre, with soft labels; the image normalised.
-fn singled_out(number: u64, crop: Crop, mean: f32, stddev: f32) -> Example {
+fn singled_out(number: u64, crop: Crop, channels: &[ImageChannel]) -> Example {
     let [z, y, x] = crop.shape;
+    let mut image = Vec::with_capacity(z * y * x * crop.images.len());
+    for (values, ImageChannel { mean, stddev, .. }) in crop.images.into_iter().zip(channels) {
+        image.extend(values.into_iter().map(|v| (v - mean) / stddev));
+    }
     let object = crop.labels[(z / 2 * y + y / 2) * x + x / 2];
     let soft = |label: &u64| SOFT_LABELS[usize::from(object == 0 || *label != object)];
     Example {
         number,
         labels: crop.labels.iter().map(soft).collect(),
         weights: crop.masked.iter().map(|masked| f32::from(!masked)).collect(),
-        image: crop.image.into_iter().map(|v| (v - mean) / stddev).collect(),
+        image,
     }
 }
 
@@ -86,16 +91,19 @@ fn read(source: &Source, centre: Centre, shape: [usize; 3]) -> Result<Crop> {
         std::array::from_fn(|a| clip(a, first[a])),
         std::array::from_fn(|a| clip(a, first[a] + shape[a] as i64)),
     );
-    let image = source.image.read(source.table.channel, &region)?;
     let labels = source.read_labels(&region)?;
     let masked = source.read_mask(&region)?;
     let voxels = labels.len();
     let masked = masked.unwrap_or_else(|| vec![false; voxels]);
     let places = repeated(&region, first, shape);
-    let image = Voxels::to_f32(&image);
+    // One after the other: what is read of a channel is dropped before the next.
+    let image = |channel: &ImageChannel| {
+        let image = Voxels::to_f32(&source.image.read(channel.number, &region)?);
+        Ok(places.iter().map(|at| image[*at]).collect())
+    };
     Ok(Crop {
         shape,
-        image: places.iter().map(|at| image[*at]).collect(),
+        images: source.channels.iter().map(image).collect::<Result<_>>()?,
         labels: places.iter().map(|at| labels[*at]).collect(),
         masked: places.iter().map(|at| masked[*at]).collect(),
     })
@@ -134,15 +142,18 @@ mod tests {
     fn the_object_at_the_centre_is_singled_out() {
         let crop = |centre: u64| Crop {
             shape: [1, 1, 3],
-            image: vec![10.0, 20.0, 30.0],
+            images: vec![vec![10.0, 20.0, 30.0], vec![1.0, 2.0, 3.0]],
             labels: vec![4, centre, 4],
             masked: vec![false, false, true],
         };
-        let example = singled_out(7, crop(4), 20.0, 5.0);
-        assert_eq!(example.image, [-2.0, 0.0, 2.0]);
+        let channel = |mean, stddev| ImageChannel { number: 0, mean, stddev };
+        let channels = [channel(20.0, 5.0), channel(1.0, 0.5)];
+        let singled_out = |number, crop| singled_out(number, crop, &channels);
+        let example = singled_out(7, crop(4));
+        assert_eq!(example.image, [-2.0, 0.0, 2.0, 0.0, 2.0, 4.0]);
         assert_eq!((example.labels, example.weights), (vec![0.95; 3], vec![1.0, 1.0, 0.0]));
-        assert_eq!(singled_out(7, crop(5), 0.0, 1.0).labels, [0.05, 0.95, 0.05]);
+        assert_eq!(singled_out(7, crop(5)).labels, [0.05, 0.95, 0.05]);
         // Background: there is no object, and so nothing to find.
-        assert_eq!(singled_out(7, crop(0), 0.0, 1.0).labels, [0.05; 3]);
+        assert_eq!(singled_out(7, crop(0)).labels, [0.05; 3]);
     }
 }

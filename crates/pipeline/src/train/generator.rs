@@ -49,9 +49,11 @@ pub(super) struct Generators {
 impl Generators {
     /// Generators that have not begun.
     pub(super) fn new(geometry: Geometry, policy: MovePolicy, batch: usize) -> Self {
-        let room = || Vec::with_capacity(batch * geometry.fov.iter().product::<usize>());
+        let voxels = batch * geometry.fov.iter().product::<usize>();
         let all = (0..batch).map(|_| None).collect();
-        let (images, seeds, labels, weights) = (room(), room(), room(), room());
+        let images = Vec::with_capacity(voxels * geometry.channels);
+        let room = || Vec::with_capacity(voxels);
+        let (seeds, labels, weights) = (room(), room(), room());
         Self { geometry, policy, all, images, seeds, labels, weights }
     }
 
@@ -97,7 +99,9 @@ impl Generators {
             let Geometry { canvas: shape, fov, .. } = self.geometry;
             let start = self.geometry.window(generator.offset).unwrap_or_default();
             let Example { image, labels, weights, .. } = &generator.example;
-            gather(image, shape, start, fov, &mut self.images);
+            for channel in image.chunks_exact(self.geometry.canvas_voxels()) {
+                gather(channel, shape, start, fov, &mut self.images);
+            }
             gather(&generator.canvas, shape, start, fov, &mut self.seeds);
             gather(labels, shape, start, fov, &mut self.labels);
             gather(weights, shape, start, fov, &mut self.weights);

@@ -4,7 +4,8 @@ use exavox_compute::ffn::ModelConfig;
 
 use super::config::{MovesTable, PolicyName};
 
-/// Sizes of all that belongs to an example, voxels `[z, y, x]`; all centred on the same voxel.
+/// Sizes of all that belongs to an example, voxels `[z, y, x]`; all centred on the same voxel. They are the
+/// same for all channels of the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Geometry {
     /// Field of view.
@@ -17,6 +18,8 @@ pub(super) struct Geometry {
     pub(super) canvas: [usize; 3],
     /// The part by which the network is judged when the example is done.
     pub(super) judged: [usize; 3],
+    /// Channels of the image.
+    pub(super) channels: usize,
 }
 
 impl Geometry {
@@ -30,7 +33,8 @@ impl Geometry {
         };
         let (fov, deltas) = (model.fov_zyx, model.deltas_zyx);
         let with = |moves: usize| std::array::from_fn(|a| fov[a] + 2 * deltas[a] * moves);
-        Self { fov, lost: [0; 3], deltas, canvas: with(reached), judged: with(judged) }
+        let (canvas, judged) = (with(reached), with(judged));
+        Self { fov, lost: [0; 3], deltas, canvas, judged, channels: 1 }
     }
 
     /// Of a network without padding, which gives no logits for so many voxels of each side. Nothing there
@@ -38,6 +42,11 @@ impl Geometry {
     pub(super) fn without_border(self, lost: [usize; 3]) -> Self {
         let judged = [0, 1, 2].map(|a| self.judged[a].saturating_sub(2 * lost[a]));
         Self { lost, judged, ..self }
+    }
+
+    /// Of an image of so many channels.
+    pub(super) fn with_channels(self, channels: usize) -> Self {
+        Self { channels, ..self }
     }
 
     /// The middle of the field of view, for which there are logits.

@@ -8,14 +8,15 @@ use super::config::{AugmentTable, TrainConfig};
 use super::geometry::Geometry;
 use crate::error::{Error, Result};
 
-/// Bytes of a voxel of an example: image, labels and weights, 32 bits each.
-const EXAMPLE: u64 = 12;
-/// Of a voxel that is read for an example: as it is stored, as 32 bits, labels, mask, places; and the crop.
-const MAKING: u64 = 56;
+/// Bytes of a voxel of an example: image, labels and weights, 32 bits each; of a channel more.
+const EXAMPLE: [u64; 2] = [12, 4];
+/// Of a voxel that is read for an example: as it is stored, as 32 bits, labels, mask, places; and the crop. Of a channel more: the crop,
+/// and a copy of it.
+const MAKING: [u64; 2] = [56, 8];
 /// Of a voxel of an example under way: the canvas as well, here, in the last checkpoint and in its file.
-const UNDER_WAY: u64 = EXAMPLE + 16;
+const UNDER_WAY: [u64; 2] = [EXAMPLE[0] + 16, EXAMPLE[1]];
 /// Of a voxel of a field of view: four inputs and the new logits, here and on their way to a device.
-const FIELD: u64 = 40;
+const FIELD: [u64; 2] = [40, 8];
 /// Of a parameter: the weights, a gradient, up to three values of the optimiser; all again in the last
 /// checkpoint, and in its files while they are written.
 const PARAMETER: u64 = 60;
@@ -58,13 +59,16 @@ impl Needs {
         let (canvas, fov) = (voxels(geometry.canvas), voxels(geometry.fov));
         let architecture = config.model.architecture();
         let activations = fov.saturating_mul(fields).saturating_mul(activations(&architecture));
-        let inputs = fov.saturating_mul(batch as u64).saturating_mul(FIELD);
+        let inputs = fov.saturating_mul(batch as u64).saturating_mul(each(FIELD, geometry));
+        let read = voxels(with_margins(geometry.canvas, &config.augment));
         Self {
             canvas: geometry.canvas,
             batch,
-            example: canvas.saturating_mul(EXAMPLE),
-            making: voxels(with_margins(geometry.canvas, &config.augment)).saturating_mul(MAKING),
-            under_way: canvas.saturating_mul(batch as u64).saturating_mul(UNDER_WAY),
+            example: canvas.saturating_mul(each(EXAMPLE, geometry)),
+            making: read.saturating_mul(each(MAKING, geometry)),
+            under_way: canvas
+                .saturating_mul(batch as u64)
+                .saturating_mul(each(UNDER_WAY, geometry)),
             parameters: architecture.num_parameters().saturating_mul(PARAMETER),
             activations: activations.saturating_add(inputs),
             labels: 0,
@@ -76,7 +80,8 @@ impl Needs {
     /// The same with all steps on the CPU.
     pub(super) fn on_the_cpu(&self, config: &TrainConfig, geometry: &Geometry) -> Self {
         let all = voxels(geometry.fov).saturating_mul(self.batch as u64);
-        let activations = all.saturating_mul(activations(&config.model.architecture()) + FIELD);
+        let each = activations(&config.model.architecture()) + each(FIELD, geometry);
+        let activations = all.saturating_mul(each);
         Self { activations, ..*self }
     }
 
@@ -146,13 +151,19 @@ impl Needs {
     }
 }
 
-/// Bytes that a network keeps of a voxel on the CPU: what each convolution and each normalisation takes, and
-/// in the backward pass three gradients and what transforms need.
+/// Bytes of a voxel of an image with one channel, and of each channel more.
+fn each([one, more]: [u64; 2], geometry: &Geometry) -> u64 {
+    one + more * (geometry.channels as u64).saturating_sub(1)
+}
+
+/// Bytes that a network keeps of a voxel on the CPU: what each convolution and each normalisation takes, the
+/// channels of the image beside the first, and in the backward pass three gradients and what transforms need.
 fn activations(architecture: &Architecture) -> u64 {
     let features = &architecture.features;
-    let widest = features.iter().max().copied().unwrap_or(0) as u64;
+    let channels = architecture.image_channels;
+    let widest = features.iter().max().copied().unwrap_or(0).max(channels) as u64;
     let kept: u64 = features.iter().chain(&architecture.norms()).map(|f| *f as u64).sum();
-    4 * (kept + 6 * widest)
+    4 * (kept + channels.saturating_sub(1) as u64 + 6 * widest)
 }
 
 /// What is read for an example whose sections may be shifted and bent.
@@ -188,7 +199,8 @@ mod tests {
 
     fn needs(tables: &str, devices: usize) -> Needs {
         let config = config(tables);
-        let geometry = Geometry::new(&config.model.config(), &config.moves);
+        let geometry = Geometry::new(&config.model.config(), &config.moves)
+            .with_channels(config.model.num_channels());
         let devices = vec![ComputeDevice::cpu().unwrap(); devices];
         Needs::new(&config, &geometry, &devices)
     }
@@ -201,6 +213,33 @@ mod tests {
         assert_eq!(activations(&res), 4 * 32 * (26 + 14 + 6));
         let bare = Architecture { layer_norm: false, ..res };
         assert_eq!(activations(&bare), 4 * 32 * (26 + 6));
+        let three = Architecture { image_channels: 3, ..bare };
+        assert_eq!(activations(&three), 4 * (32 * (26 + 6) + 2));
+    }
+
+    #[test]
+    fn each_channel_takes_room_in_examples_and_batches() {
+        let of = |channels: usize| {
+            let tables = format!(
+                "[model]\nimage_channels = {channels}\nfov_zyx = [9, 9, 9]\ndeltas_zyx = [2, 2, 2]\n\
+                 [optimizer]\nbatch = 3"
+            );
+            let text = format!(
+                "[[volumes]]\nimage = 'a'\nlabels = 'b'\nchannels = {:?}\nmean = 0\nstddev = 1\n\
+                 [run]\noutput = 'o'\nsteps = 1\n{tables}",
+                (0..channels).collect::<Vec<_>>()
+            );
+            let config = TrainConfig::parse(&text, "c").unwrap();
+            let geometry =
+                Geometry::new(&config.model.config(), &config.moves).with_channels(channels);
+            Needs::new(&config, &geometry, &[])
+        };
+        let (one, three) = (of(1), of(3));
+        let (canvas, fov) = (13 * 13 * 13, 9 * 9 * 9);
+        assert_eq!(three.example - one.example, 2 * 4 * canvas);
+        assert_eq!(three.making - one.making, 2 * 8 * canvas);
+        assert_eq!(three.under_way - one.under_way, 2 * 4 * 3 * canvas);
+        assert_eq!(three.activations - one.activations, 2 * 8 * 3 * fov);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use exavox_io::{BoundingBox, DataType, Metadata, OpenOptions, Volume};
 
 use super::config::VolumeTable;
 use crate::error::{Error, Result};
+use crate::segment::ImageChannel;
 
 /// Voxel sizes that differ by a smaller share are the same, written down differently.
 const SAME_SIZE: f64 = 0.01;
@@ -14,6 +15,8 @@ const AXES: [&str; 3] = ["z", "y", "x"];
 pub(super) struct Source {
     pub(super) table: VolumeTable,
     pub(super) image: Volume,
+    /// Those of the image that the network sees, in its order.
+    pub(super) channels: Vec<ImageChannel>,
     pub(super) labels: Volume,
     pub(super) mask: Option<Volume>,
     /// The part that may be read.
@@ -39,11 +42,7 @@ impl Source {
             let message = format!("labels must be integers, found {dtype}");
             return Err(Error::settings(labels.name(), message));
         }
-        let channels = image.metadata().channels.len();
-        if table.channel >= channels {
-            let message = format!("channel: expected below {channels}, found {}", table.channel);
-            return Err(Error::settings(image.name(), message));
-        }
+        check_channels(&image, table.numbers())?;
         let mask = table.mask.as_deref().map(open).transpose()?;
         if let Some(mask) = &mask {
             check_pair(&image, mask)?;
@@ -53,7 +52,8 @@ impl Source {
         let chunks =
             volumes.into_iter().flatten().map(|volume| all_chunks(volume).min(cache_bytes));
         let chunk_bytes = chunks.fold(0, u64::saturating_add);
-        Ok(Self { table: table.clone(), image, labels, mask, roi, chunk_bytes })
+        let (table, channels) = (table.clone(), table.image_channels());
+        Ok(Self { table, image, channels, labels, mask, roi, chunk_bytes })
     }
 
     /// Where centres may lie, so that a box of this half width stays inside.
@@ -102,6 +102,18 @@ fn all_chunks(volume: &Volume) -> u64 {
 pub(super) fn region(volume: &Volume, text: Option<&str>) -> Result<BoundingBox> {
     let wanted = text.map(str::parse).transpose()?;
     crate::selection::region_of(volume.name(), volume.shape(), wanted)
+}
+
+/// Refuses an image that does not have these channels.
+pub(super) fn check_channels(image: &Volume, numbers: &[usize]) -> Result<()> {
+    let count = image.metadata().channels.len();
+    match numbers.iter().find(|number| **number >= count) {
+        None => Ok(()),
+        Some(found) => {
+            let message = format!("channel: expected below {count}, found {found}");
+            Err(Error::settings(image.name(), message))
+        }
+    }
 }
 
 /// Refuses labels that are not of this image.

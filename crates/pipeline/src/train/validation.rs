@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use exavox_compute::ffn::{Inline, Restrictor, TrainedModel};
+use exavox_compute::ffn::{CanvasChannel, Inline, Restrictor, TrainedModel};
 use exavox_compute::metrics::{Contingency, ScoreOptions};
 use exavox_io::{BoundingBox, OpenOptions, Volume, VoxelSize, Voxels};
 
@@ -12,11 +12,11 @@ use super::config::{TrainConfig, ValidationTable};
 use super::learner::{MakeLearner, Place};
 use super::log::Table;
 use super::memory::mib;
-use super::source::{check_pair, region};
+use super::source::{check_channels, check_pair, region};
 use crate::error::{Error, Result};
 use crate::progress::{Event, Observer};
 use crate::segment::SegmentSettings;
-use crate::segment::inference::{Subvolume, infer};
+use crate::segment::inference::{Subvolume, infer, read_more};
 
 /// Name of the table.
 pub(super) const TABLE: &str = "validation.csv";
@@ -44,6 +44,8 @@ pub struct Validated {
 /// The region, in memory, and what came of it so far.
 pub(super) struct Validation {
     image: Arc<Voxels>,
+    /// Further channels.
+    more: Vec<CanvasChannel>,
     truth: Vec<u64>,
     region: BoundingBox,
     voxel_size: Option<VoxelSize>,
@@ -57,7 +59,7 @@ impl Validation {
     /// steps are taken off.
     ///
     /// # Errors
-    /// [`Error::Settings`] if image and labels do not go together, or do not fit.
+    /// [`Error::Settings`] if image and labels do not go together, or do not fit; if a channel is not there.
     pub(super) fn open(
         table: &ValidationTable,
         config: &TrainConfig,
@@ -70,6 +72,7 @@ impl Validation {
         check_pair(&image, &labels)?;
         let region = region(&image, table.roi.as_deref())?;
         let settings = config.settings();
+        check_channels(&image, &settings.all_channels())?;
         let mut roi = settings.clone();
         roi.roi = Some(region);
         crate::segment::region_of(image.name(), image.shape(), &roi)?;
@@ -82,6 +85,7 @@ impl Validation {
         let table = Table::open(path, HEADER, parse, up_to)?;
         Ok(Self {
             image: Arc::new(image.read(settings.channel, &region)?),
+            more: read_more(&image, &settings, &region)?,
             truth,
             region,
             voxel_size: image.metadata().voxel_size,
@@ -143,7 +147,7 @@ impl Validation {
     fn subvolume(&self) -> Subvolume {
         Subvolume {
             image: Arc::clone(&self.image),
-            more: Vec::new(),
+            more: self.more.clone(),
             region: self.region,
             voxel_size: self.voxel_size,
             restrictor: Restrictor::default(),

@@ -12,10 +12,10 @@ use exavox_pipeline::segment::{Features, SegmentRun, SegmentSettings, segment};
 use exavox_pipeline::train::{Select, StartMode, TrainConfig, TrainReport, TrainRun, train};
 use exavox_pipeline::{Event, Observer, Result, Silent};
 
-const SHAPE: [usize; 3] = [20, 24, 28];
+pub(crate) const SHAPE: [usize; 3] = [20, 24, 28];
 
 /// Bars along x, each with its own label, in a bright image with dark gaps between them.
-fn bars() -> (Vec<u8>, Vec<u32>) {
+pub(crate) fn bars() -> (Vec<u8>, Vec<u32>) {
     let mut image = Vec::new();
     let mut labels = Vec::new();
     for n in 0..SHAPE.iter().product::<usize>() {

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::super::stack::Stack;
+use super::super::stack::{Stack, inputs};
 use super::super::trained_model::TrainedModel;
 use super::TrainBatch;
 use super::loss::cross_entropy;
@@ -64,9 +64,8 @@ impl Worker {
     ) -> Result<Share, String> {
         let fov = self.fov_zyx;
         let kept = self.template.architecture().kept_zyx(fov);
-        let input = |values: &[f32], [z, y, x]: [usize; 3]| {
-            let data = TensorData::new(values.to_vec(), [part.count, z, y, x, 1]);
-            Tensor::<5>::from_data(data, self.device.burn()).autodiff()
+        let input = |values: &[f32], size: [usize; 3]| {
+            inputs(values, part.count, size, self.device.burn()).autodiff()
         };
         let leaves = Leaves::new(&self.template, parameters, self.device.burn());
         let mut tensors = leaves.0.iter().cloned();

@@ -34,7 +34,7 @@ impl Axes {
         let shape = self.from.map(|a| crop.shape[a]);
         Crop {
             shape,
-            image: self.moved(&crop.image, crop.shape, shape),
+            images: crop.images.iter().map(|i| self.moved(i, crop.shape, shape)).collect(),
             labels: self.moved(&crop.labels, crop.shape, shape),
             masked: self.moved(&crop.masked, crop.shape, shape),
         }
@@ -69,7 +69,7 @@ mod tests {
         let count = shape.iter().product::<usize>();
         Crop {
             shape,
-            image: (0..count).map(|v| v as f32).collect(),
+            images: vec![(0..count).map(|v| v as f32).collect()],
             labels: (0..count as u64).collect(),
             masked: vec![false; count],
         }
@@ -91,7 +91,7 @@ mod tests {
                         old[from[a]] = if mirrored[a] { new[a] - 1 - at[a] } else { at[a] };
                     }
                     let value = (old[0] * 3 + old[1]) * 4 + old[2];
-                    assert_eq!((moved.labels[n], moved.image[n]), (value as u64, value as f32));
+                    assert_eq!((moved.labels[n], moved.images[0][n]), (value as u64, value as f32));
                 }
             }
         }

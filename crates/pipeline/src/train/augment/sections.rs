@@ -94,13 +94,13 @@ impl Sections {
         (shifts.fold(0.0, f32::max) + bent.fold(0.0, f32::max)).ceil() as usize
     }
 
-    /// The inner part of a crop, with all that goes wrong.
+    /// The inner part of a crop, with all that goes wrong; `ranges`: black and white of each channel.
     pub(super) fn apply(
         &self,
         crop: Crop,
         margin: [usize; 3],
         shape: [usize; 3],
-        black: f32,
+        ranges: &[[f32; 2]],
     ) -> Crop {
         let moved = !self.shifts.is_empty() || self.slip.is_some() || !self.bent.is_empty();
         let mut result = if moved {
@@ -113,7 +113,9 @@ impl Sections {
             inner(&crop, margin, shape)
         };
         for (section, corner) in &self.missing {
-            blacken(&mut result, *section, *corner, black);
+            for (image, [black, _]) in result.images.iter_mut().zip(ranges) {
+                blacken(image, shape, *section, *corner, *black);
+            }
         }
         result
     }
@@ -134,7 +136,9 @@ impl Sections {
                 to.labels[at] = from.labels[near];
                 to.masked[at] = from.masked[near];
                 let seen = [place[0] + slip[0], place[1] + slip[1]];
-                to.image[at] = between(&from.image[plane..], size, seen);
+                for (to, from) in to.images.iter_mut().zip(&from.images) {
+                    to[at] = between(&from[plane..], size, seen);
+                }
             }
         }
     }
@@ -189,11 +193,16 @@ fn between(plane: &[f32], size: [usize; 2], place: Shift) -> f32 {
     upper * (1.0 - fy) + lower * fy
 }
 
-fn blacken(crop: &mut Crop, section: usize, corner: Option<Corner>, black: f32) {
-    let [_, height, width] = crop.shape;
+fn blacken(
+    image: &mut [f32],
+    [_, height, width]: [usize; 3],
+    section: usize,
+    corner: Option<Corner>,
+    black: f32,
+) {
     let gone = |share: f32, at: f32, after: bool| (share >= at) == after;
     for y in 0..height {
-        let row = &mut crop.image[(section * height + y) * width..][..width];
+        let row = &mut image[(section * height + y) * width..][..width];
         for (x, value) in row.iter_mut().enumerate() {
             let missing = corner.is_none_or(|Corner { at, after }| {
                 gone(y as f32 / height as f32, at[0], after[0])
@@ -217,7 +226,7 @@ mod tests {
         let value = |n: usize| (n / shape[2] % shape[1] * 100 + n % shape[2]) as f32;
         Crop {
             shape,
-            image: (0..count).map(value).collect(),
+            images: vec![(0..count).map(value).collect()],
             labels: (0..count).map(|n| value(n) as u64).collect(),
             masked: vec![false; count],
         }
@@ -227,7 +236,7 @@ mod tests {
         let sections = Sections::draw(table, shape, &mut Random::new(5, number));
         let margin = [0, sections.margin(), sections.margin()];
         let read = std::array::from_fn(|a| shape[a] + 2 * margin[a]);
-        let crop = sections.apply(ramp(read), margin, shape, -1.0);
+        let crop = sections.apply(ramp(read), margin, shape, &[[-1.0, 1.0]]);
         (sections, crop)
     }
 
@@ -244,11 +253,11 @@ mod tests {
         let mut moved = 0;
         for number in 0..30 {
             let (sections, crop) = applied(&table, number, shape);
-            for n in 0..crop.image.len() {
-                assert_eq!(crop.image[n], crop.labels[n] as f32);
+            for n in 0..crop.images[0].len() {
+                assert_eq!(crop.images[0][n], crop.labels[n] as f32);
                 let shift = sections.shifts[n / 99];
                 let expected = unmoved(shape, sections.margin(), n) + shift[0] * 100.0 + shift[1];
-                assert_eq!(crop.image[n], expected);
+                assert_eq!(crop.images[0][n], expected);
                 moved += usize::from(shift != [0.0; 2]);
             }
             assert_eq!(sections.shifts[3], [0.0; 2]);
@@ -263,11 +272,11 @@ mod tests {
         let table = AugmentTable { misalignment, ..AugmentTable::default() };
         let (sections, crop) = applied(&table, 4, shape);
         let (section, shift) = sections.slip.unwrap_or_default();
-        for n in 0..crop.image.len() {
+        for n in 0..crop.images[0].len() {
             let expected = unmoved(shape, sections.margin(), n);
             assert_eq!(crop.labels[n], expected as u64);
             let by = if n / 99 == section { shift[0] * 100.0 + shift[1] } else { 0.0 };
-            assert_eq!(crop.image[n], expected + by);
+            assert_eq!(crop.images[0][n], expected + by);
         }
     }
 
@@ -278,18 +287,18 @@ mod tests {
         let table = AugmentTable { elastic, ..AugmentTable::default() };
         let (sections, crop) = applied(&table, 9, shape);
         let mut bent = 0;
-        for n in 0..crop.image.len() {
+        for n in 0..crop.images[0].len() {
             // The image lies between voxels, the label is that of the nearest.
-            let (image, label) = (crop.image[n], crop.labels[n] as f32);
+            let (image, label) = (crop.images[0][n], crop.labels[n] as f32);
             let dx = (image - label + 50.0).rem_euclid(100.0) - 50.0;
             assert!(dx.abs() <= 50.1, "{image} {label}");
             bent += usize::from((image - unmoved(shape, sections.margin(), n)).abs() > 0.5);
         }
-        assert!(bent > crop.image.len() / 2);
+        assert!(bent > crop.images[0].len() / 2);
         for z in 0..5 {
             let centre = (z * 21 + 10) * 21 + 10;
             let expected = unmoved(shape, sections.margin(), centre);
-            assert!((crop.image[centre] - expected).abs() < 0.05);
+            assert!((crop.images[0][centre] - expected).abs() < 0.05);
         }
     }
 
@@ -301,7 +310,7 @@ mod tests {
         let (mut whole, mut part) = (0, 0);
         for number in 0..40 {
             let (_, crop) = applied(&table, number, shape);
-            let black = crop.image.chunks(99).map(|s| s.iter().filter(|v| **v == -1.0).count());
+            let black = crop.images[0].chunks(99).map(|s| s.iter().filter(|v| **v == -1.0).count());
             let black: Vec<usize> = black.filter(|count| *count > 0).collect();
             assert!(black.len() <= 1);
             whole += usize::from(black == [99]);

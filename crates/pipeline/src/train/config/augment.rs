@@ -54,11 +54,23 @@ pub struct GreyTable {
     pub brightness: f32,
     /// g is 2 to the power of plus or minus up to this.
     pub gamma: f32,
+    /// Whether all channels of an image change alike; they do.
+    pub channels: Option<GreyChannels>,
+}
+
+/// Which channels of an image one change of grey values is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GreyChannels {
+    /// The same change for all.
+    All,
+    /// A change of its own for each.
+    Each,
 }
 
 impl Default for GreyTable {
     fn default() -> Self {
-        Self { probability: 0.0, contrast: 0.3, brightness: 0.3, gamma: 1.0 }
+        Self { probability: 0.0, contrast: 0.3, brightness: 0.3, gamma: 1.0, channels: None }
     }
 }
 

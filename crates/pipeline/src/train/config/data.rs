@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{expect, expect_probability};
+use crate::segment::{ImageChannel, PerChannel};
 
 /// `[[volumes]]`: an image with its labels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,16 +19,18 @@ pub struct VolumeTable {
     /// Channel of the image.
     #[serde(default)]
     pub channel: usize,
+    /// In its place, for a network of several: their numbers in the order of the network.
+    pub channels: Option<Vec<usize>>,
     /// Part that may be read: z0:z1,y0:y1,x0:x1.
     #[serde(default)]
     pub roi: Option<String>,
     /// A volume of the same shape: voxels other than 0 do not count, and are no centres of examples.
     #[serde(default)]
     pub mask: Option<String>,
-    /// Subtracted from the image.
-    pub mean: f32,
-    /// The image is divided by it.
-    pub stddev: f32,
+    /// Subtracted from the image; one number, or one for each of `channels`.
+    pub mean: PerChannel,
+    /// The image is divided by it; one number, or one for each of `channels`.
+    pub stddev: PerChannel,
     /// How often examples come from here, relative to other volumes.
     #[serde(default = "one")]
     pub weight: f64,
@@ -38,12 +41,48 @@ fn one() -> f64 {
 }
 
 impl VolumeTable {
-    pub(super) fn check(&self) -> Result<(), String> {
-        let good = self.stddev.is_finite() && self.stddev > 0.0;
-        expect("volumes.stddev", good, "a number above 0", self.stddev)?;
-        expect("volumes.mean", self.mean.is_finite(), "a number", self.mean)?;
+    /// Numbers of the channels, in the order of the network.
+    pub fn numbers(&self) -> &[usize] {
+        self.channels.as_deref().unwrap_or(std::slice::from_ref(&self.channel))
+    }
+
+    /// The channels as the network sees them; those without a mean or a deviation are left out.
+    pub(in super::super) fn image_channels(&self) -> Vec<ImageChannel> {
+        let channel = |(n, number): (usize, &usize)| {
+            let (mean, stddev) = (self.mean.of_channel(n)?, self.stddev.of_channel(n)?);
+            Some(ImageChannel { number: *number, mean, stddev })
+        };
+        self.numbers().iter().enumerate().filter_map(channel).collect()
+    }
+
+    /// `Ok` for a network of so many channels.
+    pub(super) fn check(&self, image_channels: usize) -> Result<(), String> {
+        let (found, image) = (self.numbers().len(), &self.image);
+        let expected = format!("{image_channels} for '{image}' as in model.image_channels");
+        expect("volumes.channels", found == image_channels, &expected, found)?;
+        let alone = self.channels.is_none() || self.channel == 0;
+        expect("volumes.channel", alone, "volumes.channels alone", self.channel)?;
+        self.check_numbers("volumes.stddev", &self.stddev, "a number above 0", |v| v > 0.0)?;
+        self.check_numbers("volumes.mean", &self.mean, "a number", |_| true)?;
         let good = self.weight.is_finite() && self.weight > 0.0;
         expect("volumes.weight", good, "a number above 0", self.weight)
+    }
+
+    /// Whether there is one number for all channels, or one for each, and what each must be.
+    fn check_numbers(
+        &self,
+        key: &str,
+        numbers: &PerChannel,
+        expected: &str,
+        good: impl Fn(f32) -> bool,
+    ) -> Result<(), String> {
+        if let PerChannel::Each(each) = numbers {
+            let (count, image, found) = (self.numbers().len(), &self.image, each.len());
+            let expected = format!("one number or {count} for the channels of '{image}'");
+            expect(key, found == count, &expected, found)?;
+        }
+        let wrong = numbers.numbers().iter().find(|v| !(v.is_finite() && good(**v)));
+        wrong.map_or(Ok(()), |found| expect(key, false, expected, found))
     }
 }
 

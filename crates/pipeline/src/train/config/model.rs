@@ -12,6 +12,8 @@ use crate::segment::{FamilyName, Features, PaddingName};
 const MAX_FEATURES: usize = 1024;
 /// Modules at most.
 const MAX_DEPTH: usize = 100;
+/// Channels of the image at most.
+const MAX_CHANNELS: usize = 256;
 /// Convolutions of a module at most.
 const MAX_CONVS: usize = 26;
 
@@ -33,6 +35,8 @@ pub struct ModelTable {
     pub padding: Option<PaddingName>,
     /// Whether the output is the change of the seed: that of a ConvStack is, that of a ResConvStack is not.
     pub additive: Option<bool>,
+    /// Channels of the image that the network sees; 1.
+    pub image_channels: Option<usize>,
     /// Field of view, voxels, odd.
     pub fov_zyx: [usize; 3],
     /// How far the field of view moves in one go.
@@ -56,6 +60,7 @@ impl Default for ModelTable {
             layer_norm: None,
             padding: None,
             additive: None,
+            image_channels: None,
             fov_zyx,
             deltas_zyx,
             checkpoint: None,
@@ -70,7 +75,12 @@ impl ModelTable {
         ModelConfig { fov_zyx: self.fov_zyx, deltas_zyx: self.deltas_zyx }
     }
 
-    /// What is trained: a network of one image channel.
+    /// Channels of the image that the network sees.
+    pub fn num_channels(&self) -> usize {
+        self.image_channels.unwrap_or(1)
+    }
+
+    /// What is trained.
     pub fn architecture(&self) -> Architecture {
         let family = self.architecture.map_or(Family::ConvStack, Family::from);
         let usual = match family {
@@ -82,6 +92,7 @@ impl ModelTable {
             layer_norm: self.layer_norm.unwrap_or(usual.layer_norm),
             padding: self.padding.map_or(usual.padding, Padding::from),
             update: self.additive.map_or(usual.update, SeedUpdate::from_additive),
+            image_channels: self.num_channels(),
             ..usual
         };
         architecture.features = match self.features() {
@@ -105,6 +116,7 @@ impl ModelTable {
             family: Some(architecture.family),
             padding: Some(architecture.padding),
             update: Some(architecture.update),
+            image_channels: Some(architecture.image_channels),
             parameters: self.parameters.clone(),
             ..ArchitectureOptions::default()
         }
@@ -117,6 +129,9 @@ impl ModelTable {
         let (depth, num_convs) = (self.depth, self.num_convs.unwrap_or(2));
         expect("model.depth", (1..=MAX_DEPTH).contains(&depth), "from 1 to 100", depth)?;
         expect("model.num_convs", (1..=MAX_CONVS).contains(&num_convs), "from 1 to 26", num_convs)?;
+        let channels = self.num_channels();
+        let good = (1..=MAX_CHANNELS).contains(&channels);
+        expect("model.image_channels", good, "from 1 to 256", channels)?;
         for &features in self.features() {
             let good = (1..=MAX_FEATURES).contains(&features);
             expect("model.features", good, "from 1 to 1024", features)?;
@@ -148,11 +163,12 @@ mod tests {
         assert_eq!(plain, Architecture::conv_stack(3, 8));
         let text = "architecture = 'ResConvStack'\nfeatures = [8]\ndepth = 3\n";
         assert_eq!(table(text).architecture(), Architecture::res_conv_stack(3, 8));
-        let more = "num_convs = 1\nlayer_norm = false\npadding = 'valid'\nadditive = true";
+        let more = "num_convs = 1\nlayer_norm = false\npadding = 'valid'\nadditive = true\n\
+                    image_channels = 3";
         assert_eq!(
             table(&format!("{text}{more}")).architecture().to_string(),
             "ResConvStack depth=3 num_convs=1 features=8 kernel_zyx=3,3,3 layer_norm=false \
-             padding=valid update=additive image_channels=1"
+             padding=valid update=additive image_channels=3"
         );
     }
 
@@ -174,6 +190,7 @@ mod tests {
                 "model.features: expected 18 numbers or one, found 2 numbers",
             ),
             ("", "features = []", "model.features: expected 18 numbers or one, found 0 numbers"),
+            ("", "image_channels = 0", "model.image_channels: expected from 1 to 256, found 0"),
             ("", "features = 0", "model.features: expected from 1 to 1024, found 0"),
             ("", "parameters = 'ema_params'", "model.parameters: expected model.checkpoint"),
             (res, "num_convs = 27", "model.num_convs: expected from 1 to 26, found 27"),

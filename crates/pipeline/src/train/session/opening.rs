@@ -107,7 +107,9 @@ impl Beginning {
 /// The sizes of all that belongs to an example.
 fn geometry_of(config: &TrainConfig) -> Geometry {
     let lost = config.model.architecture().lost_zyx();
-    Geometry::new(&config.model.config(), &config.moves).without_border(lost)
+    Geometry::new(&config.model.config(), &config.moves)
+        .without_border(lost)
+        .with_channels(config.model.num_channels())
 }
 
 /// The volumes, and what is needed with them.
