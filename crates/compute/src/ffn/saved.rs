@@ -5,18 +5,21 @@
 //! the object of that seed: its new centres, what it was refused, its queue, and the tiles that were written. Objects of
 //! later seeds are not: they grow again.
 
-use super::canvas::{Canvas, LabelRun, Position};
+use super::canvas::LabelRun;
 use super::flood::Flood;
 use super::home::Home;
-use super::object_logits::{TILE_EDGE, TILE_VOXELS};
 use super::residence::{TileValues, Which};
-use super::segment::{Counters, FloodEvent, Origin};
+use super::segment::{FloodEvent, Origin};
 use super::segmenter::Segmenter;
 use super::steps::Steps;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use bytes::{Reader, Writer, damaged};
+use counters::{counters, read_counters};
+use object::{read_flood, write_flood, write_tiles};
 
-/// A tile with its number.
-const TILE_BYTES: usize = 12 + 4 * TILE_VOXELS;
+mod bytes;
+mod counters;
+mod object;
 
 /// How much of a segmentation is saved.
 #[derive(Debug, Clone, Copy, Default)]
@@ -151,184 +154,4 @@ impl Segmenter<'_> {
         self.covered_ahead();
         if from.0.is_empty() { Ok(()) } else { Err(damaged()) }
     }
-}
-
-/// The object, without what is saved of it already.
-fn write_flood(out: &mut Writer, flood: &Flood, before: Option<Saved>) {
-    out.u64(u64::from(before.is_some()));
-    out.u64(flood.seconds().to_bits());
-    let Saved { centres, refused } = before.unwrap_or_default();
-    out.list(&flood.centres[centres..], |out, centre| out.position(*centre));
-    out.list(&flood.deleted[centres..], |out, deleted| out.u32(*deleted));
-    out.list(&flood.refused[refused..], |out, position| out.position(*position));
-    let pending: Vec<Position> = flood.pending.into_iter().collect();
-    out.list(&pending, |out, position| out.position(*position));
-    out.list(&flood.policy.queued(), |out, position| out.position(*position));
-    out.list(&flood.policy.done(), |out, cell| {
-        cell.iter().for_each(|c| out.u64(*c as u64));
-    });
-}
-
-fn write_tiles(out: &mut Writer, tiles: &[TileValues]) {
-    out.0.reserve_exact(8 + tiles.len() * TILE_BYTES);
-    out.list(tiles, |out, (tile, values)| {
-        tile.iter().for_each(|t| out.u32(*t));
-        values.iter().for_each(|value| out.u32(value.to_bits()));
-    });
-}
-
-fn read_flood(
-    from: &mut Reader<'_>,
-    canvas: &Canvas,
-    seed: Position,
-    before: Option<Flood>,
-) -> Result<Flood> {
-    let mut flood = match (from.u64()?, before) {
-        (0, _) => Flood::new(canvas, seed),
-        (_, Some(before)) if before.seed == seed => before,
-        _ => return Err(damaged()),
-    };
-    let shape = canvas.shape();
-    flood.seconds_before = f64::from_bits(from.u64()?);
-    let centres = from.list(24, |from| from.position(shape))?;
-    for centre in &centres {
-        flood.extend_to(*centre);
-    }
-    flood.centres.extend(centres);
-    flood.deleted.extend(from.list(4, Reader::u32)?);
-    flood.refused.extend(from.list(24, |from| from.position(shape))?);
-    flood.pending = from.list(24, |from| from.position(shape))?.first().copied();
-    let queued = from.list(24, |from| from.position(shape))?;
-    let done =
-        from.list(24, |from| Ok([from.u64()? as i64, from.u64()? as i64, from.u64()? as i64]))?;
-    flood.policy.restore(queued, done);
-    let tiles = from.list(TILE_BYTES, |from| {
-        let tile = [from.u32()?, from.u32()?, from.u32()?];
-        let values: Vec<f32> =
-            (0..TILE_VOXELS).map(|_| from.u32().map(f32::from_bits)).collect::<Result<_>>()?;
-        let inside = (0..3).all(|a| (tile[a] as usize) * TILE_EDGE < shape[a]);
-        if inside { Ok((tile, values)) } else { Err(damaged()) }
-    })?;
-    if let Home::Here(logits) = &mut flood.home {
-        tiles.into_iter().for_each(|(tile, values)| logits.restore(tile, values));
-    }
-    let outside = flood.pending.is_some_and(|position| !canvas.holds_fov(position));
-    if outside || flood.centres.len() != flood.deleted.len() {
-        return Err(damaged());
-    }
-    Ok(flood)
-}
-
-fn counters(counters: &Counters) -> [u64; 10] {
-    let Counters {
-        seeds,
-        skip_invalid_pos,
-        skip_restricted_pos,
-        skip_too_close,
-        segment_at_calls,
-        fov_steps,
-        seed_got_too_weak,
-        too_small,
-        voxels_segmented,
-        voxels_overlapping,
-    } = *counters;
-    [
-        seeds,
-        skip_invalid_pos,
-        skip_restricted_pos,
-        skip_too_close,
-        segment_at_calls,
-        fov_steps,
-        seed_got_too_weak,
-        too_small,
-        voxels_segmented,
-        voxels_overlapping,
-    ]
-}
-
-fn read_counters(from: &mut Reader<'_>) -> Result<Counters> {
-    Ok(Counters {
-        seeds: from.u64()?,
-        skip_invalid_pos: from.u64()?,
-        skip_restricted_pos: from.u64()?,
-        skip_too_close: from.u64()?,
-        segment_at_calls: from.u64()?,
-        fov_steps: from.u64()?,
-        seed_got_too_weak: from.u64()?,
-        too_small: from.u64()?,
-        voxels_segmented: from.u64()?,
-        voxels_overlapping: from.u64()?,
-    })
-}
-
-#[derive(Default)]
-struct Writer(Vec<u8>);
-
-impl Writer {
-    fn u32(&mut self, value: u32) {
-        self.0.extend(value.to_le_bytes());
-    }
-
-    fn u64(&mut self, value: u64) {
-        self.0.extend(value.to_le_bytes());
-    }
-
-    fn position(&mut self, position: Position) {
-        position.iter().for_each(|p| self.u64(*p as u64));
-    }
-
-    fn list<T>(&mut self, items: &[T], mut write: impl FnMut(&mut Self, &T)) {
-        self.u64(items.len() as u64);
-        items.iter().for_each(|item| write(self, item));
-    }
-}
-
-struct Reader<'a>(&'a [u8]);
-
-impl Reader<'_> {
-    fn u8(&mut self) -> Result<u8> {
-        let (first, rest) = self.0.split_first().ok_or_else(damaged)?;
-        self.0 = rest;
-        Ok(*first)
-    }
-
-    fn u32(&mut self) -> Result<u32> {
-        let (first, rest) = self.0.split_first_chunk().ok_or_else(damaged)?;
-        self.0 = rest;
-        Ok(u32::from_le_bytes(*first))
-    }
-
-    fn u64(&mut self) -> Result<u64> {
-        let (first, rest) = self.0.split_first_chunk().ok_or_else(damaged)?;
-        self.0 = rest;
-        Ok(u64::from_le_bytes(*first))
-    }
-
-    fn at_most(&mut self, most: usize) -> Result<usize> {
-        let value = usize::try_from(self.u64()?).ok().filter(|value| *value <= most);
-        value.ok_or_else(damaged)
-    }
-
-    fn position(&mut self, shape: [usize; 3]) -> Result<Position> {
-        let mut position = [0; 3];
-        for a in 0..3 {
-            // A shape is never 0: there is no FOV that small.
-            position[a] = self.at_most(shape[a] - 1)?;
-        }
-        Ok(position)
-    }
-
-    /// A list whose items take so many bytes each; memory is taken only for what is there.
-    fn list<T>(
-        &mut self,
-        bytes: usize,
-        mut read: impl FnMut(&mut Self) -> Result<T>,
-    ) -> Result<Vec<T>> {
-        let count = self.at_most(self.0.len() / bytes)?;
-        (0..count).map(|_| read(self)).collect()
-    }
-}
-
-fn damaged() -> Error {
-    Error::Usage("is not what was saved of this segmentation".into())
 }

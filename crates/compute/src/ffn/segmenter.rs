@@ -19,13 +19,9 @@ use super::segment::{Counters, FloodEvent, Origin, Segmentation};
 use super::steps::{Fov, Steps};
 use crate::error::Result;
 
+mod commit;
+mod early;
 mod under_way;
-
-/// Seeds after the one whose turn it is among which some are chosen to start early. An object of a seed
-/// that is far behind waits long, and is the likelier to be in vain.
-const LOOKAHEAD: usize = 1024;
-/// Objects that wait for their turn, for each that grows.
-const WAITING: usize = 8;
 
 /// A segmentation under way.
 pub struct Segmenter<'r> {
@@ -212,38 +208,6 @@ impl<'r> Segmenter<'r> {
         Some(self.commit(seed, &object))
     }
 
-    fn commit(&mut self, seed: Position, object: &Object) -> bool {
-        self.counters.segment_at_calls += 1;
-        self.counters.fov_steps += object.steps;
-        self.counters.skip_restricted_pos += object.refusals(&self.canvas);
-        self.counters.seed_got_too_weak += u64::from(object.got_too_weak);
-        if object.steps == 0 {
-            return false;
-        }
-        if object.is_weak {
-            self.canvas.mark_tried(seed);
-            return false;
-        }
-        let voxels = object.count(&self.canvas);
-        if voxels.free < self.canvas.options.min_segment_size as u64 {
-            self.counters.too_small += 1;
-            self.canvas.mark_tried(seed);
-            return false;
-        }
-        object.write(&mut self.canvas, self.next_id);
-        self.counters.voxels_segmented += voxels.free;
-        self.counters.voxels_overlapping += voxels.overlapping;
-        self.origins.push(Origin {
-            id: self.next_id as u32,
-            seed_zyx: seed,
-            steps: object.steps,
-            voxels: voxels.free,
-            seconds: object.seconds,
-        });
-        self.next_id += 1;
-        true
-    }
-
     /// Labels were written: objects that grew into them would grow otherwise now.
     pub(super) fn drop_attempts_in_vain(&mut self) {
         let canvas = &self.canvas;
@@ -258,39 +222,6 @@ impl<'r> Segmenter<'r> {
 
     fn waste(&mut self, attempt: &Attempt) {
         self.wasted_steps += attempt.flood.steps();
-    }
-
-    /// Starts objects before their turn until so many grow, the one whose turn it is among them.
-    fn start_early(&mut self, at_once: usize) {
-        let growing = |attempt: &&Attempt| attempt.object.is_none();
-        let mut growing = self.attempts.values().filter(growing).count();
-        while growing < at_once && self.attempts.len() < WAITING * at_once && !self.no_candidate {
-            match self.candidate() {
-                Some(number) => growing += usize::from(self.start(number)),
-                None => self.no_candidate = true,
-            }
-        }
-    }
-
-    /// A seed that would be tried if its turn came now, far away from all objects that wait or grow:
-    /// near them it would probably end up in one of them.
-    fn candidate(&self) -> Option<usize> {
-        let fov = self.canvas.config.fov_zyx;
-        let is_far = |seed: Position| {
-            let near = |[low, high]: [Position; 2]| {
-                (0..3).all(|a| low[a] <= seed[a] + fov[a] && seed[a] <= high[a] + fov[a])
-            };
-            !self.attempts.values().any(|attempt| near(attempt.flood.extent))
-        };
-        let mut ahead = self.turn + 1..self.seeds.len().min(self.turn + 1 + LOOKAHEAD);
-        ahead.find(|number| {
-            let seed = self.seeds[*number];
-            self.canvas.is_free(seed)
-                && is_far(seed)
-                && self.restrict.allows_centre(seed)
-                && self.restrict.allows_seed(seed)
-                && !self.canvas.is_close_to_segment(seed)
-        })
     }
 
     /// Starts the object of a seed; whether it grows.

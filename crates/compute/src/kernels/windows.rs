@@ -10,6 +10,7 @@ use super::tiles::units;
 use super::words;
 use kernels::FovLaunch;
 
+mod faces;
 mod kernels;
 mod plan;
 
@@ -77,68 +78,52 @@ impl Batch<'_> {
         deltas: [usize; 3],
         [probes_at, probes]: [usize; 2],
     ) -> Handle {
-        let plan = || words::all(self.plan);
-        let (notes, logits) = (|| words::all(self.notes), || words::all(update));
+        self.add_seeds(client, input, update);
+        self.write_tiles(client, update);
+        self.search_faces(client, update, 2 * deltas[0].max(deltas[1]) + 1);
+        self.report(client, update, probes_at, probes)
+    }
+
+    /// Updates become logits.
+    fn add_seeds(&self, client: &Client, input: &Handle, update: &Handle) {
         let [nz, ny, _] = self.fov;
         let rows = self.windows * nz * ny;
         let (count, dim) = units(client, rows);
-        let input = words::all(input);
-        kernels::add_seeds::launch(
-            client,
-            count,
-            dim,
-            input,
-            logits(),
-            plan(),
-            notes(),
-            self.fov(),
-            rows,
-        );
+        let (input, logits) = (words::all(input), words::all(update));
+        let (plan, notes) = (words::all(self.plan), words::all(self.notes));
+        let fov = self.fov();
+        kernels::add_seeds::launch(client, count, dim, input, logits, plan, notes, fov, rows);
+    }
+
+    fn write_tiles(&self, client: &Client, logits: &Handle) {
         let (count, dim) = units(client, self.windows * self.voxels());
-        let (pool, windows) = (|| words::all(self.pool), self.windows);
-        kernels::scatter::launch(
-            client,
-            count,
-            dim,
-            logits(),
-            pool(),
-            plan(),
-            notes(),
-            self.fov(),
-            windows,
-        );
-        let rows = 2 * deltas[0].max(deltas[1]) + 1;
+        let (logits, pool) = (words::all(logits), words::all(self.pool));
+        let (plan, notes) = (words::all(self.plan), words::all(self.notes));
+        let (fov, windows) = (self.fov(), self.windows);
+        kernels::scatter::launch(client, count, dim, logits, pool, plan, notes, fov, windows);
+    }
+
+    /// Maxima of faces of so many rows at most, then the first places where they are.
+    fn search_faces(&self, client: &Client, logits: &Handle, rows: usize) {
+        let windows = self.windows;
         for places in [false, true] {
             let (count, dim) = units(client, windows * 6 * rows);
-            let (fov, from) = (self.fov(), logits());
-            kernels::search_faces::launch(
-                client,
-                count,
-                dim,
-                from,
-                plan(),
-                notes(),
-                fov,
-                windows,
-                rows,
-                places,
+            let (from, fov) = (words::all(logits), self.fov());
+            let (plan, notes) = (words::all(self.plan), words::all(self.notes));
+            faces::search_faces::launch(
+                client, count, dim, from, plan, notes, fov, windows, rows, places,
             );
         }
-        let said = client.empty((windows * SAID + probes) * 4);
+    }
+
+    fn report(&self, client: &Client, logits: &Handle, probes_at: usize, probes: usize) -> Handle {
+        let said = client.empty((self.windows * SAID + probes) * 4);
         let (count, dim) = units(client, words::length(&said));
-        let (fov, to) = (self.fov(), words::all(&said));
+        let (logits, pool) = (words::all(logits), words::all(self.pool));
+        let (plan, notes) = (words::all(self.plan), words::all(self.notes));
+        let (to, fov, windows) = (words::all(&said), self.fov(), self.windows);
         kernels::report::launch(
-            client,
-            count,
-            dim,
-            logits(),
-            pool(),
-            plan(),
-            notes(),
-            to,
-            fov,
-            windows,
-            probes_at,
+            client, count, dim, logits, pool, plan, notes, to, fov, windows, probes_at,
         );
         said
     }

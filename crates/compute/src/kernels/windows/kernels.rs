@@ -4,12 +4,12 @@ use cubecl::prelude::*;
 
 use super::super::tiles::{EDGE, VOXELS};
 use super::super::words::{is_nan, ordered};
-use super::plan::{HEADER, LOWEST, NOTES, NOWHERE, SAID};
+use super::plan::{HEADER, NOTES, NOWHERE, SAID};
 
 /// [`ordered`] zeros.
 const ZERO: u32 = 0x8000_0000;
-const BEST: usize = 3;
-const FIRST: usize = 9;
+pub(super) const BEST: usize = 3;
+pub(super) const FIRST: usize = 9;
 
 /// Voxels of a field of view, and along y and x.
 #[derive(CubeType, CubeLaunch)]
@@ -139,77 +139,6 @@ pub(super) fn scatter(
         }
         logits[at] = result;
         pool[to] = result;
-    }
-}
-
-/// Looks through the faces of each window's cuboid, a unit for each row: for the maxima, then for the first
-/// places where they are.
-#[cube(launch)]
-pub(super) fn search_faces(
-    logits: &[u32],
-    plan: &[u32],
-    notes: &[Atomic<u32>],
-    fov: Fov,
-    windows: usize,
-    rows: usize,
-    #[comptime] places: bool,
-) {
-    let row = ABSOLUTE_POS % rows;
-    let face = ABSOLUTE_POS / rows % 6;
-    let window = ABSOLUTE_POS / rows / 6;
-    if window < windows {
-        let deltas = window * HEADER + 12;
-        let (dz, dy) = (plan[deltas] as usize, plan[deltas + 1] as usize);
-        let dx = plan[deltas + 2] as usize;
-        let axis = face / 2;
-        let sign = face % 2;
-        let nz = fov.voxels / fov.nx / fov.ny;
-        // The first voxel of the face, and its rows: along x, but for the faces across x.
-        let mut z = nz / 2 - dz;
-        let mut y = fov.ny / 2 - dy;
-        let mut x = fov.nx / 2 - dx;
-        let mut delta = dz;
-        let mut last = 2 * dy;
-        let mut length = 2 * dx + 1;
-        let mut stride = 1usize.runtime();
-        if axis == 0 {
-            z += sign * 2 * dz;
-            y += row;
-        } else if axis == 1 {
-            y += sign * 2 * dy;
-            z += row;
-            delta = dy;
-            last = 2 * dz;
-        } else {
-            x += sign * 2 * dx;
-            z += row;
-            delta = dx;
-            last = 2 * dz;
-            length = 2 * dy + 1;
-            stride = fov.nx;
-        }
-        if delta > 0 && row <= last {
-            let start = (z * fov.ny + y) * fov.nx + x;
-            let note = window * NOTES + face;
-            let mut best = LOWEST.runtime();
-            let mut first = NOWHERE.runtime();
-            for i in 0..length {
-                let value = logits[window * fov.voxels + start + i * stride];
-                if !is_nan(value) && ordered(value) > best {
-                    best = ordered(value);
-                    first = (start + i * stride) as u32;
-                }
-            }
-            if best > LOWEST {
-                if comptime!(places) {
-                    if notes[note + BEST].load() == best {
-                        notes[note + FIRST].fetch_min(first);
-                    }
-                } else {
-                    notes[note + BEST].fetch_max(best);
-                }
-            }
-        }
     }
 }
 

@@ -4,6 +4,9 @@ use super::token::{Token, Tokens};
 use super::tree::{Binary, Kind, Node, Unary, Value};
 use crate::error::{Error, Result};
 
+mod calls;
+mod numbers;
+
 /// Parentheses, signs and functions inside each other, at most: keeps a hostile text from the end of the
 /// stack.
 const DEEPEST: usize = 64;
@@ -153,113 +156,6 @@ impl<'a> Parser<'a> {
         Ok(Some(op))
     }
 
-    /// `|`, `^` and `&`, weakest first: of two conditions or of two whole numbers.
-    fn bits(&mut self, strength: usize) -> Result<Part> {
-        const SIGNS: [(&str, Binary); 3] =
-            [("|", Binary::Or), ("^", Binary::Xor), ("&", Binary::And)];
-        let Some((sign, op)) = SIGNS.get(strength) else { return self.sum() };
-        let first = self.bits(strength + 1)?;
-        let (at, kind) = (first.at, first.kind);
-        let mut rest = Vec::new();
-        while self.takes(sign)? {
-            let next = self.bits(strength + 1)?;
-            if kind == Kind::Float {
-                return Err(self.tokens.wrong(at, "expected whole numbers or conditions"));
-            }
-            if next.kind != kind {
-                let expected = if kind == Kind::Int { "a whole number" } else { "a condition" };
-                return Err(self.tokens.wrong(next.at, &format!("expected {expected}")));
-            }
-            rest.push((*op, next.node));
-        }
-        Ok(Part { node: chain(first.node, rest), kind, at })
-    }
-
-    fn sum(&mut self) -> Result<Part> {
-        self.arithmetic(&[("+", Binary::Add), ("-", Binary::Subtract)], Self::product)
-    }
-
-    fn product(&mut self) -> Result<Part> {
-        let signs = [
-            ("*", Binary::Multiply),
-            ("/", Binary::Divide),
-            ("//", Binary::FloorDivide),
-            ("%", Binary::Remainder),
-        ];
-        self.arithmetic(&signs, Self::signed)
-    }
-
-    fn arithmetic(
-        &mut self,
-        signs: &[(&str, Binary)],
-        term: fn(&mut Self) -> Result<Part>,
-    ) -> Result<Part> {
-        let first = term(self)?;
-        let (at, mut kind) = (first.at, first.kind);
-        let mut rest = Vec::new();
-        'terms: loop {
-            for (sign, op) in signs {
-                if !self.takes(sign)? {
-                    continue;
-                }
-                if kind == Kind::Condition {
-                    return Err(self.tokens.wrong(at, "expected a number, found a condition"));
-                }
-                let next = term(self)?;
-                self.number(&next)?;
-                if next.kind == Kind::Float || *op == Binary::Divide {
-                    kind = Kind::Float;
-                }
-                rest.push((*op, next.node));
-                continue 'terms;
-            }
-            return Ok(Part { node: chain(first.node, rest), kind, at });
-        }
-    }
-
-    fn signed(&mut self) -> Result<Part> {
-        let at = self.tokens.at;
-        if self.takes("+")? {
-            let part = self.deeper(Self::signed)?;
-            self.number(&part)?;
-            return Ok(part);
-        }
-        let op = if self.takes("-")? {
-            Unary::Minus
-        } else if self.takes("~")? {
-            Unary::Not
-        } else {
-            return self.power();
-        };
-        let part = self.deeper(Self::signed)?;
-        match (op, part.kind) {
-            (Unary::Not, Kind::Float) => {
-                return Err(self.tokens.wrong(part.at, "expected a whole number or a condition"));
-            }
-            (Unary::Not, _) => {}
-            _ => self.number(&part)?,
-        }
-        Ok(Part { node: Node::Unary(op, Box::new(part.node)), kind: part.kind, at })
-    }
-
-    /// Binds stronger than a sign before it, weaker than one after it: `-2 ** -2`.
-    fn power(&mut self) -> Result<Part> {
-        let base = self.atom()?;
-        if !self.takes("**")? {
-            return Ok(base);
-        }
-        self.number(&base)?;
-        let exponent = self.deeper(Self::signed)?;
-        self.number(&exponent)?;
-        // The kind has to be known here: a negative power of a whole number is none.
-        let is_int =
-            base.kind == Kind::Int && matches!(exponent.node, Node::Constant(Value::Int(_)));
-        let kind = if is_int { Kind::Int } else { Kind::Float };
-        let (base_node, exponent_node) = (Box::new(base.node), Box::new(exponent.node));
-        let node = Node::Binary(Binary::Power, base_node, exponent_node);
-        Ok(Part { node, kind, at: base.at })
-    }
-
     fn atom(&mut self) -> Result<Part> {
         let at = self.tokens.at;
         let (node, kind) = match self.tokens.current {
@@ -281,73 +177,6 @@ impl<'a> Parser<'a> {
             _ => return Err(self.unexpected("a number, z, y, x or '('")),
         };
         self.tokens.advance()?;
-        Ok(Part { node, kind, at })
-    }
-
-    fn call(&mut self, name: &'a str, at: usize) -> Result<Part> {
-        let plain = ["np.", "numpy."].iter().find_map(|module| name.strip_prefix(module));
-        let plain = plain.unwrap_or(name);
-        let known = [
-            "abs",
-            "sqrt",
-            "min",
-            "max",
-            "minimum",
-            "maximum",
-            "logical_and",
-            "logical_or",
-            "logical_not",
-        ];
-        if !known.contains(&plain) {
-            let why =
-                format!("'{name}' is not known; expected z, y, x or one of {}", known.join(", "));
-            return Err(self.tokens.wrong(at, &why));
-        }
-        self.tokens.advance()?;
-        self.expect("(")?;
-        let mut arguments = Vec::new();
-        while !self.takes(")")? {
-            if !arguments.is_empty() {
-                self.expect(",")?;
-            }
-            arguments.push(self.deeper(Self::disjunction)?);
-        }
-        self.function(plain, arguments, at)
-    }
-
-    fn function(&self, name: &str, arguments: Vec<Part>, at: usize) -> Result<Part> {
-        let logical = name.starts_with("logical");
-        let expected = match name {
-            "abs" | "sqrt" | "logical_not" => 1..=1,
-            "minimum" | "maximum" | "logical_and" | "logical_or" => 2..=2,
-            _ => 2..=usize::MAX,
-        };
-        if !expected.contains(&arguments.len()) {
-            let (count, found) = (*expected.start(), arguments.len());
-            let why = format!("{name}: expected {count} arguments, found {found}");
-            return Err(self.tokens.wrong(at, &why));
-        }
-        for argument in &arguments {
-            if logical { self.condition(argument)? } else { self.number(argument)? }
-        }
-        let is_float = arguments.iter().any(|argument| argument.kind == Kind::Float);
-        let number = if is_float || name == "sqrt" { Kind::Float } else { Kind::Int };
-        let kind = if logical { Kind::Condition } else { number };
-        let mut nodes: Vec<Node> = arguments.into_iter().map(|argument| argument.node).collect();
-        let node = match name {
-            "min" | "minimum" => Node::Least(nodes),
-            "max" | "maximum" => Node::Largest(nodes),
-            "logical_and" => Node::All(nodes),
-            "logical_or" => Node::Any(nodes),
-            _ => {
-                let op = match name {
-                    "abs" => Unary::Abs,
-                    "sqrt" => Unary::Sqrt,
-                    _ => Unary::Not,
-                };
-                Node::Unary(op, Box::new(nodes.swap_remove(0)))
-            }
-        };
         Ok(Part { node, kind, at })
     }
 
