@@ -6,7 +6,6 @@ use std::time::Instant;
 use super::canvas::{Canvas, Position};
 use super::home::Home;
 use super::movement::FaceMax;
-use super::network::Network;
 use super::object_logits::ObjectLogits;
 use super::residence::{Answer, ObjectTiles, Said, Which, Window};
 use super::restrict::Restrict;
@@ -260,63 +259,6 @@ fn keeps_outside(canvas: &Canvas, logits: &[f32]) -> bool {
     let inside = logits.iter().filter(|l| **l >= canvas.logits.move_threshold).count();
     let said = logits.iter().filter(|l| !l.is_nan()).count();
     inside as f64 / said as f64 > f64::from(threshold)
-}
-
-/// An object that was flooded on its own, with all that the network said.
-#[derive(Clone)]
-pub struct FloodedObject {
-    /// Steps of the network.
-    pub steps: u64,
-    /// Whether it ended because its seed was judged outside.
-    pub seed_got_too_weak: bool,
-    /// Centre of each step, `[z, y, x]`, and how many voxels that were surely inside (probability 0.8)
-    /// before it were judged outside (below 0.5) by it.
-    pub history: Vec<([usize; 3], u32)>,
-    /// Logits of the object.
-    pub logits: ObjectLogits,
-}
-
-impl FloodedObject {
-    /// Probabilities of a box, C order `[z, y, x]`; NaN where no step has been.
-    pub fn probabilities(&self, start: [usize; 3], shape: [usize; 3]) -> Vec<f32> {
-        let mut values = self.logits.read(start, shape);
-        values.iter_mut().for_each(|v| *v = 1.0 / (1.0 + (-*v).exp()));
-        values
-    }
-}
-
-/// Floods one object from a seed and writes nothing: segments of the canvas are obstacles, and neither
-/// the minimum size nor the distance to segments counts. No steps are made if the seed lies in a
-/// segment, or less than a margin from the border.
-///
-/// # Errors
-/// [`Error::Usage`] if the seed lies outside the canvas; what the network returns.
-pub fn flood_object(
-    canvas: &Canvas,
-    seed: [usize; 3],
-    network: &mut dyn Network,
-    restrict: &dyn Restrict,
-) -> Result<FloodedObject> {
-    check_seed(canvas, seed)?;
-    let mut flood = Flood::new(canvas, seed);
-    let buffer = || vec![0.0; canvas.config.fov_voxels()];
-    let (mut object, mut logits) = (buffer(), buffer());
-    let mut image = vec![0.0; canvas.image_values()];
-    while flood.next_position(canvas, restrict).is_some() {
-        flood.gather(canvas, &mut image, &mut object);
-        network.step(&image, &object, &mut logits)?;
-        flood.absorb(canvas, &mut logits);
-    }
-    Ok(FloodedObject {
-        steps: flood.steps(),
-        seed_got_too_weak: matches!(flood.end, Some(End::SeedTooWeak(_))),
-        history: flood.centres.into_iter().zip(flood.deleted).collect(),
-        logits: match flood.home {
-            Home::Here(logits) => logits,
-            // Nothing has moved it.
-            Home::Away(_) => ObjectLogits::default(),
-        },
-    })
 }
 
 pub(super) fn check_seed(canvas: &Canvas, seed: Position) -> Result<()> {

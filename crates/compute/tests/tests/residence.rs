@@ -2,16 +2,17 @@
 //! faults, checkpoints. The place is a map of voxels for each object here; `device_residence` has devices.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use exavox_compute::ffn::{
-    Answer, Executor, ExecutorOptions, FallbackNetwork, FloodEvent, Inline, Network, ObjectKey,
-    ObjectTiles, Residence, Said, TileBits, TileIndex, TileValues, Which, Window, face_maxima,
+    Answer, Canvas, Everywhere, Executor, ExecutorOptions, FallbackNetwork, FloodEvent, Inline,
+    Network, ObjectKey, ObjectTiles, Residence, Said, TileBits, TileIndex, TileValues, Which,
+    Window, face_maxima, flood_object,
 };
 use exavox_compute::{Error, Result};
 use proptest::prelude::*;
 
-use crate::segmenter::{Case, Fake, Kind, assert_same, kinds};
+use crate::segmenter::{CONFIG, Case, Fake, Kind, assert_same, kinds};
 
 const EDGE: usize = 16;
 
@@ -211,6 +212,40 @@ impl<N: Network> Network for Maps<N> {
 
     fn device_name(&self) -> String {
         "maps".into()
+    }
+}
+
+/// An object alone, with all that can be compared of it.
+pub(crate) fn alone(
+    case: &Case,
+    seed: [usize; 3],
+    network: &mut dyn Network,
+) -> (bool, History, Vec<u32>) {
+    let canvas = Canvas::new(Arc::clone(&case.image), CONFIG, case.options).unwrap();
+    let found = flood_object(&canvas, seed, network, &Everywhere).unwrap();
+    assert_eq!(found.steps, found.history.len() as u64);
+    let logits = found.logits.read([0; 3], case.image.shape());
+    let bits = logits.iter().map(|v| if v.is_nan() { 0 } else { v.to_bits() });
+    (found.seed_got_too_weak, found.history, bits.collect())
+}
+
+pub(crate) type History = Vec<([usize; 3], u32)>;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    #[test]
+    fn an_object_alone_is_the_same_with_logits_elsewhere(
+        kind in kinds(), shape in [9usize..24, 9usize..30, 12usize..40], loses_at in faults(),
+        disco in prop::sample::select(vec![-1.0f32, 0.0, 0.3]), fails in any::<bool>(),
+        room in prop::sample::select(vec![0, 2, 6, 20, usize::MAX]), seed in any::<u64>(),
+    ) {
+        let case = Case::new(shape, 1, disco, seed);
+        let expected = alone(&case, case.seeds[0], &mut Fake::new(kind));
+        let fails_at = fails.then_some(1 + (seed % 40) as usize);
+        let first = Maps { room, loses_at, fails_at, ..Maps::new(Fake::new(kind)) };
+        let other = move || Ok(Box::new(Fake::new(kind)) as Box<dyn Network>);
+        let mut network = FallbackNetwork::new(Box::new(first), Some(Box::new(other)), |_| {});
+        prop_assert_eq!(alone(&case, case.seeds[0], &mut network), expected);
     }
 }
 
