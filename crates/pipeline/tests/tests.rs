@@ -57,3 +57,5 @@ mod train_channels;
 mod train_res_conv_stack;
 #[path = "tests/union.rs"]
 mod union;
+#[path = "tests/varint.rs"]
+mod varint;

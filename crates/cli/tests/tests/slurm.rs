@@ -11,17 +11,20 @@ use crate::lab::{Lab, wait_until};
 /// Shape of the source; the first step makes 384 blocks of it in 18 shards.
 const SHAPE: [usize; 3] = [192, 256, 256];
 
-/// Two steps, each with a stage of blocks and one that finishes. `$program` runs the worker in its own way.
-const PLAN: &str = "synced = true
+/// Slots of the cluster, and the worker's way of running; behind it the steps.
+const CLUSTER: &str = "synced = true
 [slurm]
 slots = 6
-shards_per_slot = 3
+shards_per_slot = $shards
 gate_seconds = 3
 program = '$program'
 [slurm.task]
 cpus_per_task = 1
 memory = '500M'
-[[step]]
+";
+
+/// Two steps, each with a stage of blocks and one that finishes.
+const STEPS: &str = "[[step]]
 run = 'downsample'
 source = '../a.npy'
 target = 'b.zarr'
@@ -82,12 +85,13 @@ pub(crate) fn write_program(folder: &Folder, stage: &str, text: &str) -> PathBuf
     path
 }
 
-/// The same plan in two folders: one for the cluster, one for this machine.
-pub(crate) fn write_plans(folder: &Folder, program: &Path, text: &str) {
+/// A plan of these steps in two folders: one for the cluster, one for this machine.
+pub(crate) fn write_plans(folder: &Folder, program: &Path, shards_per_slot: u32, steps: &str) {
+    let cluster = CLUSTER.replace("$shards", &shards_per_slot.to_string());
+    let text = cluster.replace("$program", &program.display().to_string()) + steps;
     for place in ["cluster", "local"] {
         fs::create_dir(folder.join(place)).unwrap();
-        let text = text.replace("$program", &program.display().to_string());
-        fs::write(folder.join(place).join("plan.toml"), text).unwrap();
+        fs::write(folder.join(place).join("plan.toml"), &text).unwrap();
     }
 }
 
@@ -147,7 +151,7 @@ fn power_and_network_cuts_change_no_bit() {
     let Some(lab) = Lab::start() else { return };
     let folder = Folder::in_memory();
     let program = write_program(&folder, "1.downsample", HELD);
-    write_plans(&folder, &program, PLAN);
+    write_plans(&folder, &program, 3, STEPS);
     write_source(&folder);
     let at = |name: &str| folder.join(name).display().to_string();
     folder.run(&["run", "local/plan.toml"]).done();
@@ -187,7 +191,7 @@ fn what_fails_for_good_stops_the_chain_until_it_is_mended() {
     let Some(lab) = Lab::start() else { return };
     let folder = Folder::in_memory();
     let program = write_program(&folder, "1.downsample", TEMPORARY);
-    write_plans(&folder, &program, &PLAN.replace("a.npy", "a.zarr"));
+    write_plans(&folder, &program, 3, &STEPS.replace("a.npy", "a.zarr"));
     folder.write_ramp("a.npy", SHAPE, DataType::U16);
     folder.run(&["convert", "a.npy", "a.zarr", "--chunk", "32,32,32"]).done();
     let at = |name: &str| folder.join(name).display().to_string();

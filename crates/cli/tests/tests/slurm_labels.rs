@@ -13,16 +13,7 @@ use crate::slurm::{HELD, is_done, tree, write_plans, write_program};
 /// Shape of the image: 32 subvolumes, in 12 shards.
 const SHAPE: [usize; 3] = [72, 112, 40];
 
-const PLAN: &str = "synced = true
-[slurm]
-slots = 6
-shards_per_slot = 2
-gate_seconds = 3
-program = '$program'
-[slurm.task]
-cpus_per_task = 1
-memory = '500M'
-[[step]]
+const STEPS: &str = "[[step]]
 run = 'segment'
 source = '../image.npy'
 target = 'labels.zarr'
@@ -77,7 +68,7 @@ fn power_and_network_cuts_change_no_label() {
     let Some(lab) = Lab::start() else { return };
     let folder = Folder::in_memory();
     let program = write_program(&folder, "1.infer", HELD);
-    write_plans(&folder, &program, PLAN);
+    write_plans(&folder, &program, 2, STEPS);
     write_inputs(&folder);
     folder.run(&["run", "local/plan.toml"]).done();
     let labels = Volume::open(&folder.join("local/labels.zarr").display().to_string()).unwrap();

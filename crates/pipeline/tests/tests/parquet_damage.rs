@@ -12,6 +12,8 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
+use crate::varint::varint;
+
 const COLUMNS: [&str; 5] = ["id", "z", "more", "y", "x"];
 const ROWS: i64 = 3000;
 
@@ -31,16 +33,6 @@ fn table(path: &Path) {
     }
     group.close().unwrap();
     file.close().unwrap();
-}
-
-fn varint(mut value: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while value >= 0x80 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-    bytes
 }
 
 /// A number without a sign behind the mark of its field.

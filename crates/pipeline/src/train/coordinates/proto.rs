@@ -121,25 +121,21 @@ fn varint(bytes: &mut &[u8]) -> Parsed<u64> {
     Err("not a tf.train.Example: a number of more than 64 bits".to_owned())
 }
 
+/// The writer of the tests.
+#[cfg(test)]
+#[path = "../../../tests/tests/varint.rs"]
+mod written;
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(super) mod tests {
+    use super::written::varint as written;
     use super::*;
 
     fn field(number: u8, body: &[u8]) -> Vec<u8> {
         let mut bytes = vec![number << 3 | 2];
-        bytes.extend(number_bytes(body.len() as u64));
+        bytes.extend(written(body.len() as u64));
         bytes.extend(body);
-        bytes
-    }
-
-    fn number_bytes(mut value: u64) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        while value >= 0x80 {
-            bytes.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        bytes.push(value as u8);
         bytes
     }
 
@@ -149,7 +145,7 @@ pub(super) mod tests {
 
     /// A record as TensorFlow writes it.
     pub(in super::super) fn example(centre_xyz: [i64; 3], volume: &str) -> Vec<u8> {
-        let packed: Vec<u8> = centre_xyz.iter().flat_map(|v| number_bytes(*v as u64)).collect();
+        let packed: Vec<u8> = centre_xyz.iter().flat_map(|v| written(*v as u64)).collect();
         let centre = entry("center", &field(3, &field(1, &packed)));
         let name = entry("label_volume_name", &field(1, &field(1, volume.as_bytes())));
         field(1, &[centre, name].concat())
