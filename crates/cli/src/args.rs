@@ -46,6 +46,10 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, value_name = "SIZE")]
     #[arg(env = env_vars::MEMORY, hide_env_values = true)]
     pub(crate) memory: Option<MemorySize>,
+    /// Memory of each GPU, or of cpu-jit, that a segmentation keeps images and logits of objects in, at most; the
+    /// rest stays in the memory of this machine [default: up to the largest buffer of the device].
+    #[arg(long, global = true, value_name = "SIZE")]
+    pub(crate) device_memory: Option<MemorySize>,
     /// Record what each thread did when: .svg a picture, else JSON for ui.perfetto.dev.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,

@@ -24,6 +24,8 @@ pub(crate) struct Context {
     pub(crate) threads: NonZeroUsize,
     /// Bytes to stay below, if the user set them.
     pub(crate) memory: Option<u64>,
+    /// Bytes of a device for images and logits, if the user set them.
+    device_memory: Option<u64>,
 }
 
 impl Context {
@@ -45,6 +47,7 @@ impl Context {
             other_devices: global.device.iter().skip(1).copied().collect(),
             threads,
             memory: global.memory.map(|m| m.0),
+            device_memory: global.device_memory.map(|m| m.0),
         })
     }
 }
@@ -59,7 +62,7 @@ impl Context {
         let device = self.open_named(self.device)?;
         let other = |spec: &DeviceSpec| Ok(ComputeDevice::open(*spec)?.0);
         let others = self.other_devices.iter().map(other).collect::<anyhow::Result<_>>()?;
-        Ok(device.with_others(others))
+        Ok(device.with_others(others).with_room(self.device_memory))
     }
 
     /// Opens a device; for `auto` the choice, and why it was not a better one, is told.
@@ -68,7 +71,7 @@ impl Context {
         if !reasons.is_empty() {
             self.printer.note(&format!("using {} ({})", device.name(), reasons.join("; ")));
         }
-        Ok(device)
+        Ok(device.with_room(self.device_memory))
     }
 
     /// Opens the device of `--device`, if it is another one than the CPU: for commands that the CPU serves best

@@ -78,6 +78,7 @@ pub struct ComputeDevice {
     /// More devices for work that can be dealt out.
     others: Vec<Self>,
     batch: Option<usize>,
+    room_bytes: Option<u64>,
     takes_host_memory: bool,
 }
 
@@ -110,8 +111,16 @@ impl ComputeDevice {
         {
             let (spec, name) = (DeviceSpec::Cpu, "cpu".to_owned());
             let burn = Device::flex();
-            let (others, batch) = (Vec::new(), None);
-            Ok(Self { spec, name, burn, client: None, others, batch, takes_host_memory: false })
+            Ok(Self {
+                spec,
+                name,
+                burn,
+                client: None,
+                others: Vec::new(),
+                batch: None,
+                room_bytes: None,
+                takes_host_memory: false,
+            })
         }
         #[cfg(not(feature = "flex"))]
         Err(unavailable(DeviceSpec::Cpu, "this build is without the feature 'flex'"))
@@ -174,6 +183,20 @@ impl ComputeDevice {
         self.batch
     }
 
+    /// With a bound for each device, this one and those beside it: images of canvases and logits of objects take no more
+    /// bytes of it. What finds no room there stays on the host.
+    #[must_use]
+    pub fn with_room(mut self, bytes: Option<u64>) -> Self {
+        self.room_bytes = bytes;
+        self.others.iter_mut().for_each(|other| other.room_bytes = bytes);
+        self
+    }
+
+    /// Bytes for images of canvases and logits of objects on each device, if that was said.
+    pub fn room_bytes(&self) -> Option<u64> {
+        self.room_bytes
+    }
+
     /// The handle for burn's tensors.
     pub fn burn(&self) -> &Device {
         &self.burn
@@ -191,8 +214,8 @@ impl ComputeDevice {
         let burn = Device::new(found.device);
         let takes_host_memory = found.software || found.spec == DeviceSpec::CpuJit;
         let (spec, name, client) = (found.spec, found.name, Some(client));
-        let (others, batch) = (Vec::new(), None);
-        Ok(Self { spec, name, burn, client, others, batch, takes_host_memory })
+        let (others, batch, room_bytes) = (Vec::new(), None, None);
+        Ok(Self { spec, name, burn, client, others, batch, room_bytes, takes_host_memory })
     }
 
     #[cfg(not(feature = "cube"))]

@@ -84,6 +84,12 @@ use crate::device::ComputeDevice;
 use crate::error::Result;
 use crate::precision::Precision;
 
+/// Whether fused kernels know a network, so that images and logits can stay where it is: ConvStacks of one image
+/// channel.
+pub fn has_kernels(architecture: &Architecture) -> bool {
+    architecture.family == Family::ConvStack && architecture.image_channels == 1
+}
+
 /// The network on a device: by fused kernels of our own on devices of CubeCL, else through burn and
 /// [`crate::conv3d`].
 ///
@@ -96,7 +102,7 @@ pub fn network_on(
     precision: Precision,
 ) -> Result<Box<dyn Network>> {
     #[cfg(feature = "cube")]
-    if device.client().is_some() && weights.architecture().image_channels == 1 {
+    if device.client().is_some() && has_kernels(&weights.architecture()) {
         return Ok(Box::new(DeviceNetwork::new(weights, config, device, precision)?));
     }
     Ok(Box::new(BurnNetwork::with_precision(weights, config, device, precision)?))
@@ -116,7 +122,7 @@ pub fn model_on(
 ) -> Result<Box<dyn Network>> {
     model.architecture().check(config)?;
     match model.layers() {
-        Layers::ConvStack(weights) if model.architecture().image_channels == 1 => {
+        Layers::ConvStack(weights) if has_kernels(model.architecture()) => {
             network_on(weights, config, device, precision)
         }
         _ => Ok(Box::new(BurnNetwork::of_model(model, config, device, precision)?)),

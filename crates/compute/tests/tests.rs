@@ -18,6 +18,9 @@ mod device_network;
 #[path = "tests/device_residence.rs"]
 mod device_residence;
 #[cfg(feature = "cube")]
+#[path = "tests/device_room.rs"]
+mod device_room;
+#[cfg(feature = "cube")]
 #[path = "tests/device_volume.rs"]
 mod device_volume;
 #[path = "tests/distance_passes.rs"]

@@ -47,7 +47,7 @@ pub(crate) use checkpoint::weights;
 pub(crate) use masks::OpenMasks;
 
 use inference::{Subvolume, infer_saved, network_on_device, open_model, read_more};
-use memory::check_memory;
+use memory::{KeptHere, check_memory};
 use prepared::Prepared;
 
 /// Segments one channel of a volume and writes labels, table and report; all of them or none.
@@ -64,8 +64,9 @@ pub fn segment(
     // Everything that can be refused is refused before the hours begin.
     settings.check()?;
     let region = region_of(image.name(), image.shape(), settings)?;
-    check_memory(&region, settings, &run.device, run.memory_bytes)?;
     let model = open_model(settings)?;
+    let kept = KeptHere::new(&run.device, Some(model.architecture()));
+    check_memory(&region, settings, &run.device, kept, run.memory_bytes)?;
     let mut network = network_on_device(&model, settings, &run.device, observer)?;
     segment_with(network.as_mut(), image, settings, run, observer)
 }
@@ -83,7 +84,9 @@ pub fn segment_with(
     observer: &dyn Observer,
 ) -> Result<SegmentReport> {
     let started = Instant::now();
-    let mut prepared = Prepared::new(image, settings, run)?;
+    let keeps = network.residence().is_some();
+    let kept = if keeps { KeptHere::new(&run.device, None) } else { KeptHere::nothing() };
+    let mut prepared = Prepared::new(image, settings, run, kept)?;
     let mut subvolume =
         read_subvolume(image, settings, prepared.region, &prepared.masks, observer)?;
     subvolume.keeps_probabilities = run.probabilities.is_some();

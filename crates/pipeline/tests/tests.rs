@@ -53,6 +53,9 @@ mod train;
 #[path = "tests/train_channels.rs"]
 mod train_channels;
 #[cfg(feature = "train")]
+#[path = "tests/train_memory.rs"]
+mod train_memory;
+#[cfg(feature = "train")]
 #[path = "tests/train_res_conv_stack.rs"]
 mod train_res_conv_stack;
 #[path = "tests/union.rs"]

@@ -44,6 +44,30 @@ inference_options {
 }
 "#;
 
+/// What a device has no room for stays on the host.
+#[test]
+fn device_memory_bounds_a_device_and_changes_no_label() {
+    let (folder, seed) = folder();
+    let on_device = |target: &str, more: &[&str]| {
+        let args = ["--device", "cpu-jit", "--quiet", "segment", "image.npy", target];
+        let settings = ["--config", "settings.toml", "--seed", &seed];
+        folder.run(&[&args[..], &settings, more].concat())
+    };
+    let whole = on_device("whole.npy", &[]);
+    if whole.stderr.contains("without the feature") {
+        return;
+    }
+    whole.done();
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    // Room for the image and some tiles, and for nothing.
+    for room in ["600kB", "1kB"] {
+        on_device("bounded.npy", &["--device-memory", room, "--overwrite"]).done();
+        assert!(read("whole.npy") == read("bounded.npy"), "{room}");
+    }
+    let error = on_device("none.npy", &["--device-memory", "0"]);
+    assert!(error.status == Some(2) && error.stderr.contains("--device-memory"), "{error:?}");
+}
+
 fn segment(folder: &Folder, args: &[&str]) -> Run {
     folder.run(&[&["--device", "cpu", "--quiet", "segment"], args].concat())
 }

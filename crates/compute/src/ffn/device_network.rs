@@ -42,7 +42,8 @@ struct Activations {
 ///
 /// Memory on the device: the weights, and for each FOV of a batch three times its features in f32;
 /// 13.8 MB for 33^3 voxels of 32 features. As a [`Residence`] also the images of canvases, and 16 KiB for each
-/// tile of an object that grows, twice that after the pool of tiles has grown.
+/// tile of an object that grows, twice that after the pool of tiles has grown; both together no more than the
+/// device's [`ComputeDevice::room_bytes`].
 pub struct DeviceNetwork {
     device: ComputeDevice,
     client: Client,
@@ -78,7 +79,7 @@ impl DeviceNetwork {
             .map_err(|reason| failed(device, &reason))?;
         let fov_zyx = config.fov_zyx;
         let device = device.clone();
-        let resident = Resident::new(&client);
+        let resident = Resident::new(&client, device.room_bytes());
         let mut network = Self {
             device,
             resident,

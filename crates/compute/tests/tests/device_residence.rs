@@ -18,7 +18,7 @@ use crate::residence::Maps;
 use crate::segmenter::{CONFIG, Case, assert_same};
 
 /// A network after which bright voxels join, dark ones leave, and some do as they like.
-fn flooding(seed: u64) -> Weights {
+pub(crate) fn flooding(seed: u64) -> Weights {
     let mut weights = weights(2, 5, seed);
     let (first, second) = &mut weights.first;
     for (channel, sign) in [(0, 1.0), (1, -1.0)] {
@@ -38,12 +38,12 @@ fn flooding(seed: u64) -> Weights {
     weights
 }
 
-fn network(weights: &Weights, device: &ComputeDevice) -> DeviceNetwork {
+pub(crate) fn network(weights: &Weights, device: &ComputeDevice) -> DeviceNetwork {
     DeviceNetwork::new(weights, &CONFIG, device, Precision::Exact).unwrap()
 }
 
 /// The network without a place for anything.
-struct HostOnly(DeviceNetwork);
+pub(crate) struct HostOnly(pub(crate) DeviceNetwork);
 
 impl Network for HostOnly {
     fn step(&mut self, image: &[f32], seed: &[f32], logits: &mut [f32]) -> Result<()> {
@@ -158,7 +158,13 @@ fn as_type(image: &Voxels, dtype: DataType) -> Voxels {
     .unwrap()
 }
 
-fn case(shape: [usize; 3], seeds: usize, disco: f32, dtype: DataType, seed: u64) -> Case {
+pub(crate) fn case(
+    shape: [usize; 3],
+    seeds: usize,
+    disco: f32,
+    dtype: DataType,
+    seed: u64,
+) -> Case {
     let mut case = Case::new(shape, seeds, disco, seed);
     (case.places, case.keeps_probabilities) = (seed % 2 == 1, seed % 3 == 1);
     case.options.image_mean = match dtype {
@@ -256,6 +262,13 @@ fn logits_on_cuda_are_those_on_this_side() {
 #[test]
 fn canvases_share_a_device() {
     let Some(device) = device("cpu-jit") else { return };
+    // Enough; all images and a few tiles; not even all images.
+    for room in [None, Some(420 << 10), Some(280 << 10)] {
+        canvases_share(&device.clone().with_room(room));
+    }
+}
+
+fn canvases_share(device: &ComputeDevice) {
     let dtypes = [DataType::U8, DataType::F32, DataType::U16];
     let cases: Vec<Case> =
         dtypes.iter().zip(1..).map(|(d, i)| case([9, 18, 27], 4, 0.0, *d, i)).collect();
@@ -272,7 +285,7 @@ fn canvases_share_a_device() {
         };
         let runs: Vec<_> = cases.iter().map(run).collect();
         for (case, run) in cases.iter().zip(runs) {
-            let mut here = HostOnly(network(&weights, &device));
+            let mut here = HostOnly(network(&weights, device));
             let expected = case.run(&mut Inline::new(&mut here, 1));
             assert_same(&run.join().unwrap(), &expected);
             steps += expected.counters.fov_steps;

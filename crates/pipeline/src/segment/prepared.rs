@@ -9,7 +9,7 @@ use super::checkpoint::Checkpoint;
 use super::counters::Counted;
 use super::inference::Subvolume;
 use super::initial::{InitialLabels, LabelIds};
-use super::memory::check_memory;
+use super::memory::{KeptHere, check_memory};
 use super::outputs::{Origins, Page, SideFiles, html};
 use super::plan::{labels_plan, value};
 use super::{OpenMasks, SegmentReport, SegmentRun, SegmentSettings, region_of};
@@ -35,16 +35,17 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Refuses what can be refused before the image is read.
+    /// Refuses what can be refused before the image is read. `kept`: of the subvolume on devices.
     pub(super) fn new(
         image: &Volume,
         settings: &SegmentSettings,
         run: &SegmentRun,
+        kept: KeptHere,
     ) -> Result<Self> {
         settings.check()?;
         check_local(&run.target)?;
         let region = region_of(image.name(), image.shape(), settings)?;
-        check_memory(&region, settings, &run.device, run.memory_bytes)?;
+        check_memory(&region, settings, &run.device, kept, run.memory_bytes)?;
         let masks = OpenMasks::open(settings, image)?;
         let placing = Placing::at(hidden_beside(&run.target, "placing"));
         let made_of = made_of(image, settings, run)?;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use exavox_compute::ComputeDevice;
 use exavox_compute::ffn::{CanvasChannel, Inline, Restrictor, TrainedModel};
 use exavox_compute::metrics::{Contingency, ScoreOptions};
 use exavox_io::{BoundingBox, OpenOptions, Volume, VoxelSize, Voxels};
@@ -17,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::progress::{Event, Observer};
 use crate::segment::SegmentSettings;
 use crate::segment::inference::{Subvolume, infer, read_more};
+use crate::segment::memory::KeptHere;
 
 /// Name of the table.
 pub(super) const TABLE: &str = "validation.csv";
@@ -50,22 +52,24 @@ pub(super) struct Validation {
     region: BoundingBox,
     voxel_size: Option<VoxelSize>,
     settings: SegmentSettings,
+    /// Bytes that it takes beside the training.
+    bytes: u64,
     /// In order of the steps.
     table: Table<Validated>,
 }
 
 impl Validation {
-    /// Reads the region, to be segmented in so many bytes of memory. Lines of the table after `up_to`
-    /// steps are taken off.
+    /// Reads the region, to be segmented in so many bytes of memory, with what the first of the devices takes of
+    /// it. Lines of the table after `up_to` steps are taken off.
     ///
     /// # Errors
     /// [`Error::Settings`] if image and labels do not go together, or do not fit; if a channel is not there.
     pub(super) fn open(
         table: &ValidationTable,
         config: &TrainConfig,
+        devices: &[ComputeDevice],
         path: &std::path::Path,
-        up_to: u64,
-        memory: u64,
+        (up_to, memory): (u64, u64),
     ) -> Result<Self> {
         let open = |name: &str| Volume::open_with(name, &OpenOptions::default());
         let (image, labels) = (open(&table.image)?, open(&table.labels)?);
@@ -76,7 +80,8 @@ impl Validation {
         let mut roi = settings.clone();
         roi.roi = Some(region);
         crate::segment::region_of(image.name(), image.shape(), &roi)?;
-        check_memory(&region, &settings, memory)?;
+        let bytes = bytes(&region, &settings, config, devices.first());
+        check_memory(&region, bytes, memory)?;
         let truth = labels.read(0, &region)?.to_labels();
         let truth = truth.map_err(|e| Error::settings(labels.name(), e.to_string()))?;
         if truth.iter().all(|label| *label == 0) {
@@ -90,13 +95,14 @@ impl Validation {
             region,
             voxel_size: image.metadata().voxel_size,
             settings,
+            bytes,
             table,
         })
     }
 
     /// Bytes that it takes beside the training.
     pub(super) fn bytes(&self) -> u64 {
-        bytes(&self.region, &self.settings)
+        self.bytes
     }
 
     /// Forgets what was noted after so many steps.
@@ -166,20 +172,32 @@ impl Validation {
     }
 }
 
-/// Bytes that a region takes while it is segmented.
-fn bytes(region: &BoundingBox, settings: &SegmentSettings) -> u64 {
+/// Bytes that a region takes while it is segmented: here, and what a device takes of the memory of this machine for
+/// logits and a batch.
+fn bytes(
+    region: &BoundingBox,
+    settings: &SegmentSettings,
+    config: &TrainConfig,
+    device: Option<&ComputeDevice>,
+) -> u64 {
+    let voxels = region.num_voxels();
     let each = settings.bytes_per_voxel().saturating_add(LABELS);
-    region.num_voxels().saturating_mul(each)
+    let here = voxels.saturating_mul(each);
+    let Some(device) = device else { return here };
+    let architecture = config.model.architecture();
+    let kept = KeptHere::new(device, Some(&architecture)).bytes(voxels);
+    let mut known = settings.clone();
+    known.architecture.features = Some(architecture.features);
+    here.saturating_add(kept).saturating_add(known.batch_bytes_here(device, 1))
 }
 
 /// Refuses a region that does not fit beside the training.
-fn check_memory(region: &BoundingBox, settings: &SegmentSettings, memory: u64) -> Result<()> {
+fn check_memory(region: &BoundingBox, needed: u64, memory: u64) -> Result<()> {
     // Labels inside a subvolume are 32 bits with a sign.
     if region.num_voxels() > i32::MAX as u64 {
         let message = format!("region {region}: expected at most {} voxels", i32::MAX);
         return Err(Error::settings("validation.roi", message));
     }
-    let needed = bytes(region, settings);
     if needed <= memory {
         return Ok(());
     }

@@ -37,6 +37,43 @@ fn a_device_in_the_memory_of_this_machine_counts() {
     }
 }
 
+/// What stays on the host is not counted on the device: more than its room, and logits of networks that it has no
+/// kernels for.
+#[test]
+fn a_device_counts_with_what_it_keeps() {
+    let jit = match ComputeDevice::open(DeviceSpec::CpuJit) {
+        Ok((jit, _)) => jit,
+        Err(error) => return eprintln!("skipped: {error}"),
+    };
+    let mut settings = demo_settings();
+    settings.seeds = Seeds::Points(Vec::new());
+    let region = BoundingBox::whole([256; 3]);
+    let here = HERE * region.num_voxels() + (64 << 20);
+    let (room, roomy) = (jit.clone().with_room(Some(100 << 20)), jit.clone());
+    assert!(!fits_one_subvolume(&region, &settings, &room, here));
+    assert!(fits_one_subvolume(&region, &settings, &room, here + (100 << 20)));
+    let chosen = |device: &ComputeDevice| {
+        let mut spec = SegmentSpec::new("a", "b", &settings);
+        spec.choose_subvolume([1000; 3], &settings, device, 4 << 30, 2).unwrap();
+        spec.subvolume.iter().product::<u64>()
+    };
+    let [roomy, room, cpu] = [roomy, room, ComputeDevice::cpu().unwrap()].map(|d| chosen(&d));
+    // Sizes are rounded to what cuts the volume evenly.
+    assert!(roomy < room && room <= cpu, "{roomy} {room} {cpu}");
+    #[cfg(feature = "train")]
+    {
+        use exavox_compute::ffn::{Architecture, train::initial_model};
+        let folder = tempfile::tempdir().unwrap();
+        for (architecture, fits) in
+            [(Architecture::res_conv_stack(1, 4), true), (Architecture::conv_stack(2, 4), false)]
+        {
+            settings.checkpoint = folder.path().join(format!("{fits}.safetensors"));
+            initial_model(&architecture, 1).unwrap().save(&settings.checkpoint).unwrap();
+            assert_eq!(fits_one_subvolume(&region, &settings, &jit, here), fits, "{architecture}");
+        }
+    }
+}
+
 #[test]
 fn a_plan_says_what_a_gpu_needs() {
     let plan = |work| Hypothetical::new(work, [10_000; 3], DataType::U8).assumptions().join("\n");

@@ -45,7 +45,7 @@ impl Setup {
         self.directory.path().join(name).display().to_string()
     }
 
-    fn write<T: Element>(
+    pub(crate) fn write<T: Element>(
         &self,
         name: &str,
         shape: [usize; 3],
@@ -422,39 +422,6 @@ fn coordinates_in_masked_voxels_are_left_out() {
     config.run.output = setup.path("none");
     let error = refused(begin(&config));
     assert!(error.contains("none of 5 coordinates lies where") && error.contains("5 masked"));
-}
-
-#[test]
-fn what_does_not_fit_into_memory_is_refused_before_it_is_taken() {
-    let setup = Setup::new();
-    let mut run = a_run(StartMode::CreateNew);
-    let error = |config: &TrainConfig, run: &TrainRun| refused(train(config, run, &Silent));
-    run.memory_bytes = 1 << 20;
-    let batch = error(&setup.config("a", 2, "[optimizer]\nbatch = 512\n"), &run);
-    assert!(batch.contains("for 512 examples of [11, 11, 11] voxels"), "{batch}");
-    assert!(batch.contains("MiB of memory, 1 MiB may be used"), "{batch}");
-    let moves = error(&setup.config("b", 2, "[moves]\nfov_moves = 16\n"), &run);
-    assert!(moves.contains("examples of [71, 71, 71] voxels"), "{moves}");
-
-    // Enough for the training alone.
-    run.memory_bytes = 3 << 20;
-    let validation = format!(
-        "[validation]\nimage = '{}'\nlabels = '{}'\nsteps = 5\n",
-        setup.path("large.npy"),
-        setup.path("large.npy")
-    );
-    setup.write("large.npy", [40, 64, 64], vec![1_u8; 40 * 64 * 64], None);
-    let region = error(&setup.config("c", 2, &validation), &run);
-    assert!(region.contains("validation.roi: region 0:40,0:64,0:64 needs"), "{region}");
-    // With room for hardly an example more than is needed the result is the same.
-    let config = setup.config("small", 12, ADAM);
-    let fits = |kib: u64| {
-        let run = TrainRun { memory_bytes: kib << 10, ..a_run(StartMode::CreateNew) };
-        train(&config, &run, &Silent).is_ok()
-    };
-    assert!((128..3 << 10).step_by(16).any(fits));
-    begin(&setup.config("large", 12, ADAM)).unwrap();
-    assert!(setup.weights("small", 12) == setup.weights("large", 12));
 }
 
 #[test]

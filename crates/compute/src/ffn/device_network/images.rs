@@ -7,6 +7,14 @@ use crate::ffn::canvas::normalise;
 use crate::ffn::residence::CanvasImage;
 use crate::kernels::windows::Image;
 
+/// Bytes that the image of a canvas takes on a device, with the table of its values.
+pub(super) fn bytes(canvas: &CanvasImage) -> u64 {
+    let voxel = canvas.voxels.dtype().size().min(4);
+    let table = if voxel < 4 { 4 << (8 * voxel) } else { 4 };
+    let voxels = (canvas.voxels.len() as u64).saturating_mul(voxel as u64);
+    voxels.next_multiple_of(4).saturating_add(table)
+}
+
 /// Copies the image of a canvas to a device; `None` if it has no buffer of that size.
 ///
 /// Types of one and two bytes stay as they are, beside a table of what the host makes of each value; others

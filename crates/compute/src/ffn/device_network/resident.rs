@@ -15,12 +15,17 @@ use crate::ffn::residence::{Answer, CanvasImage, ObjectKey, Window};
 use crate::kernels::tiles;
 use crate::kernels::windows::{Batch, Image, UNKNOWN};
 
+/// Bytes of a slot: in the pool, and in what that was before it grew.
+const SLOT_BYTES: u64 = 2 * 4 * tiles::VOXELS as u64;
+
 /// Images and objects on a device.
 ///
 /// Memory on the device: the voxels of each canvas in their type if that has one or two bytes, else 4 bytes
-/// a voxel; 16 KiB for each slot of the pool, half as much again while it grows.
+/// a voxel; 16 KiB for each slot of the pool, twice that once it has grown: what it was before is still held then.
 pub(super) struct Resident {
     pub(super) client: Client,
+    /// Bytes for all of that.
+    room: u64,
     images: FxHashMap<u64, HeldImage>,
     /// Canvases that the device has failed with.
     refused: FxHashSet<u64>,
@@ -33,6 +38,7 @@ pub(super) struct Resident {
 
 struct HeldImage {
     canvas: Weak<CanvasImage>,
+    bytes: u64,
     image: Image,
 }
 
@@ -79,11 +85,13 @@ pub(super) struct Gathered {
 }
 
 impl Resident {
-    pub(super) fn new(client: &Client) -> Self {
+    /// With so many bytes for images and logits, if they are bounded.
+    pub(super) fn new(client: &Client, room: Option<u64>) -> Self {
         let bytes = client.properties().memory.max_page_size;
         let slots = usize::try_from(bytes).unwrap_or(usize::MAX) / (tiles::VOXELS * 4);
         Self {
             client: client.clone(),
+            room: room.unwrap_or(u64::MAX),
             images: FxHashMap::default(),
             refused: FxHashSet::default(),
             objects: FxHashMap::default(),
@@ -199,17 +207,36 @@ impl Resident {
         if self.refused.contains(&canvas.number()) {
             return false;
         }
+        let bytes = images::bytes(canvas);
+        if bytes > self.room_for_images() {
+            return false;
+        }
         let Some(image) = images::upload(&self.client, canvas) else { return false };
-        let held = HeldImage { canvas: Arc::downgrade(canvas), image };
+        let held = HeldImage { canvas: Arc::downgrade(canvas), bytes, image };
         self.images.insert(canvas.number(), held);
         self.news.images.push(canvas.number());
         true
     }
 
+    /// Bytes that images may take still. A pool that nobody uses makes room.
+    fn room_for_images(&mut self) -> u64 {
+        if self.objects.is_empty() && self.room < u64::MAX {
+            self.slots.clear(None);
+            self.pool = None;
+        }
+        let pool = (self.slots.capacity() as u64).saturating_mul(SLOT_BYTES);
+        self.room.saturating_sub(self.image_bytes()).saturating_sub(pool)
+    }
+
+    fn image_bytes(&self) -> u64 {
+        self.images.values().map(|held| held.bytes).sum()
+    }
+
     /// Slots of the pool, which grows if that is needed and possible.
     pub(super) fn take_slots(&mut self, count: usize) -> Option<Vec<u32>> {
         let before = self.slots.capacity();
-        let slots = self.slots.take(count)?;
+        let room = self.room.saturating_sub(self.image_bytes()) / SLOT_BYTES;
+        let slots = self.slots.take(count, usize::try_from(room).unwrap_or(usize::MAX))?;
         let now = self.slots.capacity();
         if now > before {
             self.pool = Some(match &self.pool {

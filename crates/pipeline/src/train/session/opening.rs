@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use exavox_compute::ComputeDevice;
+
 use super::super::checkpoint::{Checkpoint, Fit, Progress};
 use super::super::config::TrainConfig;
 use super::super::ending::Ending;
@@ -95,7 +97,7 @@ impl Beginning {
         let step = saved.progress.step;
         forget_after(folder, step)?;
         let left = memory.saturating_sub(needs.total());
-        let validation = open_validation(config, folder, step, left)?;
+        let validation = open_validation(config, &run.devices, folder, step, left)?;
         let needs = needs.with_validation(validation.as_ref().map_or(0, Validation::bytes));
         let policy = MovePolicy::new(&config.moves, geometry, config.sampling.seed);
         let mut generators = Generators::new(geometry, policy, batch);
@@ -163,13 +165,14 @@ pub(super) fn restore(
 /// The validation of a configuration, in so many bytes of memory.
 pub(super) fn open_validation(
     config: &TrainConfig,
+    devices: &[ComputeDevice],
     folder: &Folder,
     step: u64,
     memory: u64,
 ) -> Result<Option<Validation>> {
     let Some(table) = &config.validation else { return Ok(None) };
     let path = folder.join(validation::TABLE);
-    Ok(Some(Validation::open(table, config, &path, step, memory)?))
+    Ok(Some(Validation::open(table, config, devices, &path, (step, memory))?))
 }
 
 /// A learner that goes on where a checkpoint was written.

@@ -7,7 +7,7 @@ use exavox_io::Metadata;
 use super::{Segment, SegmentSpec, cells};
 use crate::blocks::StagePlan;
 use crate::error::{Error, Result};
-use crate::segment::memory::canvas_bytes_here;
+use crate::segment::memory::KeptHere;
 use crate::segment::{SegmentSettings, fitting_subvolume};
 use crate::union::MIN_MEMORY_BYTES;
 
@@ -24,8 +24,6 @@ pub(super) const SHOWN_EDGE: u64 = 256;
 const SHARED_BYTES: u64 = 16 << 20;
 /// Edge of the largest subvolume that is chosen: a larger one saves little of the overlap.
 const LARGEST_EDGE: u64 = 512;
-/// So many that the bytes of one on a device come out whole.
-const MANY_VOXELS: u64 = 1 << 20;
 
 impl SegmentSpec {
     /// Chooses subvolumes for a region of `shape`, so that `at_once` of them fit into memory, with what the
@@ -46,9 +44,8 @@ impl SegmentSpec {
         let fov = settings.model.fov_voxels() as u64 * NETWORK_BYTES_PER_FOV_VOXEL;
         let shared = SHARED_BYTES.saturating_add(settings.batch_bytes_here(device, DEVICE_BATCH));
         let each = memory_bytes.saturating_sub(shared) / at_once.max(1);
-        let on_device = canvas_bytes_here(device, MANY_VOXELS) / MANY_VOXELS;
-        let voxel = settings.bytes_per_voxel().saturating_add(on_device);
-        let voxels = (each.saturating_sub(fov) / voxel).min(LARGEST_EDGE.pow(3));
+        let (kept, voxel) = (settings.kept_here(device), settings.bytes_per_voxel());
+        let voxels = kept.voxels(each.saturating_sub(fov), voxel).min(LARGEST_EDGE.pow(3));
         let Some(size) = fitting_subvolume(shape, overlap, smallest, voxels) else {
             let message = format!(
                 "{at_once} of at least {smallest:?} voxels with {overlap:?} in common do not fit into \
@@ -80,7 +77,8 @@ impl Segment {
 
     /// The plan of inference with what the device takes of this machine's memory.
     pub(super) fn infer_plan_on(&self, device: &ComputeDevice, plan: &StagePlan) -> StagePlan {
-        let canvas = canvas_bytes_here(device, cells(self.subvolumes.size()));
+        let kept = KeptHere::new(device, Some(self.model.architecture()));
+        let canvas = kept.bytes(cells(self.subvolumes.size()));
         let batch = self.settings.batch_bytes_here(device, DEVICE_BATCH);
         StagePlan {
             bytes_per_block: plan.bytes_per_block.saturating_add(canvas),
