@@ -68,7 +68,7 @@ fn own(
     let buffers = Buffers {
         input: &x.handle,
         weights: &weights.handle,
-        bias: Some(&bias.handle),
+        bias: &bias.handle,
         mask: None,
         residual: residual.as_ref().map(|residual| &residual.handle),
         output: &output,

@@ -120,7 +120,7 @@ pub(crate) struct Buffers<'a> {
     pub(crate) input: &'a Handle,
     pub(crate) weights: &'a Handle,
     /// `[outputs]`.
-    pub(crate) bias: Option<&'a Handle>,
+    pub(crate) bias: &'a Handle,
     /// As long as the output. Where it is not above 0, the sum with the bias becomes 0.
     pub(crate) mask: Option<&'a Handle>,
     /// Added to what the mask has left.
@@ -134,9 +134,9 @@ impl Buffers<'_> {
         let mut all = vec![
             ("input", self.input, shape.input_len()),
             ("weights", self.weights, shape.weights_len()),
+            ("bias", self.bias, shape.outputs),
             ("output", self.output, shape.output_len()),
         ];
-        all.extend(self.bias.map(|handle| ("bias", handle, shape.outputs)));
         all.extend(self.mask.map(|handle| ("mask", handle, shape.output_len())));
         all.extend(self.residual.map(|handle| ("residual", handle, shape.output_len())));
         for (name, handle, values) in all {
@@ -159,7 +159,7 @@ impl Buffers<'_> {
         Bound {
             input: argument(self.input, shape.input_len()),
             weights: argument(self.weights, shape.weights_len()),
-            bias: self.bias.map(|handle| argument(handle, shape.outputs)),
+            bias: argument(self.bias, shape.outputs),
             mask: self.mask.map(|handle| argument(handle, shape.output_len())),
             residual: self.residual.map(|handle| argument(handle, shape.output_len())),
             output: argument(self.output, shape.output_len()),
@@ -171,7 +171,7 @@ impl Buffers<'_> {
 struct Bound {
     input: BufferArg,
     weights: BufferArg,
-    bias: Option<BufferArg>,
+    bias: BufferArg,
     mask: Option<BufferArg>,
     residual: Option<BufferArg>,
     output: BufferArg,

@@ -79,7 +79,7 @@ pub(super) fn operand(client: &Client) -> Option<FloatKind> {
 fn convolve_fragments<E: Float, WI: Size, WO: Size>(
     input: &[Vector<f32, WI>],
     weights: &[Vector<f32, WO>],
-    bias: ComptimeOption<&[Vector<f32, WO>]>,
+    bias: &[Vector<f32, WO>],
     mask: ComptimeOption<&[Vector<f32, WO>]>,
     residual: ComptimeOption<&[Vector<f32, WO>]>,
     output: &mut [Vector<f32, WO>],
@@ -126,7 +126,7 @@ fn convolve_fragments<E: Float, WI: Size, WO: Size>(
             }
         }
     }
-    store_sums::<WO>(&sums, &bias, &mask, &residual, output, &line, first_output, fragments, plan);
+    store_sums::<WO>(&sums, bias, &mask, &residual, output, &line, first_output, fragments, plan);
 }
 
 /// First position of this plane.
@@ -189,7 +189,7 @@ fn operand_at<E: Float>(
 #[cube]
 fn store_sums<N: Size>(
     sums: &Sequence<cmma::Matrix<f32>>,
-    bias: &ComptimeOption<&[Vector<f32, N>]>,
+    bias: &[Vector<f32, N>],
     mask: &ComptimeOption<&[Vector<f32, N>]>,
     residual: &ComptimeOption<&[Vector<f32, N>]>,
     output: &mut [Vector<f32, N>],
@@ -251,7 +251,7 @@ pub(super) fn launch(
             wo,
             input,
             weights,
-            bias.into(),
+            bias,
             mask.into(),
             residual.into(),
             output,

@@ -7,9 +7,12 @@ use cubecl::client::Client;
 use cubecl::ir::HardwareProperties;
 use cubecl::prelude::*;
 
-use super::padding::{Padding, columns, exists};
+use super::padding::{Padding, columns};
 use super::{Bound, Buffers, ConvShape, DEPTH, Fusions, lanes};
 use crate::kernels::words;
+use store::store_run;
+
+mod store;
 
 /// How the work is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,7 +50,7 @@ struct RowPlan {
 fn convolve_rows<N: Size, S: Size>(
     input: &[f32],
     weights: &[Vector<f32, N>],
-    bias: ComptimeOption<&[Vector<f32, S>]>,
+    bias: &[Vector<f32, S>],
     mask: ComptimeOption<&[Vector<f32, S>]>,
     residual: ComptimeOption<&[Vector<f32, S>]>,
     output: &mut [Vector<f32, S>],
@@ -158,81 +161,6 @@ fn add_row<N: Size>(
     }
 }
 
-#[cube]
-#[allow(clippy::too_many_arguments)]
-fn store_run<N: Size, S: Size>(
-    bias: ComptimeOption<&[Vector<f32, S>]>,
-    mask: ComptimeOption<&[Vector<f32, S>]>,
-    residual: ComptimeOption<&[Vector<f32, S>]>,
-    output: &mut [Vector<f32, S>],
-    sums: &Array<Vector<f32, N>>,
-    row_start: usize,
-    x0: usize,
-    nx: usize,
-    first: usize,
-    #[comptime] plan: RowPlan,
-) {
-    let (lanes, width) = (N::value(), S::value());
-    let whole = comptime!(plan.vectors * lanes == plan.outputs);
-    #[unroll]
-    for i in 0..plan.run {
-        if x0 + i < nx {
-            let start = (row_start + x0 + i) * plan.outputs;
-            #[unroll]
-            for v in 0..plan.block_vectors {
-                let sum = sums[i * plan.block_vectors + v];
-                #[unroll]
-                for part in 0..comptime!(lanes / width) {
-                    let mut value = Vector::<f32, S>::new(0.0f32);
-                    #[unroll]
-                    for lane in 0..width {
-                        value.insert(lane, sum.extract(comptime!(part * width + lane)));
-                    }
-                    let channel = (first + v) * lanes + part * width;
-                    let at = (start + channel) / width;
-                    if exists(channel, plan.outputs, whole) {
-                        let channel = channel / width;
-                        store::<S>(&bias, &mask, &residual, output, value, at, channel, plan);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Writes a vector of output channels.
-#[cube]
-#[allow(clippy::too_many_arguments)]
-fn store<S: Size>(
-    bias: &ComptimeOption<&[Vector<f32, S>]>,
-    mask: &ComptimeOption<&[Vector<f32, S>]>,
-    residual: &ComptimeOption<&[Vector<f32, S>]>,
-    output: &mut [Vector<f32, S>],
-    sum: Vector<f32, S>,
-    at: usize,
-    channel: usize,
-    #[comptime] plan: RowPlan,
-) {
-    let mut value = sum;
-    #[comptime]
-    if let ComptimeOption::Some(bias) = bias {
-        value += bias[channel];
-    }
-    #[comptime]
-    if let ComptimeOption::Some(mask) = mask {
-        let zero = Vector::new(0.0f32);
-        value = select_many(mask[at].greater_than(&zero), value, zero);
-    }
-    #[comptime]
-    if let ComptimeOption::Some(residual) = residual {
-        value += residual[at];
-    }
-    if comptime!(plan.fusions.relu_output) {
-        value = max(value, Vector::new(0.0f32));
-    }
-    output[at] = value;
-}
-
 /// Voxels of a run: as many as the sums allow, and of a number that leaves few over in a row.
 fn run_length(nx: usize, sums: usize) -> usize {
     let cost = |run: usize| (nx.div_ceil(run) * (run + 1), run);
@@ -284,7 +212,7 @@ pub(super) fn launch(
             stores,
             input,
             weights,
-            bias.into(),
+            bias,
             mask.into(),
             residual.into(),
             output,

@@ -209,7 +209,7 @@ pub(super) fn stage_weights<E: Float, N: Size>(
 #[cube]
 pub(super) fn store<N: Size>(
     sum: Vector<f32, Four>,
-    bias: &ComptimeOption<&[Vector<f32, N>]>,
+    bias: &[Vector<f32, N>],
     mask: &ComptimeOption<&[Vector<f32, N>]>,
     residual: &ComptimeOption<&[Vector<f32, N>]>,
     output: &mut [Vector<f32, N>],
@@ -225,11 +225,7 @@ pub(super) fn store<N: Size>(
         for part in 0..comptime!(4 / lanes) {
             let first = channel + part * lanes;
             if first < plan.outputs {
-                let mut value = Vector::<f32, N>::new(0.0f32);
-                #[comptime]
-                if let ComptimeOption::Some(bias) = bias {
-                    value = bias[first / lanes];
-                }
+                let mut value = bias[first / lanes];
                 #[unroll]
                 for lane in 0..lanes {
                     let add = sum.extract(comptime!(part * lanes + lane));

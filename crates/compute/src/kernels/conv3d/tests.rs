@@ -42,7 +42,6 @@ struct Case {
     input: Vec<f32>,
     weights: Vec<f32>,
     bias: Vec<f32>,
-    /// With it there is no bias, as in gradients.
     mask: Option<Vec<f32>>,
     residual: Option<Vec<f32>>,
 }
@@ -91,11 +90,9 @@ impl Case {
             let (voxel, output) = (at / outputs, at % outputs);
             let (batch, v) = (voxel / volume, voxel % volume);
             let position = [v / (zyx[1] * zyx[2]), v / zyx[2] % zyx[1], v % zyx[2]];
-            let mut sum = self.sum(batch, position, output);
-            match &self.mask {
-                Some(mask) if mask[at] <= 0.0 => sum = 0.0,
-                Some(_) => {}
-                None => sum += f64::from(self.bias[output]),
+            let mut sum = self.sum(batch, position, output) + f64::from(self.bias[output]);
+            if self.mask.as_ref().is_some_and(|mask| mask[at] <= 0.0) {
+                sum = 0.0;
             }
             sum += self.residual.as_ref().map_or(0.0, |r| f64::from(r[at]));
             if self.fusions.relu_output { sum.max(0.0) } else { sum }
@@ -113,7 +110,7 @@ impl Case {
         launch(Buffers {
             input: &input,
             weights: &weights,
-            bias: mask.is_none().then_some(&bias),
+            bias: &bias,
             mask: mask.as_ref(),
             residual: residual.as_ref(),
             output: &output,
@@ -208,7 +205,7 @@ fn a_refused_kernel_is_an_error_and_the_device_goes_on() {
 fn the_fastest_is_one_that_runs() {
     let Some(client) = client("wgpu") else { return };
     let shape = ConvShape { batch: 1, zyx: [2, 3, 40], inputs: 16, outputs: 8, kernel: [3; 3] };
-    let case = Case::new(shape, Fusions::default(), [false; 2]);
+    let case = Case::new(shape, Fusions::default(), [true; 2]);
     let rows = Method::Rows(Run { sums: 8 });
     case.run(&client, |buffers| {
         let methods = [Method::Tiles(REFUSED), rows];
@@ -253,7 +250,7 @@ fn nothing_is_done_for_nothing() {
         let buffers = Buffers {
             input: &small,
             weights: &small,
-            bias: Some(&small),
+            bias: &small,
             mask: None,
             residual: None,
             output: &small,

@@ -45,7 +45,7 @@ impl Tiling {
 fn convolve_tiles<WI: Size, WO: Size>(
     input: &[Vector<f32, WI>],
     weights: &[Vector<f32, WO>],
-    bias: ComptimeOption<&[Vector<f32, WO>]>,
+    bias: &[Vector<f32, WO>],
     mask: ComptimeOption<&[Vector<f32, WO>]>,
     residual: ComptimeOption<&[Vector<f32, WO>]>,
     output: &mut [Vector<f32, WO>],
@@ -86,7 +86,7 @@ fn convolve_tiles<WI: Size, WO: Size>(
             let position = unit + i * tiling.units[0];
             let channel = first_output + (column + v * tiling.units[1]) * 4;
             let sum = sums[comptime!(i * tiling.vectors + v)];
-            store::<WO>(sum, &bias, &mask, &residual, output, &line, position, channel, plan);
+            store::<WO>(sum, bias, &mask, &residual, output, &line, position, channel, plan);
         }
     }
 }
@@ -158,7 +158,7 @@ pub(super) fn launch(
             wo,
             input,
             weights,
-            bias.into(),
+            bias,
             mask.into(),
             residual.into(),
             output,
