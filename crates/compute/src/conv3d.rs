@@ -5,7 +5,8 @@
 //! convolution in a residual network (ReLU before and after, bias, the sum with the residual) is part
 //! of the operation, so that no value passes through memory only for that.
 //!
-//! On the CPU 3x3x3 kernels go to a Winograd convolution of our own; all else goes to burn.
+//! On the CPU 3x3x3 kernels go to a Winograd convolution of our own, 1x1x1 to a product of matrices, all
+//! else to burn. On devices of CubeCL all go to kernels of our own.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
@@ -13,6 +14,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::precision::Precision;
 
+#[cfg(feature = "cube")]
+pub(crate) mod cube;
 #[cfg(feature = "flex")]
 pub(crate) mod flex;
 #[cfg(feature = "train")]
@@ -213,6 +216,3 @@ trait Conv3dOps: Backend {
         Self::conv3d_onto(inner, second, second_bias, x, operations[1])
     }
 }
-
-#[cfg(feature = "cube")]
-impl Conv3dOps for burn_cubecl::CubeBackend {}

@@ -6,7 +6,10 @@
 pub(crate) mod components;
 pub(crate) mod conv3d;
 pub(crate) mod filters;
+pub(crate) mod layer_norm;
 pub(crate) mod project;
+#[cfg(feature = "train")]
+pub(crate) mod sums;
 pub(crate) mod tiles;
 pub(crate) mod windows;
 mod words;

@@ -14,7 +14,7 @@ use super::{Conv3dOps, Operation, portable};
 /// A convolution whose weights, `[kz, ky, kx, inputs, outputs]` in one line, are not packed, because
 /// they change at each step.
 #[derive(Debug)]
-#[cfg_attr(not(feature = "flex"), allow(dead_code))]
+#[cfg_attr(not(any(feature = "flex", feature = "cube")), allow(dead_code))]
 pub(super) struct Kernels<B: Backend> {
     pub(super) forward: Forward<B>,
     pub(super) parameters: ParameterGradients<B>,
@@ -40,14 +40,11 @@ type InputGradient<B> = fn(
 
 /// A backend that may have kernels of its own.
 pub(super) trait Conv3dGradients: Conv3dOps {
-    /// The kernels for an operation; without them burn differentiates its own convolution.
-    fn kernels(_operation: Operation) -> Option<Kernels<Self>> {
+    /// The kernels for an operation on such a tensor; without them burn differentiates its own convolution.
+    fn kernels(_x: &FloatTensor<Self>, _operation: Operation) -> Option<Kernels<Self>> {
         None
     }
 }
-
-#[cfg(feature = "cube")]
-impl Conv3dGradients for burn_cubecl::CubeBackend {}
 
 /// What packing gives are the weights as they are, so that gradients are theirs.
 impl<B: Conv3dGradients, C: CheckpointStrategy> Conv3dOps for Autodiff<B, C> {
@@ -57,7 +54,7 @@ impl<B: Conv3dGradients, C: CheckpointStrategy> Conv3dOps for Autodiff<B, C> {
         bias: FloatTensor<Self>,
         operation: Operation,
     ) -> FloatTensor<Self> {
-        match B::kernels(operation) {
+        match B::kernels(x.primitive(), operation) {
             Some(kernels) => record::<B, C, 3>(kernels, [x, packed, bias], operation),
             None => portable::convolve::<Self>(x, packed, bias, None, operation),
         }
@@ -70,7 +67,7 @@ impl<B: Conv3dGradients, C: CheckpointStrategy> Conv3dOps for Autodiff<B, C> {
         residual: FloatTensor<Self>,
         operation: Operation,
     ) -> FloatTensor<Self> {
-        match B::kernels(operation) {
+        match B::kernels(x.primitive(), operation) {
             Some(kernels) => record::<B, C, 4>(kernels, [x, packed, bias, residual], operation),
             None => portable::convolve::<Self>(x, packed, bias, Some(residual), operation),
         }
@@ -85,7 +82,8 @@ impl<B: Conv3dGradients, C: CheckpointStrategy> Conv3dOps for Autodiff<B, C> {
         second_bias: FloatTensor<Self>,
         operations: [Operation; 2],
     ) -> FloatTensor<Self> {
-        if let [Some(inner), Some(outer)] = operations.map(B::kernels) {
+        let kernels = operations.map(|operation| B::kernels(x.primitive(), operation));
+        if let [Some(inner), Some(outer)] = kernels {
             let tensors = [x, first, first_bias, second, second_bias];
             return record_module::<B, C>([inner, outer], tensors, operations);
         }

@@ -211,7 +211,7 @@ impl DeviceNetwork {
         let [inputs, outputs] = layer.channels;
         let shape = ConvShape { batch, zyx: self.fov_zyx, inputs, outputs, kernel: layer.kernel };
         let (weights, bias) = (&layer.weights, &layer.bias);
-        let buffers = Buffers { input, weights, bias, residual, output };
+        let buffers = Buffers { input, weights, bias, mask: None, residual, output };
         conv3d::launch(&self.client, buffers, shape, fusions, self.precision)
             .map_err(|error| failed(&self.device, &error.to_string()))
     }

@@ -8,6 +8,8 @@ use burn::tensor::{Device, Shape, Tensor, TensorData};
 use super::weights::{TensorSource, read_tensor};
 use crate::error::{Error, Result};
 
+#[cfg(feature = "cube")]
+mod cube;
 #[cfg(feature = "flex")]
 mod flex;
 #[cfg(feature = "train")]
@@ -103,9 +105,6 @@ trait LayerNormOps: Backend {
     }
 }
 
-#[cfg(feature = "cube")]
-impl LayerNormOps for burn_cubecl::CubeBackend {}
-
 fn portable<B: Backend>(
     x: FloatTensor<B>,
     scale: FloatTensor<B>,
@@ -119,4 +118,85 @@ fn portable<B: Backend>(
     let deviation = B::float_sqrt(B::float_add_scalar(variance, EPSILON.into()));
     let scaled = B::float_mul(B::float_div(centred, deviation), along(scale));
     B::float_add(scaled, along(bias))
+}
+
+#[cfg(all(test, feature = "cube", feature = "train"))]
+#[allow(clippy::unwrap_used, clippy::print_stderr)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::test_runner::{Config, TestRunner};
+
+    use super::*;
+    use crate::ComputeDevice;
+
+    type Operation = fn(Tensor<5>, [Tensor<1>; 2]) -> Tensor<5>;
+
+    fn own(x: Tensor<5>, parameters: [Tensor<1>; 2]) -> Tensor<5> {
+        LayerNorm::with_parameters(parameters).forward(x)
+    }
+
+    fn burns(x: Tensor<5>, parameters: [Tensor<1>; 2]) -> Tensor<5> {
+        let [scale, bias] = parameters.map(Tensor::into_dispatch);
+        Tensor::from_dispatch(portable::<Dispatch>(x.into_dispatch(), scale, bias))
+    }
+
+    /// Results, and gradients of input, scale and bias.
+    fn computed(operation: Operation, device: &Device, shape: [usize; 5]) -> [Vec<f32>; 4] {
+        let numbers = |count: usize, seed: u32| {
+            let number = move |i: usize| {
+                (i as u32 ^ seed).wrapping_mul(2_654_435_761) as f32 / u32::MAX as f32
+            };
+            let values: Vec<f32> = (0..count).map(number).collect();
+            Tensor::<1>::from_data(TensorData::new(values, [count]), device)
+        };
+        let count = shape.iter().product();
+        let leaves =
+            [numbers(count, 1) * 4.0 - 1.0, numbers(shape[4], 77) + 0.5, numbers(shape[4], 5)];
+        let leaves = leaves.map(|leaf| leaf.autodiff().require_grad());
+        let [x, scale, bias] = leaves.clone();
+        let result = operation(x.reshape(shape), [scale, bias]);
+        let slope = (numbers(count, 9) - 0.5).reshape(shape).autodiff();
+        let values = result.clone().inner();
+        let mut gradients = (result * slope).sum().backward();
+        let [x, scale, bias] = leaves.map(|leaf| leaf.grad_remove(&mut gradients).unwrap());
+        let values = values.reshape([count]);
+        [values, x, scale, bias].map(|t| t.into_data().try_to_vec::<f32>().unwrap())
+    }
+
+    fn own_is_burns(spec: &str, cases: u32) {
+        let Ok((device, _)) = ComputeDevice::open(spec.parse().unwrap()) else {
+            eprintln!("skipped: {spec}");
+            return;
+        };
+        let channels = prop::sample::select(vec![1usize, 2, 3, 8, 16, 32, 33, 48]);
+        let mut runner = TestRunner::new(Config { cases, ..Config::default() });
+        let test = |(sizes, channels): ([usize; 4], usize)| {
+            let [batch, z, y, x] = sizes;
+            let shape = [batch, z, y, x, channels];
+            let found = computed(own, device.burn(), shape);
+            let expected = computed(burns, device.burn(), shape);
+            for (part, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                let largest = expected.iter().fold(1.0f32, |m, v| m.max(v.abs()));
+                for (f, e) in found.iter().zip(expected) {
+                    prop_assert!(
+                        (f - e).abs() < 2e-4 * largest,
+                        "{part} of {shape:?}: {f}, not {e}"
+                    );
+                }
+            }
+            prop_assert!(computed(own, device.burn(), shape) == found, "other bits");
+            Ok(())
+        };
+        runner.run(&([1usize..4, 1..4, 1..9, 1..30], channels), test).unwrap();
+    }
+
+    #[test]
+    fn normalisation_on_cpu_jit_is_burns() {
+        own_is_burns("cpu-jit", 8);
+    }
+
+    #[test]
+    fn normalisation_on_wgpu_is_burns() {
+        own_is_burns("wgpu", 3);
+    }
 }

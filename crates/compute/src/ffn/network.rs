@@ -76,8 +76,9 @@ impl BurnNetwork {
         Self::with_precision(weights, config, device, Precision::Exact)
     }
 
-    /// As [`BurnNetwork::new`]. [`Precision::Fast`] makes a difference on CPUs with AVX-512 VNNI only:
-    /// the largest error of a logit of the published network is then 0.01, not 0.00003.
+    /// As [`BurnNetwork::new`]. [`Precision::Fast`] makes a difference on CPUs with AVX-512 VNNI, where the
+    /// largest error of a logit of the published network is then 0.01, not 0.00003, and on GPUs with matrix
+    /// units.
     ///
     /// # Errors
     /// [`Error::DeviceFailed`] if the device has no room for the weights.

@@ -14,9 +14,14 @@ use crate::precision::Precision;
 
 mod choice;
 mod matrix_units;
+mod padding;
 mod rows;
 mod staging;
 mod tiles;
+#[cfg(feature = "train")]
+pub(crate) mod transposed;
+#[cfg(feature = "train")]
+pub(crate) mod weight_gradient;
 
 /// Input channels whose products are added before those of the next tap. The same in all f32 kernels.
 const DEPTH: usize = 16;
@@ -116,7 +121,9 @@ pub(crate) struct Buffers<'a> {
     pub(crate) weights: &'a Handle,
     /// `[outputs]`.
     pub(crate) bias: &'a Handle,
-    /// Added to the result.
+    /// As long as the output. Where it is not above 0, the sum with the bias becomes 0.
+    pub(crate) mask: Option<&'a Handle>,
+    /// Added to what the mask has left.
     pub(crate) residual: Option<&'a Handle>,
     /// Another buffer than the others.
     pub(crate) output: &'a Handle,
@@ -130,6 +137,7 @@ impl Buffers<'_> {
             ("bias", self.bias, shape.outputs),
             ("output", self.output, shape.output_len()),
         ];
+        all.extend(self.mask.map(|handle| ("mask", handle, shape.output_len())));
         all.extend(self.residual.map(|handle| ("residual", handle, shape.output_len())));
         for (name, handle, values) in all {
             let (found, expected) = (handle.size_in_used(), values as u64 * 4);
@@ -152,6 +160,7 @@ impl Buffers<'_> {
             input: argument(self.input, shape.input_len()),
             weights: argument(self.weights, shape.weights_len()),
             bias: argument(self.bias, shape.outputs),
+            mask: self.mask.map(|handle| argument(handle, shape.output_len())),
             residual: self.residual.map(|handle| argument(handle, shape.output_len())),
             output: argument(self.output, shape.output_len()),
         }
@@ -163,12 +172,13 @@ struct Bound {
     input: BufferArg,
     weights: BufferArg,
     bias: BufferArg,
+    mask: Option<BufferArg>,
     residual: Option<BufferArg>,
     output: BufferArg,
 }
 
 /// Widest vector, at most `widest`, of which a voxel's channels are whole ones.
-fn lanes(widest: usize, channels: usize) -> usize {
+pub(super) fn lanes(widest: usize, channels: usize) -> usize {
     let mut lanes = 1;
     while lanes * 2 <= widest && channels.is_multiple_of(lanes * 2) {
         lanes *= 2;

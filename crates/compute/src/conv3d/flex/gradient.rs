@@ -14,7 +14,7 @@ use crate::simd::aligned::AlignedBuffer;
 use crate::simd::lanes::Isa;
 
 impl Conv3dGradients for Flex {
-    fn kernels(operation: Operation) -> Option<Kernels<Self>> {
+    fn kernels(_x: &Float, operation: Operation) -> Option<Kernels<Self>> {
         let ours = [[3, 3, 3], [1, 1, 1]].contains(&operation.shape.kernel_zyx);
         let own = operation.kernel != Kernel::Burn;
         (ours && own).then_some(Kernels { forward, parameters, input, recycle })

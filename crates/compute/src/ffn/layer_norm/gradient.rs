@@ -22,9 +22,6 @@ pub(super) trait LayerNormGradients: LayerNormOps {
     }
 }
 
-#[cfg(feature = "cube")]
-impl LayerNormGradients for burn_cubecl::CubeBackend {}
-
 /// With n the normalised input and s the gradient times scale, the gradient of the input is
 /// `(s - mean(s) - n * mean(n * s)) / deviation`, the means over channels.
 pub(super) fn portable<B: Backend>(

@@ -80,6 +80,7 @@ fn convolve_fragments<E: Float, WI: Size, WO: Size>(
     input: &[Vector<f32, WI>],
     weights: &[Vector<f32, WO>],
     bias: &[Vector<f32, WO>],
+    mask: ComptimeOption<&[Vector<f32, WO>]>,
     residual: ComptimeOption<&[Vector<f32, WO>]>,
     output: &mut [Vector<f32, WO>],
     grid: Grid,
@@ -125,7 +126,7 @@ fn convolve_fragments<E: Float, WI: Size, WO: Size>(
             }
         }
     }
-    store_sums::<WO>(&sums, bias, &residual, output, &line, first_output, fragments, plan);
+    store_sums::<WO>(&sums, bias, &mask, &residual, output, &line, first_output, fragments, plan);
 }
 
 /// First position of this plane.
@@ -189,6 +190,7 @@ fn operand_at<E: Float>(
 fn store_sums<N: Size>(
     sums: &Sequence<cmma::Matrix<f32>>,
     bias: &[Vector<f32, N>],
+    mask: &ComptimeOption<&[Vector<f32, N>]>,
     residual: &ComptimeOption<&[Vector<f32, N>]>,
     output: &mut [Vector<f32, N>],
     line: &Line,
@@ -216,7 +218,7 @@ fn store_sums<N: Size>(
                 let position = first_position(fragments) + m * SIDE + i / comptime!(SIDE / 4);
                 let channel = first_output + n * SIDE + i % comptime!(SIDE / 4) * 4;
                 let value = stage[own + i];
-                store::<N>(value, bias, residual, output, line, position, channel, plan);
+                store::<N>(value, bias, mask, residual, output, line, position, channel, plan);
             }
             sync_cube();
         }
@@ -238,7 +240,7 @@ pub(super) fn launch(
     let (wi, wo) = (lanes(4, shape.inputs), lanes(4, shape.outputs));
     let dim = CubeDim::new_2d(plane_size, fragments.planes as u32);
     let (count, grid) = (shape.tiles(plan.tile), shape.grid());
-    let Bound { input, weights, bias, residual, output } = buffers.bind(&shape);
+    let Bound { input, weights, bias, mask, residual, output } = buffers.bind(&shape);
     // SAFETY: as in `tiles::launch`.
     unsafe {
         convolve_fragments::launch_unchecked(
@@ -250,6 +252,7 @@ pub(super) fn launch(
             input,
             weights,
             bias,
+            mask.into(),
             residual.into(),
             output,
             grid,

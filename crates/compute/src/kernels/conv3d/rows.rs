@@ -7,7 +7,12 @@ use cubecl::client::Client;
 use cubecl::ir::HardwareProperties;
 use cubecl::prelude::*;
 
+use super::padding::{Padding, columns};
 use super::{Bound, Buffers, ConvShape, DEPTH, Fusions, lanes};
+use crate::kernels::words;
+use store::store_run;
+
+mod store;
 
 /// How the work is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,7 +35,8 @@ struct RowPlan {
     /// Kernel size along z, y and x.
     kernel: [usize; 3],
     inputs: usize,
-    /// Vectors of all output channels, and of a block.
+    outputs: usize,
+    /// Vectors of all output channels, as they are computed, and of a block.
     vectors: usize,
     block_vectors: usize,
     /// Voxels of a run.
@@ -38,14 +44,16 @@ struct RowPlan {
     fusions: Fusions,
 }
 
+/// `N`: vectors of sums; `S`: vectors, as wide or narrower, in which output is written.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
-fn convolve_rows<N: Size>(
+fn convolve_rows<N: Size, S: Size>(
     input: &[f32],
     weights: &[Vector<f32, N>],
-    bias: &[Vector<f32, N>],
-    residual: ComptimeOption<&[Vector<f32, N>]>,
-    output: &mut [Vector<f32, N>],
+    bias: &[Vector<f32, S>],
+    mask: ComptimeOption<&[Vector<f32, S>]>,
+    residual: ComptimeOption<&[Vector<f32, S>]>,
+    output: &mut [Vector<f32, S>],
     nz: usize,
     ny: usize,
     nx: usize,
@@ -90,7 +98,7 @@ fn convolve_rows<N: Size>(
             }
         }
     }
-    store_run::<N>(bias, residual, output, &sums, row * nx, x0, nx, first, plan);
+    store_run::<N, S>(bias, mask, residual, output, &sums, row * nx, x0, nx, first, plan);
 }
 
 /// Copies the inputs of a run, with zeros beyond the row's ends.
@@ -153,39 +161,6 @@ fn add_row<N: Size>(
     }
 }
 
-#[cube]
-#[allow(clippy::too_many_arguments)]
-fn store_run<N: Size>(
-    bias: &[Vector<f32, N>],
-    residual: ComptimeOption<&[Vector<f32, N>]>,
-    output: &mut [Vector<f32, N>],
-    sums: &Array<Vector<f32, N>>,
-    row_start: usize,
-    x0: usize,
-    nx: usize,
-    first: usize,
-    #[comptime] plan: RowPlan,
-) {
-    #[unroll]
-    for i in 0..plan.run {
-        if x0 + i < nx {
-            let at = (row_start + x0 + i) * plan.vectors + first;
-            #[unroll]
-            for v in 0..plan.block_vectors {
-                let mut sum = sums[i * plan.block_vectors + v] + bias[first + v];
-                #[comptime]
-                if let ComptimeOption::Some(residual) = &residual {
-                    sum += residual[at + v];
-                }
-                if comptime!(plan.fusions.relu_output) {
-                    sum = max(sum, Vector::new(0.0f32));
-                }
-                output[at + v] = sum;
-            }
-        }
-    }
-}
-
 /// Voxels of a run: as many as the sums allow, and of a number that leaves few over in a row.
 fn run_length(nx: usize, sums: usize) -> usize {
     let cost = |run: usize| (nx.div_ceil(run) * (run + 1), run);
@@ -201,13 +176,15 @@ pub(super) fn launch(
     run: Run,
 ) {
     let [nz, ny, nx] = shape.zyx;
-    let widest = client.properties().hardware.load_width as usize / 32;
-    let lanes = lanes(widest.max(1), shape.outputs);
-    let vectors = shape.outputs / lanes;
+    let widest = (client.properties().hardware.load_width as usize / 32).max(1);
+    let columns = columns(widest, shape.outputs);
+    let (sums, stores) = (lanes(widest, columns), lanes(widest, shape.outputs));
+    let vectors = columns / sums;
     let block_vectors = (1..=2).rev().find(|n| vectors.is_multiple_of(*n)).unwrap_or(1);
     let plan = RowPlan {
         kernel: shape.kernel,
         inputs: shape.inputs,
+        outputs: shape.outputs,
         vectors,
         block_vectors,
         run: run_length(nx, run.sums / block_vectors),
@@ -217,18 +194,26 @@ pub(super) fn launch(
     let units = rows * nx.div_ceil(plan.run) * (vectors / block_vectors);
     let dim = CubeDim::new(client, units);
     let count = calculate_cube_count_elemwise(client, units, dim);
-    let Bound { input, weights, bias, residual, output } = buffers.bind(&shape);
-    // SAFETY: the buffers hold what `shape` says, which `super::launch` has checked; units past the
-    // last row end at once, and the others stay inside their row.
+    let Bound { input, mut weights, bias, mask, residual, output } = buffers.bind(&shape);
+    if columns > shape.outputs {
+        let rows = shape.weights_len() / shape.outputs;
+        let padding = Padding::of_channels(shape.outputs, columns);
+        weights = words::all(&padding.launch(client, buffers.weights, rows, 1));
+    }
+    // SAFETY: the buffers hold what `shape` says, which `super::launch` has checked, and the weights as
+    // many columns as are computed; units past the last row end at once, and the others stay inside their
+    // row and write the channels that there are.
     unsafe {
         convolve_rows::launch_unchecked(
             client,
             count,
             dim,
-            lanes,
+            sums,
+            stores,
             input,
             weights,
             bias,
+            mask.into(),
             residual.into(),
             output,
             nz,

@@ -69,12 +69,24 @@ pub(super) struct Line {
 impl Line {
     /// The positions from `start` on and `kernel x / 2` before. To be followed by `sync_cube`.
     pub(super) fn new(grid: &Grid, start: u32, #[comptime] plan: StagePlan) -> Line {
+        let mut line = Line::empty(plan);
+        line.fill(grid, start, plan);
+        line
+    }
+
+    /// Room for the positions of a tile.
+    pub(super) fn empty(#[comptime] plan: StagePlan) -> Line {
         let staged = comptime!(plan.staged());
-        let mut line = Line {
+        Line {
             voxel: Shared::new_slice(staged),
             y: Shared::new_slice(staged),
             z: Shared::new_slice(staged),
-        };
+        }
+    }
+
+    /// As [`Self::new`], into room that no unit reads any more.
+    pub(super) fn fill(&mut self, grid: &Grid, start: u32, #[comptime] plan: StagePlan) {
+        let staged = comptime!(plan.staged());
         let half = comptime!(plan.kernel[2] as u32 / 2);
         let pitch = grid.nx + half;
         for i in range_stepped(UNIT_POS, comptime!(staged as u32), comptime!(plan.units as u32)) {
@@ -83,11 +95,10 @@ impl Line {
             let (row, x) = (position / pitch, position % pitch);
             let inside = shifted >= half && x < grid.nx && row < grid.rows;
             let at = i as usize;
-            line.voxel[at] = row * grid.nx + x;
-            line.y[at] = row % grid.ny;
-            line.z[at] = select(inside, (row / grid.ny) % grid.nz, OUTSIDE);
+            self.voxel[at] = row * grid.nx + x;
+            self.y[at] = row % grid.ny;
+            self.z[at] = select(inside, (row / grid.ny) % grid.nz, OUTSIDE);
         }
-        line
     }
 }
 
@@ -143,6 +154,30 @@ pub(super) fn stage_inputs<E: Float, N: Size>(
     }
 }
 
+/// Stages the output channels of the tile from `first` on, for its positions; zeros outside.
+#[cfg(feature = "train")]
+#[cube]
+pub(super) fn stage_outputs<N: Size>(
+    values: &[Vector<f32, N>],
+    stage: &mut Shared<[Vector<f32, Four>]>,
+    line: &Line,
+    first: usize,
+    #[comptime] plan: StagePlan,
+) {
+    let columns = comptime!(plan.tile[1] / 4);
+    let count = comptime!(plan.tile[0] * columns);
+    for i in range_stepped(UNIT_POS as usize, count, comptime!(plan.units)) {
+        let (position, column) = (i / columns + comptime!(plan.kernel[2] / 2), i % columns);
+        let channel = first + column * 4;
+        let mut value = Vector::<f32, Four>::new(0.0f32);
+        if line.z[position] < OUTSIDE && channel < plan.outputs {
+            let at = line.voxel[position] as usize * plan.outputs + channel;
+            value = read::<N>(values, at, plan.outputs - channel);
+        }
+        stage[i] = value;
+    }
+}
+
 /// Stages the weights of a row of taps from `first_tap` on, for a depth of input channels from
 /// `first` on and the tile's output channels from `first_output` on.
 #[cube]
@@ -175,6 +210,7 @@ pub(super) fn stage_weights<E: Float, N: Size>(
 pub(super) fn store<N: Size>(
     sum: Vector<f32, Four>,
     bias: &[Vector<f32, N>],
+    mask: &ComptimeOption<&[Vector<f32, N>]>,
     residual: &ComptimeOption<&[Vector<f32, N>]>,
     output: &mut [Vector<f32, N>],
     line: &Line,
@@ -196,6 +232,11 @@ pub(super) fn store<N: Size>(
                     value.insert(lane, value.extract(lane) + add);
                 }
                 let to = (line.voxel[at] as usize * plan.outputs + first) / lanes;
+                #[comptime]
+                if let ComptimeOption::Some(mask) = mask {
+                    let zero = Vector::new(0.0f32);
+                    value = select_many(mask[to].greater_than(&zero), value, zero);
+                }
                 #[comptime]
                 if let ComptimeOption::Some(residual) = residual {
                     value += residual[to];

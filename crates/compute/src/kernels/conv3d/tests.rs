@@ -12,7 +12,7 @@ use super::*;
 use crate::ComputeDevice;
 
 /// Opens a device; one that this build or machine lacks is said and skipped.
-fn client(spec: &str) -> Option<Client> {
+pub(super) fn client(spec: &str) -> Option<Client> {
     match ComputeDevice::open(spec.parse().unwrap()) {
         Ok((device, _)) => device.client().cloned(),
         Err(error) => {
@@ -22,7 +22,7 @@ fn client(spec: &str) -> Option<Client> {
     }
 }
 
-fn numbers(count: usize, seed: u64) -> Vec<f32> {
+pub(super) fn numbers(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed | 1;
     let mut random = move || {
         // Marsaglia's xorshift.
@@ -42,17 +42,19 @@ struct Case {
     input: Vec<f32>,
     weights: Vec<f32>,
     bias: Vec<f32>,
+    mask: Option<Vec<f32>>,
     residual: Option<Vec<f32>>,
 }
 
 impl Case {
-    fn new(shape: ConvShape, fusions: Fusions, has_residual: bool) -> Self {
+    fn new(shape: ConvShape, fusions: Fusions, [has_residual, masked]: [bool; 2]) -> Self {
         Self {
             shape,
             fusions,
             input: numbers(shape.input_len(), 1),
             weights: numbers(shape.weights_len(), 2),
             bias: numbers(shape.outputs, 3),
+            mask: masked.then(|| numbers(shape.output_len(), 5)),
             residual: has_residual.then(|| numbers(shape.output_len(), 4)),
         }
     }
@@ -89,6 +91,9 @@ impl Case {
             let (batch, v) = (voxel / volume, voxel % volume);
             let position = [v / (zyx[1] * zyx[2]), v / zyx[2] % zyx[1], v % zyx[2]];
             let mut sum = self.sum(batch, position, output) + f64::from(self.bias[output]);
+            if self.mask.as_ref().is_some_and(|mask| mask[at] <= 0.0) {
+                sum = 0.0;
+            }
             sum += self.residual.as_ref().map_or(0.0, |r| f64::from(r[at]));
             if self.fusions.relu_output { sum.max(0.0) } else { sum }
         };
@@ -99,12 +104,14 @@ impl Case {
         let upload = |values: &[f32]| client.create_from_slice(f32::as_bytes(values));
         let (input, weights, bias) =
             (upload(&self.input), upload(&self.weights), upload(&self.bias));
-        let residual = self.residual.as_ref().map(|values| upload(values));
+        let [mask, residual] =
+            [&self.mask, &self.residual].map(|values| values.as_ref().map(|values| upload(values)));
         let output = client.empty(self.shape.output_len() * 4);
         launch(Buffers {
             input: &input,
             weights: &weights,
             bias: &bias,
+            mask: mask.as_ref(),
             residual: residual.as_ref(),
             output: &output,
         });
@@ -134,14 +141,14 @@ fn check(client: &Client, case: &Case, methods: &[Method]) -> Result<(), TestCas
     Ok(())
 }
 
-fn cases() -> impl Strategy<Value = (ConvShape, Fusions, bool)> {
+fn cases() -> impl Strategy<Value = (ConvShape, Fusions, [bool; 2])> {
     let channels = prop::sample::select(vec![1usize, 2, 3, 8, 17, 32, 33]);
     let sizes = [1usize..5, 1..6, 1..40];
     let kernels = prop::sample::select(vec![[3, 3, 3], [1, 1, 1], [1, 3, 5], [5, 1, 3]]);
-    (1usize..4, sizes, channels.clone(), channels, kernels, any::<[bool; 3]>()).prop_map(
-        |(batch, zyx, inputs, outputs, kernel, [relu_input, relu_output, residual])| {
+    (1usize..4, sizes, channels.clone(), channels, kernels, any::<[bool; 4]>()).prop_map(
+        |(batch, zyx, inputs, outputs, kernel, [relu_input, relu_output, residual, mask])| {
             let shape = ConvShape { batch, zyx, inputs, outputs, kernel };
-            (shape, Fusions { relu_input, relu_output }, residual)
+            (shape, Fusions { relu_input, relu_output }, [residual, mask])
         },
     )
 }
@@ -151,7 +158,7 @@ fn check_on(spec: &str, methods: &[Method], count: u32) {
     let Some(client) = client(spec) else { return };
     let mut runner = TestRunner::new(Config { cases: count, ..Config::default() });
     let test =
-        |(shape, fusions, residual)| check(&client, &Case::new(shape, fusions, residual), methods);
+        |(shape, fusions, around)| check(&client, &Case::new(shape, fusions, around), methods);
     runner.run(&cases(), test).unwrap();
 }
 
@@ -173,7 +180,7 @@ fn kernels_of_wgpu_give_the_definition() {
 fn candidates_give_the_definition() {
     let shape = ConvShape { batch: 2, zyx: [3, 5, 33], inputs: 32, outputs: 32, kernel: [3; 3] };
     let fusions = Fusions { relu_input: true, relu_output: false };
-    let case = Case::new(shape, fusions, true);
+    let case = Case::new(shape, fusions, [true, false]);
     for client in ["cpu-jit", "wgpu"].into_iter().filter_map(client) {
         let methods = candidates(&client, &shape, Precision::Exact);
         // The first and the last: software takes long to compile them.
@@ -188,7 +195,7 @@ const REFUSED: Tiling = Tiling { units: [1, 256], positions: 1, vectors: 4 };
 fn a_refused_kernel_is_an_error_and_the_device_goes_on() {
     let Some(client) = client("wgpu") else { return };
     let shape = ConvShape { batch: 1, zyx: [2, 3, 4], inputs: 16, outputs: 5, kernel: [3; 3] };
-    let case = Case::new(shape, Fusions::default(), false);
+    let case = Case::new(shape, Fusions::default(), [false; 2]);
     let error = case.run_method(&client, Method::Tiles(REFUSED)).unwrap_err();
     assert!(!error.is_empty());
     check(&client, &case, &[Method::Rows(Run { sums: 8 })]).unwrap();
@@ -198,7 +205,7 @@ fn a_refused_kernel_is_an_error_and_the_device_goes_on() {
 fn the_fastest_is_one_that_runs() {
     let Some(client) = client("wgpu") else { return };
     let shape = ConvShape { batch: 1, zyx: [2, 3, 40], inputs: 16, outputs: 8, kernel: [3; 3] };
-    let case = Case::new(shape, Fusions::default(), false);
+    let case = Case::new(shape, Fusions::default(), [true; 2]);
     let rows = Method::Rows(Run { sums: 8 });
     case.run(&client, |buffers| {
         let methods = [Method::Tiles(REFUSED), rows];
@@ -212,7 +219,7 @@ fn the_fastest_is_one_that_runs() {
 fn sizes_that_do_not_fit_are_refused_in_one_line() {
     for client in ["cpu-jit", "wgpu"].into_iter().filter_map(client) {
         let shape = ConvShape { batch: 1, zyx: [2; 3], inputs: 2, outputs: 2, kernel: [3; 3] };
-        let case = Case::new(shape, Fusions::default(), false);
+        let case = Case::new(shape, Fusions::default(), [false; 2]);
         let attempt = |shape: ConvShape| {
             let mut result = Ok(());
             let found = case.run(&client, |buffers| {
@@ -244,6 +251,7 @@ fn nothing_is_done_for_nothing() {
             input: &small,
             weights: &small,
             bias: &small,
+            mask: None,
             residual: None,
             output: &small,
         };

@@ -46,6 +46,7 @@ fn convolve_tiles<WI: Size, WO: Size>(
     input: &[Vector<f32, WI>],
     weights: &[Vector<f32, WO>],
     bias: &[Vector<f32, WO>],
+    mask: ComptimeOption<&[Vector<f32, WO>]>,
     residual: ComptimeOption<&[Vector<f32, WO>]>,
     output: &mut [Vector<f32, WO>],
     grid: Grid,
@@ -85,7 +86,7 @@ fn convolve_tiles<WI: Size, WO: Size>(
             let position = unit + i * tiling.units[0];
             let channel = first_output + (column + v * tiling.units[1]) * 4;
             let sum = sums[comptime!(i * tiling.vectors + v)];
-            store::<WO>(sum, bias, &residual, output, &line, position, channel, plan);
+            store::<WO>(sum, bias, &mask, &residual, output, &line, position, channel, plan);
         }
     }
 }
@@ -145,7 +146,7 @@ pub(super) fn launch(
     let (wi, wo) = (lanes(4, shape.inputs), lanes(4, shape.outputs));
     let dim = CubeDim::new_1d(plan.units as u32);
     let (count, grid) = (shape.tiles(plan.tile), shape.grid());
-    let Bound { input, weights, bias, residual, output } = buffers.bind(&shape);
+    let Bound { input, weights, bias, mask, residual, output } = buffers.bind(&shape);
     // SAFETY: the buffers hold what `shape` says, which `super::launch` has checked; positions outside
     // the volumes and channels past the last are neither read nor written.
     unsafe {
@@ -158,6 +159,7 @@ pub(super) fn launch(
             input,
             weights,
             bias,
+            mask.into(),
             residual.into(),
             output,
             grid,
