@@ -67,12 +67,20 @@ fn pad(values: &[f32], out: &mut [f32], rows: usize, nx: usize, #[comptime] padd
     }
 }
 
-impl Padding {
-    /// Rows of voxels with zeros after their channels.
-    pub(super) fn of_channels(channels: usize, columns: usize) -> Self {
-        Self { channels, blocks: 1, block: columns, margin: 0, relu: false }
-    }
+/// A copy of `count` voxels with zeros after their channels, `[voxel, column]`, in blocks of `lanes`.
+pub(super) fn widened(
+    client: &Client,
+    values: &Handle,
+    count: usize,
+    [channels, columns]: [usize; 2],
+    lanes: usize,
+) -> Handle {
+    let padding =
+        Padding { channels, blocks: columns / lanes, block: lanes, margin: 0, relu: false };
+    padding.launch(client, values, count, 1)
+}
 
+impl Padding {
     /// A copy of `rows` rows of `nx` voxels.
     pub(super) fn launch(self, client: &Client, values: &Handle, rows: usize, nx: usize) -> Handle {
         let units = rows * self.blocks;

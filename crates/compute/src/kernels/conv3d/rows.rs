@@ -7,7 +7,7 @@ use cubecl::client::Client;
 use cubecl::ir::HardwareProperties;
 use cubecl::prelude::*;
 
-use super::padding::{Padding, columns};
+use super::padding::{columns, widened};
 use super::{Bound, Buffers, ConvShape, DEPTH, Fusions, lanes};
 use crate::kernels::words;
 use store::store_run;
@@ -196,9 +196,8 @@ pub(super) fn launch(
     let count = calculate_cube_count_elemwise(client, units, dim);
     let Bound { input, mut weights, bias, mask, residual, output } = buffers.bind(&shape);
     if columns > shape.outputs {
-        let rows = shape.weights_len() / shape.outputs;
-        let padding = Padding::of_channels(shape.outputs, columns);
-        weights = words::all(&padding.launch(client, buffers.weights, rows, 1));
+        let (count, channels) = (shape.weights_len() / shape.outputs, [shape.outputs, columns]);
+        weights = words::all(&widened(client, buffers.weights, count, channels, sums));
     }
     // SAFETY: the buffers hold what `shape` says, which `super::launch` has checked, and the weights as
     // many columns as are computed; units past the last row end at once, and the others stay inside their

@@ -7,7 +7,7 @@ use cubecl::prelude::*;
 use cubecl::server::Handle;
 
 use super::super::lanes;
-use super::super::padding::{Padding, columns};
+use super::super::padding::{Padding, columns, widened};
 use super::{ConvShape, Parts, voxels_of_a_slab};
 
 /// Voxels of a slab: few enough that it stays in a core's cache while all its sums are made.
@@ -190,7 +190,7 @@ pub(super) fn launch(
     let gradient = if columns == shape.outputs {
         gradient.clone()
     } else {
-        Padding::of_channels(shape.outputs, columns).launch(client, gradient, rows, nx)
+        widened(client, gradient, shape.voxels(), [shape.outputs, columns], lanes)
     };
     let rows_of_a_slab = voxels_of_a_slab(client, &shape, SLAB, 1).div_ceil(nx.max(1));
     let count = rows.div_ceil(rows_of_a_slab);
