@@ -117,7 +117,7 @@ impl Segmenter<'_> {
     /// be called before [`Segmenter::advance`].
     ///
     /// # Errors
-    /// [`Error::Usage`] if they are of another canvas or other seeds.
+    /// [`Error::Usage`](crate::Error::Usage) if they are of another canvas or other seeds.
     pub fn apply_changes(&mut self, changes: &[u8]) -> Result<()> {
         let mut from = Reader(changes);
         self.turn = from.at_most(self.seeds.len())?;

@@ -52,14 +52,6 @@ impl PerChannel {
             Self::Each(numbers) => numbers,
         }
     }
-
-    /// The number of a channel; nothing if there is one for each, and none for this.
-    pub(crate) fn of_channel(&self, channel: usize) -> Option<f32> {
-        match self {
-            Self::All(number) => Some(*number),
-            Self::Each(numbers) => numbers.get(channel).copied(),
-        }
-    }
 }
 
 impl SegmentSettings {

@@ -49,7 +49,7 @@ impl VolumeTable {
     /// The channels as the network sees them; those without a mean or a deviation are left out.
     pub(in super::super) fn image_channels(&self) -> Vec<ImageChannel> {
         let channel = |(n, number): (usize, &usize)| {
-            let (mean, stddev) = (self.mean.of_channel(n)?, self.stddev.of_channel(n)?);
+            let (mean, stddev) = (of_channel(&self.mean, n)?, of_channel(&self.stddev, n)?);
             Some(ImageChannel { number: *number, mean, stddev })
         };
         self.numbers().iter().enumerate().filter_map(channel).collect()
@@ -83,6 +83,14 @@ impl VolumeTable {
         }
         let wrong = numbers.numbers().iter().find(|v| !(v.is_finite() && good(**v)));
         wrong.map_or(Ok(()), |found| expect(key, false, expected, found))
+    }
+}
+
+/// The number of a channel; nothing if there is one for each, and none for this.
+fn of_channel(numbers: &PerChannel, channel: usize) -> Option<f32> {
+    match numbers {
+        PerChannel::All(number) => Some(*number),
+        PerChannel::Each(numbers) => numbers.get(channel).copied(),
     }
 }
 
