@@ -59,8 +59,8 @@ pub trait Group: Sync {
     /// Name on the command line.
     fn name(&self) -> &'static str;
 
-    /// One line for people.
-    fn about(&self) -> &'static str;
+    /// What is done with a case, in a line for people.
+    fn about(&self, case: &Case) -> &'static str;
 
     /// The inputs that it is measured on.
     fn cases(&self) -> &'static [Case];

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use exavox_compute::machine::Roofline;
 use exavox_pipeline::bench::{
     Budget, Case, Group, Machine, Section, Table, all_groups, chart, csv, find_group, write_inputs,
@@ -56,6 +56,7 @@ pub(crate) struct Args {
 /// Measures, and prints the table.
 pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
     let groups = groups(&args.groups)?;
+    check_paths(&args)?;
     let folder = tempfile::tempdir().context("a folder for the inputs could not be made")?;
     let bench = Bench { args: &args, context, folder: folder.path() };
     let mut sections = Vec::new();
@@ -65,19 +66,37 @@ pub(crate) fn run(args: Args, context: &Context) -> anyhow::Result<ExitStatus> {
         }
     }
     let table = Table::new(sections);
+    context.printer.answer(&table)?;
     if let Some(path) = &args.csv {
         write(path, &csv(&table)?)?;
     }
     if let Some(path) = &args.svg {
         write(path, chart(&table).as_bytes())?;
     }
-    context.printer.answer(&table)?;
     for (section, row) in table.disagreeing() {
         let (group, case, name) = (section.group, section.case, row.outcome.name());
         context.printer.warning(&format!("{group} {case}: {name} has another output"));
     }
     let right = table.disagreeing().next().is_none();
     Ok(if right { ExitStatus::Done } else { ExitStatus::Incomplete })
+}
+
+/// Says what is missing before minutes are spent.
+fn check_paths(args: &Args) -> anyhow::Result<()> {
+    let script = &args.peers_script;
+    if args.peers.is_some() && !script.is_file() {
+        let script = script.display();
+        bail!(
+            "--peers-script {script}: no such file; it is among the sources of exavox: run there, or name it"
+        );
+    }
+    for path in args.csv.iter().chain(&args.svg) {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if let Some(parent) = parent.filter(|parent| !parent.is_dir()) {
+            bail!("{}: no such folder: {}", path.display(), parent.display());
+        }
+    }
+    Ok(())
 }
 
 fn groups(names: &[String]) -> anyhow::Result<Vec<(&'static dyn Group, &'static [Case])>> {

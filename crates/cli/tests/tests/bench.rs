@@ -44,6 +44,12 @@ fn wrong_use_ends_with_2_and_a_missing_peer_is_a_row() {
     let error = folder.run(&["--quiet", "bench", "ffn", "--size", "4,5,5"]).error();
     assert!(error.contains("FOV along z") && error.contains("odd"), "{error}");
     let args = ["--quiet", "bench", "components/labels-6", "--size", "3,4,5", "--quick"];
-    let run = folder.run(&[&args[..], &["--peers", "no-such-python"]].concat()).done();
+    let peers = [&args[..], &["--peers", "no-such-python"]].concat();
+    let error = folder.run(&peers).error();
+    assert!(error.contains("benches/peers/compute.py: no such file"), "{error}");
+    fs::write(folder.join("peers.py"), "").unwrap();
+    let run = folder.run(&[&peers[..], &["--peers-script", "peers.py"]].concat()).done();
     assert!(run.stdout.contains("no-such-python"), "{run:?}");
+    let error = folder.run(&[&args[..], &["--csv", "nowhere/t.csv"]].concat()).error();
+    assert!(error.contains("nowhere/t.csv: no such folder: nowhere"), "{error}");
 }

@@ -15,7 +15,7 @@ const HEAD: f64 = 62.0;
 const FOOT: f64 = 34.0;
 
 const STYLE: &str = "\
-text{font:12px system-ui,sans-serif;fill:#222}.title{font-size:15px;font-weight:600}\
+text{font:12px system-ui,sans-serif;fill:#222}.title{font-size:15px;font-weight:600}.about{fill:#555}\
 .small{font-size:10.5px;fill:#555;paint-order:stroke;stroke:#fff;stroke-width:3px}.name{text-anchor:end}.tick{text-anchor:middle;fill:#666}\
 .grid{stroke:#ddd}.limit{stroke:#b00020;stroke-width:1.5}.one{stroke-dasharray:4 3}\
 .ours{fill:#1b6ca8}.base{fill:#9aa7b1}.peer{fill:#d98b2b}.read{fill:#c9d6c3}.limits{fill:#b00020}";
@@ -72,8 +72,9 @@ impl Scale {
 fn draw_section(svg: &mut String, section: &Section, top: f64) {
     let scale = Scale::of(section);
     let [z, y, x] = section.shape_zyx;
-    let title = format!("{} {}: {}, {z} × {y} × {x}", section.group, section.case, section.about);
-    text(svg, "title", 16.0, top + 26.0, &title);
+    text(svg, "title", 16.0, top + 24.0, &format!("{} {}", section.group, section.case));
+    // On a line of its own, so that it fits into the picture.
+    text(svg, "about", 16.0, top + 42.0, &format!("{}, {z} × {y} × {x}", section.about));
     let (first, last) = (top + HEAD - 8.0, top + HEAD + section.rows.len() as f64 * ROW);
     for power in scale.low as i32..=scale.high as i32 {
         let at = scale.x(10_f64.powi(power));

@@ -115,7 +115,7 @@ impl Section {
         Self {
             group: group.name(),
             case: case.name,
-            about: group.about(),
+            about: group.about(case),
             shape_zyx,
             machine,
             limit_voxels_per_second: [limit(Some(1)), limit(None)],

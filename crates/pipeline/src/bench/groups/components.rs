@@ -18,8 +18,11 @@ impl Group for Components {
         "components"
     }
 
-    fn about(&self) -> &'static str {
-        "connected components of a mask (uint8) or of labels (uint32), to uint32"
+    fn about(&self, case: &Case) -> &'static str {
+        match of_labels(case) {
+            true => "connected components of labels, uint32 to uint32",
+            false => "connected components of a mask, uint8 to uint32",
+        }
     }
 
     fn cases(&self) -> &'static [Case] {

@@ -18,7 +18,7 @@ impl Group for Distance {
         "distance"
     }
 
-    fn about(&self) -> &'static str {
+    fn about(&self, _case: &Case) -> &'static str {
         "exact Euclidean distance to the background, uint8 to f32"
     }
 

@@ -20,7 +20,7 @@ impl Group for FfnStep {
         "ffn"
     }
 
-    fn about(&self) -> &'static str {
+    fn about(&self, _case: &Case) -> &'static str {
         "one step of the depth-12 flood-filling network, f32"
     }
 

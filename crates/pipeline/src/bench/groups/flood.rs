@@ -21,7 +21,7 @@ impl Group for Flood {
         "flood"
     }
 
-    fn about(&self) -> &'static str {
+    fn about(&self, _case: &Case) -> &'static str {
         "flood fill from one seed, uint8, 6 neighbours"
     }
 

@@ -18,7 +18,7 @@ impl Group for Gaussian {
         "gaussian"
     }
 
-    fn about(&self) -> &'static str {
+    fn about(&self, _case: &Case) -> &'static str {
         "gaussian filter, sigma 8.17 on each axis, f32"
     }
 

@@ -27,7 +27,7 @@ impl Group for Projection {
         "projection"
     }
 
-    fn about(&self) -> &'static str {
+    fn about(&self, _case: &Case) -> &'static str {
         "maximum over z of 4 channels of uint16, in memory"
     }
 
