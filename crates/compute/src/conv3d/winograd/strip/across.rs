@@ -83,24 +83,44 @@ fn into_v<A: Arithmetic<S>, S: Simd>(
     factors: &[f32; POINTS],
     v: &mut [f32],
 ) {
-    let channels = plan.padded_inputs() / LANES;
-    let (depth, units) = (plan.depth / LANES, LANES / A::INPUTS);
-    let tiles = plan.tiling.x;
-    let length = tiles * channels * units;
+    // As constants, so that places are checked once a tile, not once a vector.
+    match plan.depth / LANES {
+        1 => blocks_into_v::<A, S, 1>(simd, plan, row, factors, v),
+        _ => blocks_into_v::<A, S, 2>(simd, plan, row, factors, v),
+    }
+}
+
+/// `D` vectors of inputs in a block.
+#[inline(always)]
+fn blocks_into_v<A: Arithmetic<S>, S: Simd, const D: usize>(
+    simd: S,
+    plan: &Plan,
+    row: &[f32],
+    factors: &[f32; POINTS],
+    v: &mut [f32],
+) {
+    let (channels, tiles) = (plan.padded_inputs() / LANES, plan.tiling.x);
+    let units = LANES / A::INPUTS;
     let row = vectors(row);
-    let points: [&mut [f32]; POINTS] = split(v, length);
-    for (block, first) in (0..channels).step_by(depth).enumerate() {
+    let points: [&mut [f32]; POINTS] = split(v, tiles * channels * units);
+    for (block, first) in (0..channels).step_by(D).enumerate() {
         for tile in 0..tiles {
-            let inputs = &row[3 * tile * channels..][..POINTS * channels];
-            for channel in 0..depth {
-                let mut values = [simd.splat(0.0); POINTS];
-                for i in 0..POINTS {
-                    values[i] = simd.load(&inputs[i * channels + first + channel]);
-                }
-                let values = Input3::apply(simd, values);
-                let at = ((block * tiles + tile) * depth + channel) * units;
-                for i in 0..POINTS {
-                    A::store(simd, values[i], factors[i], &mut points[i][at..at + units]);
+            let inputs = &row[3 * tile * channels + first..];
+            let mut from = [&[][..]; POINTS];
+            for i in 0..POINTS {
+                from[i] = &inputs[i * channels..][..D];
+            }
+            let at = (block * tiles + tile) * D * units;
+            let mut vectors = [[simd.splat(0.0); POINTS]; D];
+            for channel in 0..D {
+                let values = load(simd, &from, channel);
+                vectors[channel] = Input3::apply(simd, values);
+            }
+            for i in 0..POINTS {
+                let to = &mut points[i][at..][..D * units];
+                for channel in 0..D {
+                    let to = &mut to[channel * units..][..units];
+                    A::store(simd, vectors[channel][i], factors[i], to);
                 }
             }
         }
@@ -110,19 +130,35 @@ fn into_v<A: Arithmetic<S>, S: Simd>(
 /// The products at the points in x to a row of outputs.
 #[inline(always)]
 fn from_m<S: Simd>(simd: S, plan: &Plan, m: &[f32], row: &mut [f32]) {
-    let channels = plan.padded_outputs() / LANES;
-    let (width, tiles) = (plan.width, plan.tiling.x);
+    // See `into_v`.
+    match plan.width {
+        1 => blocks_from_m::<S, 1>(simd, plan, m, row),
+        _ => blocks_from_m::<S, 2>(simd, plan, m, row),
+    }
+}
+
+/// `W` vectors of outputs in a block.
+#[inline(always)]
+fn blocks_from_m<S: Simd, const W: usize>(simd: S, plan: &Plan, m: &[f32], row: &mut [f32]) {
+    let (channels, tiles) = (plan.padded_outputs() / LANES, plan.tiling.x);
     let length = tiles * plan.padded_outputs();
-    let points: [&[Lanes]; 5] = rows(m, length, length);
+    let points: [&[Lanes]; POINTS] = rows(m, length, length);
     let row = vectors_mut(row);
-    for (block, first) in (0..channels).step_by(width).enumerate() {
+    for (block, first) in (0..channels).step_by(W).enumerate() {
         for tile in 0..tiles {
-            let outputs = &mut row[3 * tile * channels..][..3 * channels];
-            for channel in 0..width {
-                let values = load(simd, &points, (block * tiles + tile) * width + channel);
-                let values = Output3::apply(simd, values);
-                for i in 0..3 {
-                    simd.store(values[i], &mut outputs[i * channels + first + channel]);
+            let at = (block * tiles + tile) * W;
+            let mut from = [&[][..]; POINTS];
+            for i in 0..POINTS {
+                from[i] = &points[i][at..][..W];
+            }
+            let mut vectors = [[simd.splat(0.0); 3]; W];
+            for channel in 0..W {
+                vectors[channel] = Output3::apply(simd, load(simd, &from, channel));
+            }
+            for i in 0..3 {
+                let to = &mut row[(3 * tile + i) * channels + first..][..W];
+                for channel in 0..W {
+                    simd.store(vectors[channel][i], &mut to[channel]);
                 }
             }
         }
